@@ -1,0 +1,348 @@
+"""What goes over the wire: one struct per message, camelCase, JSON.
+
+Requests from users refuse unknown fields; requests from agents ignore them, since agents may be newer. Times are
+RFC 3339 UTC text, spans carry their unit in the name. `payload` and `output` are any JSON object.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from interlock.clock import Millis, rfc3339
+
+Json = dict[str, Any]
+
+
+def when(at: Millis | None) -> str | None:
+    """The instant as RFC 3339 text; nothing stays nothing."""
+    return None if at is None else rfc3339(at)
+
+
+class Strict(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A request from a user: a field that we do not know is a mistake."""
+
+
+class Lenient(msgspec.Struct, rename="camel", kw_only=True):
+    """A request from an agent, or any answer: unknown fields are passed over."""
+
+
+Name = msgspec.Meta(min_length=1, max_length=200)
+
+
+# ---- jobs, for users -------------------------------------------------------------------------------------------
+
+
+class CreateJob(Strict):
+    """`POST /api/orgs/{orgId}/jobs`. At most one target: `serverInstanceId`, `hostId` or `labels`."""
+
+    type: str
+    server_instance_id: str | None = None
+    host_id: str | None = None
+    labels: dict[str, str] | None = None
+    payload: Json | None = None
+    input: Json | None = None  # S2's name of payload
+    run_at: str | None = None
+    start_before: str | None = None
+    timeout_seconds: float | None = None
+    max_attempts: int | None = None
+    priority: int = 0
+
+
+class CreateJobs(Strict):
+    """`POST …/jobs/batch`: up to 1000, each decoded on its own so that one bad item does not sink the rest."""
+
+    jobs: list[msgspec.Raw]
+
+
+class CancelJob(Strict):
+    """`POST …/cancel`; `force` does not wait for the agent."""
+
+    reason: str | None = None
+    force: bool = False
+
+
+class RunResult(Lenient):
+    """What an attempt came to."""
+
+    duration_ms: int | None = None
+    error_message: str | None = None
+    error_code: str | None = None
+    output: Any = None
+
+
+class JobRun(Lenient):
+    """One attempt."""
+
+    id: str
+    job_id: str
+    host_id: str | None
+    attempt: int
+    status: str
+    created_at: str
+    available_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    result: RunResult
+
+
+class Wait(Lenient):
+    """Why a job is not running, where it stands (1 is next) and until when."""
+
+    reason: str
+    position: int | None = None
+    detail: str = ""
+    until: str | None = None
+
+
+class UserRef(Lenient):
+    """Who created it."""
+
+    id: str
+    name: str
+    email: str
+
+
+class LateReport(Lenient):
+    """A report that came after its run had ended; kept as it came."""
+
+    id: str
+    job_run_id: str
+    received_at: str
+    body: Any
+
+
+class Counts(Lenient):
+    """How much hangs on a job."""
+
+    logs: int = 0
+    evidence: int = 0
+
+
+class Job(Lenient):
+    """A job as users see it. `wait` is null unless the job is waiting."""
+
+    id: str
+    org_id: str
+    type: str
+    status: str
+    progress: int
+    payload: Any
+    output: Any
+    error_code: str | None
+    error_message: str | None
+    needs_user_action: bool
+    cancel_requested: bool
+    late_reports: list[LateReport]
+    server_instance_id: str | None
+    host_id: str | None
+    assigned_agent_id: str | None
+    created_by_id: str | None
+    created_by: UserRef | None
+    created_at: str
+    run_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    attempts: int
+    max_attempts: int
+    priority: int
+    timeout_seconds: float | None
+    start_before: str | None
+    wait: Wait | None
+    counts: Counts
+    job_runs: list[JobRun]
+
+
+class JobPage(Lenient):
+    """One page of a list, newest first."""
+
+    items: list[Job]
+    next_cursor: str | None
+
+
+class LogLine(Lenient):
+    """One line of a job's log; `seq` rises within its job run."""
+
+    seq: int
+    job_run_id: str
+    level: str
+    message: str
+    progress: int | None
+    created_at: str
+
+
+class LogPage(Lenient):
+    """Log lines in order; pass the last line's cursor as `after` to read on."""
+
+    items: list[LogLine]
+    next_cursor: str | None
+
+
+# ---- agents over HTTP ------------------------------------------------------------------------------------------
+
+ReportStatus = Literal["success", "failed", "cancelled", "rejected"]
+
+
+class TakenJob(Lenient):
+    """The answer to a poll: the host's next job. `run_no` rises per host; an agent refuses a lower one."""
+
+    job_id: str
+    job_run_id: str
+    run_no: int
+    type: str
+    payload: Any
+    attempt: int
+    timeout_seconds: float
+
+
+class Report(Lenient):
+    """`POST …/jobs/{jobRunId}/result`."""
+
+    status: ReportStatus
+    duration_ms: int | None = None
+    error_message: str | None = None
+    error_code: str | None = None
+    output: Any = None
+    retryable: bool = True
+
+
+class ReportAnswer(Lenient, omit_defaults=True):
+    """How the report was taken; `next` only when `?next=1` found one."""
+
+    status: str
+    job_status: str
+    will_retry: bool
+    replayed: bool
+    next: TakenJob | None = None
+
+
+class Progress(Lenient):
+    """`POST …/progress`; 0–100."""
+
+    progress: int
+    message: str | None = None
+    needs_user_action: bool | None = None
+
+
+class LogLineIn(Lenient):
+    """One line; `seq` counts from 0 or 1 within the run and makes sending it again harmless."""
+
+    seq: int
+    message: str
+    level: str = "info"
+    at: str | None = None
+
+
+class Logs(Lenient):
+    """`POST …/logs`."""
+
+    lines: list[LogLineIn]
+
+
+class RunState(Lenient):
+    """The answer to progress, logs and evidence: a cancel travels on it."""
+
+    status: str
+    cancel_requested: bool
+
+
+class Heartbeat(Lenient):
+    """`POST …/heartbeat`: `running` absent says nothing about what runs."""
+
+    instance_id: str | None = None
+    running: list[str] | None = None
+
+
+Verdict = Literal["continue", "cancel", "abandon"]
+
+
+class RunVerdict(Lenient):
+    """What to do with a run that the agent named."""
+
+    job_run_id: str
+    verdict: Verdict
+
+
+class Intervals(Lenient):
+    """How often the server would like to hear, in seconds."""
+
+    heartbeat_seconds: float
+    lease_seconds: float
+    poll_wait_seconds: float
+
+
+class HeartbeatAnswer(Lenient):
+    """The server's time and a verdict for each named run."""
+
+    server_time: str
+    runs: list[RunVerdict]
+    intervals: Intervals
+
+
+# ---- dashboards ------------------------------------------------------------------------------------------------
+
+
+class JobEvent(Lenient, omit_defaults=True):
+    """`data` of `job.created`, `job_run.started`, `job_run.done`, `job.updated`, `job.cancelled`."""
+
+    job_id: str
+    job_run_id: str
+    type: str
+    host_id: str | None
+    status: str
+    job_status: str
+    attempt: int
+    will_retry: bool
+    duration_ms: int | None = None
+    error_message: str | None = None
+    error_code: str | None = None
+    progress: int | None = None
+    needs_user_action: bool | None = None
+
+
+class HostEvent(Lenient):
+    """`data` of `host.online`, `host.offline`, `host.updated`."""
+
+    host_id: str
+    presence: str
+    health: str
+    awaiting_idle: bool
+
+
+class LogEvent(Lenient):
+    """`data` of `job.log`: that there are lines, not the lines."""
+
+    job_id: str
+    job_run_id: str
+    lines: int
+
+
+class HostDoc(Lenient):
+    """A host as users see it."""
+
+    id: str
+    org_id: str
+    name: str
+    kind: str
+    labels: dict[str, str]
+    presence: str
+    health: str
+    last_seen_at: str | None
+    paused: bool
+    note: str | None
+    paused_until: str | None
+    draining: bool
+    pending_count: int
+    current_job_run_id: str | None
+    created_at: str
+
+
+class HostQueue(Lenient):
+    """One consistent snapshot of a host's line, from its actor."""
+
+    current: JobRun | None
+    pending: list[JobRun]
+    backoff: list[JobRun]
+    connections: list[Json]
+    presence: str
+    paused: bool
+    mailbox: int
