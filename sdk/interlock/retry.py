@@ -16,7 +16,7 @@ _UNHEARD = frozenset({RunStatus.TIMED_OUT, RunStatus.LOST})  # nobody knows whet
 
 
 class Backoff(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How long to wait before attempt 2, 3, …"""
+    """How long to wait before attempt 2, 3 and so on."""
 
     base_seconds: float = 2.0
     factor: float = 2.0
