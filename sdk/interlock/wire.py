@@ -85,7 +85,7 @@ class JobRun(Lenient):
     result: RunResult
 
 
-class Wait(Lenient):
+class Wait(msgspec.Struct, rename="camel"):
     """Why a job is not running, where it stands (1 is next) and until when."""
 
     reason: str

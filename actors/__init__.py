@@ -1,0 +1,9 @@
+"""The actors: one per host, with a pending line and one current slot, and a supervisor per org that routes to them."""
+
+from actors.directory import Directory
+from actors.host import HostActor, Surroundings
+from actors.limits import Limits
+from actors.loop_actor import LoopActor, LoopFuture
+from actors.org import OrgSupervisor
+
+__all__ = ["Directory", "HostActor", "Limits", "LoopActor", "LoopFuture", "OrgSupervisor", "Surroundings"]

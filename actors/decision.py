@@ -1,0 +1,105 @@
+"""What one message leads to: changes to commit, and what may leave the process once they are durable."""
+
+from actors.line import Attempt
+from actors.messages import AnyReply, Caller, Message, Poll
+from actors.ports import Effect
+from interlock.clock import Millis
+from interlock.ids import Ids
+from interlock.states import JobStatus, RunStatus
+from store.entries import Append, Change, JobChange, RunChange
+from store.rows import Image, JobRow, RunRow, job_image, run_image
+
+
+class Decision:
+    """Filled while the state decides, then sealed. A row is touched *before* it is changed, so that its old status is
+    what the commit will insist on.
+    """
+
+    __slots__ = (
+        "_appends",
+        "_jobs",
+        "_runs",
+        "alarms",
+        "answers",
+        "chance",
+        "effects",
+        "host_changed",
+        "ids",
+        "joins",
+        "look_up",
+        "now",
+        "reply",
+    )
+
+    def __init__(self, now: Millis, ids: Ids, chance: float) -> None:
+        self.now = now
+        self.ids = ids
+        self.chance = chance
+        self.host_changed = False  # the owner's columns of the host row must be written
+        self.effects: list[Effect] = []
+        self.alarms: list[Millis] = []
+        self.answers: list[tuple[Poll, AnyReply]] = []
+        self.joins: list[Attempt] = []  # new jobs: they stand in line once the commit has given them a seq
+        self.look_up: Message | None = None  # this actor does not know: ask the rows, then decide
+        self.reply: AnyReply = None  # an InterlockError is raised at the asker
+        self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None
+        self._runs: dict[str, tuple[RunRow, RunStatus | None]] | None = None
+        self._appends: list[Append] | None = None
+
+    def touch(self, attempt: Attempt) -> None:
+        """Both rows are about to change."""
+        self.touch_run(attempt.run)
+        self.touch_job(attempt.job)
+
+    def touch_run(self, run: RunRow) -> None:
+        """The run is about to change."""
+        if self._runs is None:
+            self._runs = {}
+        self._runs.setdefault(run.id, (run, run.status))
+
+    def touch_job(self, job: JobRow, *, new_seq: bool = False) -> None:
+        """The job is about to change."""
+        if self._jobs is None:
+            self._jobs = {}
+        self._jobs.setdefault(job.id, (job, job.status, new_seq))
+
+    def new_run(self, run: RunRow) -> None:
+        """A run that has no row yet."""
+        if self._runs is None:
+            self._runs = {}
+        self._runs[run.id] = (run, None)
+
+    def new_job(self, job: JobRow) -> None:
+        """A job that has no row yet: the commit gives it its place in line."""
+        if self._jobs is None:
+            self._jobs = {}
+        self._jobs[job.id] = (job, None, True)
+
+    def append(self, table: str, *values: object) -> None:
+        """A row that is only ever inserted, its values in the order of `APPENDABLE`."""
+        if self._appends is None:
+            self._appends = []
+        image: Image = values
+        self._appends.append(Append(table, image))
+
+    def audit(self, by: Caller, action: str, org_id: str, target: tuple[str, str], detail: str = "{}") -> None:
+        """A line in the audit trail; `target` is its kind and id."""
+        who = (by.kind, by.id, action, *target, detail, by.request_id, by.address)
+        self.append("audit_event", self.ids.new(), org_id, self.now, *who)
+
+    def answer(self, poll: Poll, outcome: AnyReply) -> None:
+        """Answer a parked poll once this is durable."""
+        self.answers.append((poll, outcome))
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether there is something to commit."""
+        return self.host_changed or bool(self._runs or self._jobs or self._appends)
+
+    def seal(self) -> list[Change]:
+        """The images of all touched rows as they are now."""
+        changes: list[Change] = [
+            JobChange(job.id, was, job_image(job), new_seq) for job, was, new_seq in (self._jobs or {}).values()
+        ]
+        changes += [RunChange(run.id, was, run_image(run)) for run, was in (self._runs or {}).values()]
+        return changes + (self._appends or [])

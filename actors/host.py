@@ -1,0 +1,295 @@
+"""The actor of one host: decides in `host_state`, commits through the journal, and lets nothing out before that.
+
+Its memory advances when it decides; a decision's answers, events and alarms wait for its commit. Commits come back in
+order. The first that fails ends this incarnation: everything behind it is refused, and the directory starts another,
+which claims the host and reads the rows.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from actors import host_debug, host_polls, host_reports, host_times, host_users
+from actors.decision import Decision
+from actors.host_state import HostState
+from actors.limits import Limits
+from actors.loop_actor import LoopActor, LoopFuture, Scheduler
+from actors.messages import (
+    AppendLogs,
+    Beat,
+    CancelJob,
+    CreateJob,
+    Describe,
+    EndPoll,
+    ExplainWait,
+    Found,
+    HandOutAgain,
+    Message,
+    NoteProgress,
+    ReportResult,
+    RetryJob,
+    RunDue,
+    Take,
+    Tick,
+)
+from actors.ports import AlarmPort, EventPort, JournalPort, ReaderPort
+from interlock.clock import Clock, Millis
+from interlock.errors import InterlockError, Unavailable
+from interlock.ids import Ids
+from store import Committed, Entry, Incarnation, Outcome, Refused
+from store.claims import Claimed
+from store.entries import Change
+from store.jobs import job_and_last_run, job_and_run
+from store.rows import host_image
+
+Handler = Callable[[HostState, Any, Decision], None]
+_AGAIN = 2.0  # seconds that a caller is asked to wait while the host's actor is rebuilt
+
+
+def _found(state: HostState, message: Found, d: Decision) -> None:
+    about_run = isinstance(message.asked, ReportResult | NoteProgress | AppendLogs)
+    (host_reports.found if about_run else host_users.found)(state, message, d)
+
+
+HANDLERS: dict[type[Message], Handler] = {
+    Take: host_polls.take,
+    EndPoll: host_polls.end_poll,
+    HandOutAgain: host_polls.hand_out_again,
+    Beat: host_polls.beat,
+    ReportResult: host_reports.report_result,
+    NoteProgress: host_reports.note_progress,
+    AppendLogs: host_reports.append_logs,
+    CreateJob: host_users.create_job,
+    CancelJob: host_users.cancel_job,
+    RetryJob: host_users.retry_job,
+    ExplainWait: host_users.explain_wait,
+    Found: _found,
+    RunDue: host_times.look_at_clock,
+    Tick: host_times.look_at_clock,
+    Describe: host_debug.describe,
+}
+
+
+class Surroundings:
+    """What every host actor of this process shares."""
+
+    __slots__ = ("alarms", "clock", "dropped", "events", "ids", "journal", "limits", "reader", "scheduler", "settled")
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        clock: Clock,
+        ids: Ids,
+        journal: JournalPort,
+        reader: ReaderPort,
+        events: EventPort,
+        limits: Limits,
+    ) -> None:
+        self.scheduler = scheduler
+        self.clock = clock
+        self.ids = ids
+        self.journal = journal
+        self.reader = reader
+        self.events = events
+        self.limits = limits
+        self.alarms: AlarmPort
+        self.dropped: Callable[[HostActor, str, BaseException | None], None]  # an incarnation has ended
+        self.settled: Callable[[HostActor], None]  # a turn is over: look after its timer
+
+
+class _InFlight:
+    """A decision on its way to the disk, and what waits behind it without changes of its own."""
+
+    __slots__ = ("decision", "followers", "reply")
+
+    def __init__(self, decision: Decision, reply: LoopFuture) -> None:
+        self.decision = decision
+        self.reply = reply
+        self.followers: list[Callable[[InterlockError | None], None]] = []
+
+
+class HostActor(LoopActor):
+    """One incarnation. Asleep until `wake` brings its rows; dead once anything of it was refused."""
+
+    handlers: ClassVar[dict[type[Message], Handler]] = HANDLERS
+
+    def __init__(self, host_id: str, around: Surroundings) -> None:
+        super().__init__(around.scheduler)
+        self.host_id = host_id
+        self.state: HostState | None = None
+        self.incarnation: Incarnation | None = None
+        self.last_message_at: Millis = around.clock.now()
+        self.timer: tuple[Millis, Any] | None = None  # kept here by the directory, which owns it
+        self.submitted = 0
+        self._around = around
+        self._in_flight: deque[_InFlight] | None = None  # made when first needed: an empty deque weighs 600 bytes
+        self.inbox.asleep = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether commits are under way or messages wait."""
+        return bool(self._in_flight) or not self.inbox.empty()
+
+    def wake(self, claimed: Claimed, *, started_at: Millis) -> None:
+        """The rows are here: begin to handle what has been waiting in the mailbox."""
+        now = self._around.clock.now()
+        self.state = HostState(claimed, self._around.limits, now, started_at=started_at)
+        self.incarnation = Incarnation(self.host_id, claimed.host.epoch)
+        self.inbox.asleep = False
+        self.inbox.nudge()
+
+    def refuse_all(self, why: InterlockError) -> None:
+        """End it: everybody who waits for this incarnation is told."""
+        if self.incarnation is not None:
+            self.incarnation.poisoned = True
+        self.actor_stopped.set()
+        waiting, self._in_flight = list(self._in_flight or ()), None
+        for flight in waiting:
+            _settle(flight.reply, why)
+            for follower in flight.followers:
+                follower(why)
+        while not self.inbox.empty():
+            envelope = self.inbox.get()
+            if envelope.reply_to is not None:
+                envelope.reply_to.set_exception((type(why), why, None))
+
+    def on_receive(self, message: Message) -> LoopFuture:
+        """Decide, and answer once what was decided is durable."""
+        return self._decide(message, LoopFuture())
+
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+        """A bug: this memory may be half changed, so it goes, and the next incarnation reads the rows."""
+        del exception_type, traceback
+        self._around.dropped(self, "an unexpected error", exception_value)
+
+    def _decide(self, message: Message, reply: LoopFuture) -> LoopFuture:
+        around, state = self._around, self.state
+        if state is None:
+            raise RuntimeError("a message was handled before the host's rows were read")
+        self.last_message_at = now = around.clock.now()
+        d = Decision(now, around.ids, around.clock.chance())
+        try:
+            self.handlers[type(message)](state, message, d)
+        except InterlockError as refusal:
+            # Refused, but the sign of life that came with it counts; handlers refuse before they change rows.
+            d.reply = refusal
+        if d.look_up is not None:
+            self._look_up(d, reply)
+        self._carry_out(d, reply)
+        around.settled(self)
+        return reply
+
+    def _carry_out(self, d: Decision, reply: LoopFuture) -> None:
+        if d.changes_anything:
+            self._submit(d.seal(), _InFlight(d, reply))
+        else:
+            # What it says may rest on changes that are still on their way: it waits for them.
+            self._behind_all(lambda failure: self._release(d, reply, failure))
+
+    def _submit(self, changes: list[Change], flight: _InFlight) -> None:
+        if self.state is None or self.incarnation is None:
+            raise RuntimeError("a decision without rows")
+        if self._in_flight is None:
+            self._in_flight = deque()
+        self._in_flight.append(flight)
+        entry = Entry(self.incarnation, host_image(self.state.host), changes, self._committed)
+        self.submitted += 1
+        self._around.journal.submit(entry)
+
+    def _committed(self, outcome: Outcome) -> None:
+        if not self._in_flight or self.state is None:
+            return  # this incarnation has ended meanwhile
+        if isinstance(outcome, Refused):
+            self._around.dropped(self, outcome.why, None)
+            return
+        flight = self._in_flight.popleft()
+        if self._somebody_appended(outcome):
+            self._release(flight.decision, flight.reply, None)
+            self._around.dropped(self, "another process appended to this host", None)
+            return
+        if flight.decision.joins:
+            self._join(flight.decision, outcome)
+        self._release(flight.decision, flight.reply, None)
+        for follower in flight.followers:
+            follower(None)
+        if not self._in_flight:
+            self._in_flight = None
+
+    def _somebody_appended(self, outcome: Committed) -> bool:
+        if self.state is None:
+            return True
+        host = self.state.host
+        gap = outcome.first_seq > host.next_seq
+        host.rev, host.next_seq = outcome.rev, max(host.next_seq, outcome.first_seq + len(outcome.seqs))
+        return gap
+
+    def _join(self, committed: Decision, outcome: Committed) -> None:
+        """New jobs have their places: they stand in line, and a parked poll may get one."""
+        if self.state is None:
+            return
+        d = Decision(self._around.clock.now(), self._around.ids, self._around.clock.chance())
+        host_users.join(self.state, committed.joins, outcome.seqs, d)
+        self._carry_out(d, LoopFuture())
+        self._around.settled(self)
+
+    def _release(self, d: Decision, reply: LoopFuture, failure: InterlockError | None) -> None:
+        """It is durable: let its effects out. Or it failed: say so."""
+        if failure is not None:
+            _settle(reply, failure)
+            return
+        state = self.state
+        if state is not None:
+            for effect in d.effects:
+                self._around.events.publish(state.host.org_id, effect.event, effect.data)
+        for due_at in d.alarms:
+            self._around.alarms.set_alarm(self.host_id, due_at)
+        for poll, answer in d.answers:
+            if not poll.answer.done:
+                poll.answer.settle(answer)
+        if d.look_up is None:
+            _settle(reply, d.reply)
+
+    def _look_up(self, d: Decision, reply: LoopFuture) -> None:
+        """Not in this memory: ask the rows, once all that was decided before is in them."""
+        asked = d.look_up
+        if isinstance(asked, ReportResult | NoteProgress | AppendLogs):
+            run_id = asked.job_run_id
+            work: Callable[[Any], Any] = lambda database: job_and_run(database, run_id)  # noqa: E731
+        elif isinstance(asked, CancelJob | RetryJob):
+            job_id = asked.job_id
+            work = lambda database: job_and_last_run(database, job_id)  # noqa: E731
+        else:
+            raise TypeError(f"{asked!r} cannot be looked up")
+
+        def read(failure: InterlockError | None) -> None:
+            if failure is not None:
+                _settle(reply, failure)
+            else:
+                submitted = self.submitted
+                self._around.reader.read(work, lambda rows, error: done(submitted, rows, error))
+
+        def done(submitted: int, rows: Any, error: BaseException | None) -> None:
+            if self.actor_stopped.is_set():
+                _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+            elif error is not None:
+                _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))
+            elif submitted != self.submitted:
+                self._behind_all(read)  # the rows may be older than what was decided meanwhile
+            else:
+                job, run = rows
+                self._decide(Found(asked=asked, job=job, run=run, reply=reply), reply)
+
+        self._behind_all(read)
+
+    def _behind_all(self, follower: Callable[[InterlockError | None], None]) -> None:
+        """Call it once all that was decided so far is durable, or with the failure."""
+        if self._in_flight:
+            self._in_flight[-1].followers.append(follower)
+        else:
+            follower(None)
+
+
+def _settle(reply: LoopFuture, value: Any) -> None:
+    if not reply.done:
+        reply.settle(value)

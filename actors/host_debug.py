@@ -1,0 +1,50 @@
+"""One host in full, for operators: no payloads, no keys."""
+
+from typing import Any
+
+from actors.decision import Decision
+from actors.documents import run_document
+from actors.host_state import HostState
+from actors.line import Attempt
+from actors.messages import Describe
+from interlock.wire import JobRun
+
+SHOWN = 100  # runs of a long line that a snapshot lists
+
+
+def describe(state: HostState, _message: Describe, d: Decision) -> None:
+    """A consistent snapshot of the slot, the line and what waits for its time."""
+    host = state.host
+    d.reply = {
+        "hostId": host.id,
+        "orgId": host.org_id,
+        "epoch": host.epoch,
+        "rev": host.rev,
+        "nextSeq": host.next_seq,
+        "runNo": host.run_no,
+        "instanceId": host.instance_id,
+        "presence": state.presence(),
+        "health": "unhealthy" if host.unhealthy else "ok",
+        "unhealthy": host.unhealthy,
+        "awaitingIdle": host.awaiting_idle,
+        "paused": host.paused,
+        "draining": host.draining,
+        "pollParked": state.poll is not None,
+        "leaseUntil": state.lease_until,
+        "current": None if state.current is None else _shown(state.current),
+        "pendingCount": len(state.line),
+        "pending": [_shown(attempt) for attempt, _ in zip(state.line, range(SHOWN), strict=False)],
+        "backoff": [_shown(attempt) for attempt in list(state.backoff.values())[:SHOWN]],
+    }
+
+
+def _shown(attempt: Attempt) -> dict[str, Any]:
+    document: JobRun = run_document(attempt.run)
+    document.result.output = None
+    return {
+        "jobId": attempt.job.id,
+        "type": attempt.job.type,
+        "seq": attempt.job.seq,
+        "priority": attempt.job.priority,
+        "run": document,
+    }

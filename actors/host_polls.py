@@ -1,0 +1,167 @@
+"""Polls and heartbeats: what an agent says of itself, and how it gets its next job."""
+
+from actors.decision import Decision
+from actors.documents import encode, taken_document
+from actors.host_state import CLONED, HostState
+from actors.line import Attempt
+from actors.messages import NOTHING, Beat, EndPoll, HandOutAgain, Poll, PollAnswer, Take
+from interlock.errors import Superseded
+from interlock.states import LIVE, RunEvent, RunStatus, StopReason
+from interlock.wire import RunVerdict, TakenJob
+
+_NEWER_POLL = "A newer poll of this host has taken this one's place"
+
+
+def take(state: HostState, message: Take, d: Decision) -> None:
+    """An agent polls: note what it declares, then give it a job, park it, or send it away."""
+    poll = message.poll
+    state.heard(d)
+    state.host.delivered_at = d.now
+    if state.poll is not None and state.poll is not poll:
+        state.answer_poll(Superseded(_NEWER_POLL), d)
+    if state.host.unhealthy is not None and state.host.unhealthy != CLONED:
+        state.set_health(None, d)
+    state.poll = poll
+    declare(state, poll, d)
+    serve(state, d)
+    if state.poll is poll and not poll.waits:
+        state.answer_poll(NOTHING, d)
+
+
+def declare(state: HostState, poll: Poll, d: Decision) -> None:
+    """Take the poll's word for what the machine runs."""
+    named = frozenset(poll.running or ())
+    if poll.instance_id is not None and poll.instance_id != state.host.instance_id:
+        state.switch_instance(poll.instance_id, named, d)
+    if poll.running is not None:
+        state.declares = True
+    current = state.current
+    if current is not None and current.run.id in named:
+        sign_of_life(state, current, d)
+    unknown = named - _current_id(state)
+    if unknown:
+        # The machine is busy with a run that is over here: it must stop that before it gets anything.
+        state.set_gate(d, closed=True)
+        state.answer_poll(PollAnswer(cancel=min(unknown)), d)
+    elif not named and (poll.running is not None or not state.declares):
+        declared_idle(state, poll, d)
+
+
+def declared_idle(state: HostState, poll: Poll, d: Decision) -> None:
+    """The machine runs nothing: the gate opens, and a run that it should be running is handed out again."""
+    state.set_gate(d, closed=False)
+    current = state.current
+    if current is not None and current.run.status in LIVE - {RunStatus.OFFERED} and poll.running is not None:
+        state.advance(current, RunEvent.HEARD_IDLE, d)
+        state.undelivered = state.current is current
+
+
+def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
+    """Answer the parked poll if there is something to say: a job, a repeated job, or a run to stop."""
+    poll, current = state.poll, state.current
+    if poll is None:
+        return
+    if not poll.is_open():
+        state.answer_poll(NOTHING, d)
+    elif current is not None:
+        if current.run.stop_reason is not StopReason.NONE:
+            state.answer_poll(PollAnswer(cancel=current.run.id), d)
+        elif state.undelivered:
+            state.undelivered = False
+            state.answer_poll(_hand_out(current), d)
+    else:
+        taken = take_next(state, d, after=after)
+        if taken is not None:
+            state.answer_poll(_hand_out(taken), d)
+
+
+def take_next(state: HostState, d: Decision, *, after: str | None = None) -> Attempt | None:
+    """Move the first in line into the slot; None when the host may not take, or nothing waits."""
+    first = state.line.first()
+    if first is None or not state.may_take(d.now):
+        return None
+    state.advance(first, RunEvent.TAKEN, d)
+    first.run.taken_after = after
+    if state.beats:
+        _lease(state, first, d)
+    return first
+
+
+def sign_of_life(state: HostState, attempt: Attempt, d: Decision) -> None:
+    """The agent speaks of the current run: it lives, and its lease is extended."""
+    state.advance(attempt, RunEvent.SIGN_OF_LIFE, d)
+    if attempt.run.leased and state.current is attempt:
+        state.lease_until = d.now + state.limits.lease_ms
+
+
+def beat(state: HostState, message: Beat, d: Decision) -> None:
+    """A heartbeat: a verdict for each run that it names."""
+    instance, host = message.instance_id, state.host
+    if instance is not None and host.instance_id is not None and instance != host.instance_id:
+        raise Superseded(
+            "Another process of this host's agent has taken over", current={"instanceId": host.instance_id}
+        )
+    state.heard(d)
+    state.beats = True
+    named = message.running
+    if named is not None:
+        state.declares = True
+    current = state.current
+    if (
+        current is not None
+        and current.run.status is not RunStatus.OFFERED
+        and (named is None or current.run.id in named)
+    ):
+        _lease(state, current, d)
+        sign_of_life(state, current, d)
+    if named is not None and set(named) - _current_id(state):
+        state.set_gate(d, closed=True)
+    elif named == ():
+        state.set_gate(d, closed=False)
+    d.reply = [_verdict(state, run_id) for run_id in named or ()]
+    if state.poll is not None:
+        serve(state, d)
+
+
+def _current_id(state: HostState) -> set[str]:
+    return set() if state.current is None else {state.current.run.id}
+
+
+def _verdict(state: HostState, run_id: str) -> RunVerdict:
+    current = state.current
+    if current is None or current.run.id != run_id:
+        return RunVerdict(job_run_id=run_id, verdict="abandon")
+    stopping = current.run.stop_reason is not StopReason.NONE
+    return RunVerdict(job_run_id=run_id, verdict="cancel" if stopping else "continue")
+
+
+def _lease(state: HostState, attempt: Attempt, d: Decision) -> None:
+    """From now on silence means something: this run's agent heartbeats."""
+    if not attempt.run.leased:
+        d.touch_run(attempt.run)
+        attempt.run.leased = True
+    state.lease_until = d.now + state.limits.lease_ms
+
+
+def end_poll(state: HostState, message: EndPoll, d: Decision) -> None:
+    """The poll has waited long enough."""
+    if state.poll is message.poll:
+        state.heard(d)
+        state.answer_poll(NOTHING, d)
+
+
+def hand_out_again(state: HostState, message: HandOutAgain, d: Decision) -> None:
+    """The reply with the current run was never written: the next poll gets the same run."""
+    current = state.current
+    if current is not None and current.run.id == message.job_run_id and current.run.status is RunStatus.RUNNING:
+        state.undelivered = True
+        serve(state, d)
+
+
+def _hand_out(attempt: Attempt) -> PollAnswer:
+    return PollAnswer(taken=encode(taken_document(attempt.job, attempt.run)), job_run_id=attempt.run.id)
+
+
+def next_document(attempt: Attempt | None) -> TakenJob | None:
+    """What `?next=1` answers."""
+    return None if attempt is None else taken_document(attempt.job, attempt.run)

@@ -1,0 +1,131 @@
+"""What users ask of a host: a new job, a cancel, another try, and why a job is not running."""
+
+from actors.decision import Decision
+from actors.documents import encode, job_document, job_event
+from actors.host_polls import serve
+from actors.host_state import HostState, new_run
+from actors.line import Attempt
+from actors.messages import CancelJob, CreateJob, ExplainWait, Found, RetryJob
+from actors.ports import Effect
+from actors.waits import wait_of, wait_of_newcomer
+from interlock.errors import InvalidState, NotFound, QuotaExceeded, Unavailable
+from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, RunStatus
+from store.rows import JobRow
+
+
+def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
+    """A new job: durable before the answer, in line once the commit has given it its place."""
+    new, limits = message.job, state.limits
+    if limits.max_pending_per_host and len(state.line) + len(state.backoff) >= limits.max_pending_per_host:
+        raise QuotaExceeded(f"{limits.max_pending_per_host} jobs wait on this host, and no more may", retry_after=5)
+    later = new.run_at is not None and new.run_at > d.now
+    job = JobRow(
+        id=d.ids.new(),
+        org_id=new.org_id,
+        host_id=state.host.id,
+        server_instance_id=new.server_instance_id,
+        type=new.type,
+        created_by_id=new.creator.id,
+        created_at=d.now,
+        payload=new.payload,
+        policy=new.policy,
+        timeout_ms=new.timeout_ms or limits.timeout_ms,
+        priority=new.priority,
+        run_at=new.run_at,
+        start_before=new.start_before,
+        seq=0,
+        max_attempts=new.max_attempts,
+        status=JobStatus.PENDING,
+        attempts=0,
+        progress=0,
+        log_seq=0,
+        output=None,
+        error_code=None,
+        error_message=None,
+        needs_user_action=False,
+        cancel_requested=False,
+        assigned_agent_id=None,
+        started_at=None,
+        completed_at=None,
+    )
+    d.new_job(job)
+    run = new_run(job, d, 1, available_at=new.run_at if later else None)
+    attempt = Attempt(job, run)
+    if later and new.run_at is not None:
+        d.alarms.append(new.run_at)
+    d.joins.append(attempt)
+    d.audit(message.by, "job.create", job.org_id, ("job", job.id), encode({"type": job.type}).decode())
+    d.effects.append(Effect("job.created", job_event(job, run)))
+    document = encode(job_document(job, [run], wait=wait_of_newcomer(state, attempt, d.now), creator=new.creator))
+    if message.idempotency is not None:
+        user_id, key, fingerprint = message.idempotency
+        d.append("idempotency_key", d.ids.new(), job.org_id, user_id, key, fingerprint, document.decode(), d.now)
+    d.reply = document
+
+
+def join(state: HostState, attempts: list[Attempt], seqs: dict[str, int], d: Decision) -> None:
+    """The commit has given new jobs their places: now they stand in line."""
+    for attempt in attempts:
+        attempt.job.seq = seqs[attempt.job.id]
+        state.place_waiting(attempt)
+    serve(state, d)
+
+
+def cancel_job(state: HostState, message: CancelJob, d: Decision) -> None:
+    """Waiting: at once. Running: its agent is asked, by poll, heartbeat and every reply about the run."""
+    attempt = state.attempt_of_job(message.job_id)
+    if attempt is None:
+        d.look_up = message
+        return
+    event = RunEvent.FORCE if message.force else RunEvent.CANCEL
+    detail = encode({"reason": message.reason, "force": message.force}).decode()
+    state.stop(attempt, event, d)
+    d.audit(message.by, "job.cancel", attempt.job.org_id, ("job", attempt.job.id), detail)
+    d.reply = attempt.job.status is JobStatus.CANCELLED
+    if attempt.run.status in LIVE:
+        d.effects.append(Effect("job.updated", job_event(attempt.job, attempt.run)))
+    serve(state, d)
+
+
+def retry_job(state: HostState, message: RetryJob, d: Decision) -> None:
+    """Only an ended job can be tried afresh; one that is open is refused here."""
+    attempt = state.attempt_of_job(message.job_id)
+    if attempt is not None:
+        raise InvalidState(f"The job is {attempt.job.status}: only an ended one can be retried")
+    d.look_up = message
+
+
+def found(state: HostState, message: Found, d: Decision) -> None:
+    """The rows' answer for a job that is not in this memory."""
+    asked, job, run = message.asked, message.job, message.run
+    if job is None or run is None or job.host_id != state.host.id:
+        raise NotFound("No such job")
+    if run.status not in TERMINAL or state.attempt_of_job(job.id) is not None:
+        raise Unavailable("The job is just being moved; ask again")
+    if isinstance(asked, CancelJob):
+        if job.status is not JobStatus.CANCELLED:
+            raise InvalidState(f"The job has ended: {job.status}", current={"status": job.status})
+        d.reply = True
+    elif isinstance(asked, RetryJob):
+        _try_afresh(asked, job, d)
+
+
+def _try_afresh(message: RetryJob, job: JobRow, d: Decision) -> None:
+    if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        raise InvalidState(f"The job is {job.status}: only a FAILED or CANCELLED one can be retried")
+    d.touch_job(job, new_seq=True)  # it stands behind what is in line now, as a new job would
+    job.status = JobStatus.PENDING
+    job.attempts = job.progress = 0
+    job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
+    job.cancel_requested = False
+    run = new_run(job, d, 1)
+    d.joins.append(Attempt(job, run))
+    d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
+    d.effects.append(Effect("job.updated", job_event(job, run)))
+
+
+def explain_wait(state: HostState, message: ExplainWait, d: Decision) -> None:
+    """Why a waiting job is not running, from the actor's own state."""
+    attempt = state.attempt_of_job(message.job_id)
+    if attempt is not None and attempt.run.status in WAITING | {RunStatus.OFFERED}:
+        d.reply = wait_of(state, attempt, d.now)

@@ -1,0 +1,202 @@
+"""What may be told to or asked of an actor. Frozen values that carry all that the receiver needs.
+
+Commands are verbs. Each says what its reply is; a refusal is an `InterlockError`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from actors.loop_actor import LoopFuture
+from interlock.clock import Millis
+from interlock.wire import Report, UserRef
+from store.rows import JobRow, RunRow
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything that an actor understands."""
+
+
+class Caller(NamedTuple):
+    """Who asks, for the audit trail."""
+
+    kind: str  # user, agent or system
+    id: str | None
+    request_id: str | None = None
+    address: str | None = None
+
+
+SYSTEM = Caller("system", None)
+
+
+class Idempotency(NamedTuple):
+    """The key of a create, and the fingerprint of its body."""
+
+    user_id: str
+    key: str
+    fingerprint: str
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that has passed validation."""
+
+    org_id: str
+    host_id: str
+    server_instance_id: str | None
+    type: str
+    payload: str  # JSON text
+    policy: str | None
+    timeout_ms: Millis | None
+    max_attempts: int
+    priority: int
+    run_at: Millis | None
+    start_before: Millis | None
+    creator: UserRef
+
+
+class CreateJob(Message, frozen=True, kw_only=True):
+    """Put a job in the host's line. Reply: its JSON document, as bytes."""
+
+    job: NewJob
+    by: Caller
+    idempotency: Idempotency | None = None
+
+
+class PollAnswer(NamedTuple):
+    """What a poll came to: a job (its JSON document), or nothing, perhaps with a run that should stop."""
+
+    taken: bytes | None = None
+    job_run_id: str | None = None
+    cancel: str | None = None
+
+
+NOTHING = PollAnswer()
+
+
+class Poll:
+    """A parked long-poll. It outlives the actor's incarnations: the directory keeps it until it is answered."""
+
+    __slots__ = ("answer", "host_id", "instance_id", "is_open", "running", "waits")
+
+    def __init__(
+        self,
+        host_id: str,
+        *,
+        waits: bool,
+        instance_id: str | None = None,
+        running: tuple[str, ...] | None = None,
+        is_open: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.host_id = host_id
+        self.waits = waits
+        self.instance_id = instance_id
+        self.running = running  # None: it says nothing; (): it says that it runs nothing
+        self.is_open = is_open  # whether anybody still listens
+        self.answer = LoopFuture()
+
+
+class Take(Message, frozen=True, kw_only=True):
+    """An agent polls. No reply: the poll itself is answered."""
+
+    poll: Poll
+
+
+class EndPoll(Message, frozen=True, kw_only=True):
+    """The poll's wait is over."""
+
+    poll: Poll
+
+
+class HandOutAgain(Message, frozen=True, kw_only=True):
+    """The reply that carried this run was never written: the next poll gets it."""
+
+    job_run_id: str
+
+
+class ReportResult(Message, frozen=True, kw_only=True):
+    """An agent says how a run ended. Reply: `wire.ReportAnswer`."""
+
+    job_run_id: str
+    report: Report
+    digest: str  # SHA-256 of the report in canonical form
+    body: str  # the report as JSON text, kept when it comes too late
+    take_next: bool = False
+
+
+class NoteProgress(Message, frozen=True, kw_only=True):
+    """An agent says how far a run is. Reply: `wire.RunState`."""
+
+    job_run_id: str
+    progress: int
+    message: str | None = None
+    needs_user_action: bool | None = None
+
+
+class Line(NamedTuple):
+    """One line of a log."""
+
+    line_no: int
+    level: str
+    message: str
+    at: Millis | None
+
+
+class AppendLogs(Message, frozen=True, kw_only=True):
+    """An agent's log lines. Reply: `wire.RunState`."""
+
+    job_run_id: str
+    lines: tuple[Line, ...]
+
+
+class Beat(Message, frozen=True, kw_only=True):
+    """A heartbeat. Reply: a list of `wire.RunVerdict`. `running` None says nothing about what runs."""
+
+    instance_id: str | None
+    running: tuple[str, ...] | None
+
+
+class CancelJob(Message, frozen=True, kw_only=True):
+    """Reply: True when the job is CANCELLED now, False while its agent is being asked."""
+
+    job_id: str
+    by: Caller
+    force: bool = False
+    reason: str | None = None
+
+
+class RetryJob(Message, frozen=True, kw_only=True):
+    """A user wants an ended job to be tried afresh. Reply: None."""
+
+    job_id: str
+    by: Caller
+
+
+class RunDue(Message, frozen=True, kw_only=True):
+    """An alarm rang, or the sweep found a row: look whether anything is due. No reply; twice does no harm."""
+
+
+class Tick(Message, frozen=True, kw_only=True):
+    """A timer of this actor fired. No reply."""
+
+
+class ExplainWait(Message, frozen=True, kw_only=True):
+    """Reply: `wire.Wait` of a waiting job, or None when this actor does not hold it as waiting."""
+
+    job_id: str
+
+
+class Describe(Message, frozen=True, kw_only=True):
+    """Reply: the host in full as plain values, without payloads and keys."""
+
+
+class Found(Message, frozen=True, kw_only=True):
+    """What the rows say of a run or job that is not in the actor's memory, for the message that asked."""
+
+    asked: Message
+    job: JobRow | None
+    run: RunRow | None
+    reply: LoopFuture
+
+
+AnyReply = Any

@@ -1,0 +1,88 @@
+"""Taking hosts over: raise the epoch on the host's row, then read what it holds. The order matters: once the epoch
+is up, no earlier owner can commit any more, so what is read stays true until this owner changes it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from peewee import Database
+
+from interlock.states import LIVE, WAITING
+from store.models import Host, Job, JobRun
+from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
+
+OPEN = tuple(sorted(LIVE | WAITING))
+_HOST = [getattr(Host, name) for name in HOST_COLUMNS]
+_JOB = [getattr(Job, name) for name in JOB_COLUMNS]
+_RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A host and its open runs with their jobs, as committed."""
+
+    host: HostRow
+    runs: list[tuple[JobRow, RunRow]] = field(default_factory=list)
+
+
+def claim(database: Database, owner: str, host_ids: Sequence[str]) -> dict[str, Claimed]:
+    """Make `owner` the owner of those hosts that exist. To be run in one transaction."""
+    (
+        Host.update(owner=owner, epoch=Host.epoch + 1, rev=Host.rev + 1)
+        .where(Host.id.in_(sorted(host_ids)))
+        .execute(database)
+    )
+    return read_open(database, host_ids)
+
+
+def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]:
+    """The hosts and their open runs, without claiming."""
+    hosts = Host.select(*_HOST).where(Host.id.in_(host_ids)).tuples().execute(database)
+    claimed = {host.id: Claimed(host) for host in map(host_from, hosts)}
+    query = (
+        JobRun.select(*_RUN, *_JOB)
+        .join(Job, on=(Job.id == JobRun.job_id))
+        .where(JobRun.host_id.in_(list(claimed)) & JobRun.status.in_(OPEN))
+    )
+    width = len(RUN_COLUMNS)
+    for columns in query.tuples().execute(database):
+        run, job = run_from(columns[:width]), job_from(columns[width:])
+        claimed[str(run.host_id)].runs.append((job, run))
+    return claimed
+
+
+def release(database: Database, owner: str, released: Iterable[tuple[str, int]]) -> None:
+    """Give up hosts, each only while the epoch is still ours."""
+    for host_id, epoch in released:
+        (
+            Host.update(owner=None, rev=Host.rev + 1)
+            .where((Host.id == host_id) & (Host.owner == owner) & (Host.epoch == epoch))
+            .execute(database)
+        )
+
+
+def hosts_with_live_runs(database: Database) -> list[str]:
+    """Hosts that held a run when the last server ended: they are brought back at start."""
+    query = JobRun.select(JobRun.host_id).where(JobRun.status.in_(sorted(LIVE)))
+    return [host_id for (host_id,) in query.tuples().execute(database)]
+
+
+def hosts_with_something_due(database: Database, now: int, limit: int) -> list[str]:
+    """Hosts with a retry or scheduled job whose time has come, or a wait that has run out."""
+    due = (
+        JobRun.select(JobRun.host_id)
+        .where((JobRun.status == "scheduled") & (JobRun.available_at <= now) & JobRun.host_id.is_null(False))
+        .limit(limit)
+    )
+    expired = (
+        Job.select(Job.host_id)
+        .where(
+            Job.start_before.is_null(False)
+            & (Job.start_before <= now)
+            & (Job.status == "PENDING")
+            & Job.host_id.is_null(False)
+        )
+        .limit(limit)
+    )
+    found = {host_id: None for query in (due, expired) for (host_id,) in query.tuples().execute(database)}
+    return list(found)[:limit]

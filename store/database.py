@@ -1,0 +1,99 @@
+"""From a URL to a database, set up so that a commit that returned survives `kill -9` and power loss."""
+
+import fcntl
+import sqlite3
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from peewee import Database, PostgresqlDatabase, SqliteDatabase
+from playhouse import db_url
+from playhouse.migrations import Runner
+
+from interlock.errors import InterlockError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which the fence needs
+_MIGRATION_LOCK = 0x1E7E_10CC  # any constant: one migrator at a time on PostgreSQL
+
+SQLITE_PRAGMAS: dict[str, Any] = {
+    "journal_mode": "wal",
+    "synchronous": "full",  # NORMAL may drop the last commits on power loss
+    "foreign_keys": 1,
+    "busy_timeout": 5000,  # ms; writers queue on one thread, so only `interlock admin` beside us ever waits
+    "cache_size": -65536,  # KiB
+}
+
+
+class DatabaseUnusable(InterlockError):
+    """The database cannot be used as it is; the sentence says what to do."""
+
+    title = "The database cannot be used"
+
+
+def open_database(url: str) -> Database:
+    """The database at `url`: `sqlite:///path`, `sqlite://:memory:` or `postgresql://user@host/name`."""
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
+        path = url.removeprefix("sqlite://").removeprefix("/") if ":memory:" in url else url.removeprefix("sqlite://")
+        return SqliteDatabase(path, pragmas=SQLITE_PRAGMAS, check_same_thread=False)
+    if scheme in {"postgres", "postgresql"}:
+        database: Database = db_url.connect(url, options="-c statement_timeout=5000 -c lock_timeout=2000")
+        return database
+    raise DatabaseUnusable(f"{scheme or url!r} is no database that Interlock knows: use sqlite:// or postgresql://")
+
+
+def migrate(database: Database) -> list[str]:
+    """Apply what is missing, one migrator at a time; the names of what was applied."""
+    with database.connection_context() if database.is_closed() else nullcontext(), _one_migrator(database):
+        return list(Runner(database, str(MIGRATIONS)).up())
+
+
+@contextmanager
+def _one_migrator(database: Database) -> "Iterator[None]":
+    if isinstance(database, PostgresqlDatabase):
+        database.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        try:
+            yield
+        finally:
+            database.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+    else:
+        with database.atomic("IMMEDIATE"):
+            yield
+
+
+class DataDirectory:
+    """Where the embedded default keeps everything; `lock` admits one server at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: Any = None
+
+    def create(self) -> None:
+        """Make it, for this user alone."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DatabaseUnusable(f"{self.path} cannot be made: {error.strerror}") from error
+
+    def lock(self) -> None:
+        """Hold it until this process ends; `DatabaseUnusable` when another server does."""
+        try:
+            self._held = (self.path / "serve.lock").open("w")
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatabaseUnusable(f"another `interlock serve` uses {self.path}") from error
+        except OSError as error:
+            raise DatabaseUnusable(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def unlock(self) -> None:
+        """Let the next server in; twice does no harm."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None

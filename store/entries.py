@@ -1,0 +1,101 @@
+"""What an actor hands to the journal, and what comes back. Frozen at the moment of the decision."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from interlock.clock import Millis
+from interlock.states import JobStatus, RunStatus
+from store.rows import Image, JobRow, RunRow, job_image, run_image
+
+
+class Incarnation:
+    """One life of a host's actor: from its claim to its end. Poisoned, nothing of it is ever written again."""
+
+    __slots__ = ("epoch", "host_id", "poisoned")
+
+    def __init__(self, host_id: str, epoch: int) -> None:
+        self.host_id = host_id
+        self.epoch = epoch
+        self.poisoned = False
+
+
+@dataclass(slots=True)
+class JobChange:
+    """A job row's new image; `was` is the status that the row must still have, None for a new row."""
+
+    id: str
+    was: JobStatus | None
+    image: Image
+    new_seq: bool = False  # the commit allots its place in line
+
+
+@dataclass(slots=True)
+class RunChange:
+    """A run row's new image; `was` is the status that the row must still have, None for a new row."""
+
+    id: str
+    was: RunStatus | None
+    image: Image
+
+
+@dataclass(slots=True)
+class Append:
+    """A row that is only ever inserted; one that is there already is left as it is."""
+
+    table: str
+    values: Image
+
+
+Change: TypeAlias = JobChange | RunChange | Append
+
+
+def job_change(job: JobRow, was: JobStatus | None, *, new_seq: bool = False) -> JobChange:
+    """The job as it is now, to be written where it still `was`."""
+    return JobChange(job.id, was, job_image(job), new_seq)
+
+
+def run_change(run: RunRow, was: RunStatus | None) -> RunChange:
+    """The run as it is now, to be written where it still `was`."""
+    return RunChange(run.id, was, run_image(run))
+
+
+@dataclass(slots=True)
+class Committed:
+    """It is durable. `seqs` are the places in line that its new jobs got, in their order; `next_seq` is the host's
+    counter just before them, by which an owner sees that somebody else appended.
+    """
+
+    rev: int
+    first_seq: int
+    seqs: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Refused:
+    """It is not written, or nobody knows (`unknown`): the incarnation is poisoned either way."""
+
+    why: str
+    unknown: bool = False
+
+
+Outcome: TypeAlias = Committed | Refused
+
+
+@dataclass(slots=True)
+class Entry:
+    """One decision of one incarnation, to be committed whole or not at all. `done` is called on the loop."""
+
+    incarnation: Incarnation
+    host: Image  # the owner's columns as the decision leaves them
+    changes: list[Change]
+    done: Callable[[Outcome], None]
+    at: Millis = 0
+
+
+@dataclass(slots=True)
+class Exclusive:
+    """A short transaction of its own on the journal's connection: claims, and changes to tenants and fleets."""
+
+    work: Callable[[Any], Any]
+    done: Callable[[Any, BaseException | None], None]

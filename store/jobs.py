@@ -1,0 +1,190 @@
+"""Queries over jobs and runs. They run on the reading threads and activate nobody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from peewee import Database, fn
+
+from interlock.clock import Millis
+from store.models import Host, Job, JobLog, JobRun, LateReport, User
+from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, run_from
+
+_JOB = [getattr(Job, name) for name in JOB_COLUMNS]
+_RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
+
+
+@dataclass(slots=True)
+class FullJob:
+    """A job with all that its page shows."""
+
+    job: JobRow
+    runs: list[RunRow]
+    creator: tuple[str, str, str] | None = None  # id, name, email
+    logs: int = 0
+    late_reports: list[tuple[str, str, Millis, str]] = field(default_factory=list)  # id, run, when, body
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """What a list is narrowed to; None is everything."""
+
+    status: str | None = None
+    type: str | None = None
+    host_id: str | None = None
+    created_by_id: str | None = None
+    since: Millis | None = None
+    text: str | None = None
+    before_id: str | None = None  # the cursor: ids sort by birth
+
+
+def job_and_run(database: Database, run_id: str) -> tuple[JobRow | None, RunRow | None]:
+    """A run and its job."""
+    run = first_run(database, JobRun.id == run_id)
+    return (None, None) if run is None else (_job(database, run.job_id), run)
+
+
+def job_and_last_run(database: Database, job_id: str) -> tuple[JobRow | None, RunRow | None]:
+    """A job and its latest run."""
+    job = _job(database, job_id)
+    return (None, None) if job is None else (job, first_run(database, JobRun.job_id == job_id))
+
+
+def first_run(database: Database, condition: Any) -> RunRow | None:
+    """The latest run of those that fit."""
+    query = JobRun.select(*_RUN).where(condition).order_by(JobRun.id.desc()).limit(1)
+    return next(map(run_from, query.tuples().execute(database)), None)
+
+
+def _job(database: Database, job_id: str) -> JobRow | None:
+    return next(map(job_from, Job.select(*_JOB).where(Job.id == job_id).tuples().execute(database)), None)
+
+
+def org_and_host_of_job(database: Database, job_id: str) -> tuple[str, str | None] | None:
+    """Whose job it is, and which host's."""
+    query = Job.select(Job.org_id, Job.host_id).where(Job.id == job_id).tuples().execute(database)
+    return next(iter(query), None)
+
+
+def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
+    """A job of this org with its runs (oldest first), creator, counts and late reports."""
+    job = _job(database, job_id)
+    if job is None or job.org_id != org_id:
+        return None
+    runs = JobRun.select(*_RUN).where(JobRun.job_id == job_id).order_by(JobRun.id).tuples().execute(database)
+    late = (
+        LateReport.select(LateReport.id, LateReport.job_run_id, LateReport.received_at, LateReport.body)
+        .where(LateReport.job_id == job_id)
+        .order_by(LateReport.id)
+        .tuples()
+        .execute(database)
+    )
+    return FullJob(
+        job,
+        [run_from(columns) for columns in runs],
+        creators(database, [job.created_by_id]).get(job.created_by_id or ""),
+        JobLog.select(fn.COUNT(JobLog.id)).where(JobLog.job_id == job_id).scalar(database),
+        list(late),
+    )
+
+
+def creators(database: Database, user_ids: Sequence[str | None]) -> dict[str, tuple[str, str, str]]:
+    """The users' ids, names and addresses, by id."""
+    wanted = sorted({user_id for user_id in user_ids if user_id is not None})
+    query = User.select(User.id, User.name, User.email).where(User.id.in_(wanted)).tuples().execute(database)
+    return {row[0]: row for row in query}
+
+
+def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> list[FullJob]:
+    """Up to `limit` jobs, newest first, each with its latest run."""
+    query = Job.select(*_JOB).where(Job.org_id == org_id)
+    for column, wanted in (
+        (Job.status, narrow.status),
+        (Job.type, narrow.type),
+        (Job.host_id, narrow.host_id),
+        (Job.created_by_id, narrow.created_by_id),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if narrow.since is not None:
+        query = query.where(Job.created_at >= narrow.since)
+    if narrow.before_id is not None:
+        query = query.where(Job.id < narrow.before_id)
+    if narrow.text is not None:
+        query = query.where(
+            Job.type.contains(narrow.text) | Job.payload.contains(narrow.text) | (Job.id == narrow.text)
+        )
+    jobs = [job_from(columns) for columns in query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)]
+    return _with_latest_runs(database, jobs)
+
+
+def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
+    latest: dict[str, RunRow] = {}
+    ids = [job.id for job in jobs]
+    for columns in JobRun.select(*_RUN).where(JobRun.job_id.in_(ids)).order_by(JobRun.id).tuples().execute(database):
+        run = run_from(columns)
+        latest[run.job_id] = run
+    people = creators(database, [job.created_by_id for job in jobs])
+    logs = dict(
+        JobLog.select(JobLog.job_id, fn.COUNT(JobLog.id))
+        .where(JobLog.job_id.in_(ids))
+        .group_by(JobLog.job_id)
+        .tuples()
+        .execute(database)
+    )
+    return [FullJob(job, [latest[job.id]], people.get(job.created_by_id or ""), logs.get(job.id, 0)) for job in jobs]
+
+
+@dataclass(slots=True)
+class HostGlance:
+    """What a list needs of a host to say why its jobs wait."""
+
+    paused: bool
+    paused_until: Millis | None
+    draining: bool
+    unhealthy: str | None
+    awaiting_idle: bool
+    last_seen_at: Millis | None
+    busy: bool
+
+
+def glance_at_hosts(database: Database, host_ids: Sequence[str]) -> dict[str, HostGlance]:
+    """The hosts of a page of jobs, in two queries."""
+    live = JobRun.select(JobRun.host_id).where(
+        JobRun.host_id.in_(host_ids) & JobRun.status.in_(("offered", "running", "cancelling", "unreachable"))
+    )
+    busy = {host_id for (host_id,) in live.tuples().execute(database)}
+    columns = (
+        Host.id,
+        Host.paused,
+        Host.paused_until,
+        Host.draining,
+        Host.unhealthy,
+        Host.awaiting_idle,
+        Host.last_seen_at,
+    )
+    query = Host.select(*columns).where(Host.id.in_(host_ids)).tuples().execute(database)
+    return {host_id: HostGlance(*rest, host_id in busy) for host_id, *rest in query}
+
+
+def log_lines(
+    database: Database, job_id: str, after: int, limit: int
+) -> list[tuple[int, str, str, str, int | None, Millis]]:
+    """Up to `limit` lines after the given number, oldest first: seq, run, level, message, progress, when."""
+    query = (
+        JobLog.select(JobLog.seq, JobLog.job_run_id, JobLog.level, JobLog.message, JobLog.progress, JobLog.created_at)
+        .where((JobLog.job_id == job_id) & (JobLog.seq > after))
+        .order_by(JobLog.seq)
+        .limit(limit)
+    )
+    return list(query.tuples().execute(database))
+
+
+def pending_counts(database: Database, org_ids: Sequence[str]) -> dict[str, int]:
+    """Waiting jobs by org."""
+    query = (
+        Job.select(Job.org_id, fn.COUNT(Job.id))
+        .where(Job.org_id.in_(org_ids) & (Job.status == "PENDING"))
+        .group_by(Job.org_id)
+    )
+    return dict(query.tuples().execute(database))

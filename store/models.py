@@ -1,0 +1,300 @@
+"""Tables and indexes, nothing else. Every time is a BIGINT of ms since 1970, every JSON value is text: so both
+databases keep them to the letter and sort them alike. The models carry no database: each query is given one.
+"""
+
+from typing import Any
+
+from peewee import SQL, BigIntegerField, BooleanField, CharField, IntegerField, Model, TextField
+
+from interlock.states import LIVE, WAITING, RunStatus
+
+
+def _id(**options: Any) -> Any:
+    return CharField(max_length=36, **options)
+
+
+def _at(**options: Any) -> Any:
+    return BigIntegerField(**options)
+
+
+def any_of(column: str, statuses: frozenset[RunStatus]) -> SQL:
+    """`column IN ('…', …)` for a partial index, in a stable order."""
+    listed = ", ".join(f"'{status}'" for status in sorted(statuses))
+    return SQL(f"{column} IN ({listed})")
+
+
+class Organization(Model):
+    """A tenant."""
+
+    id = _id(primary_key=True)
+    name = CharField(max_length=200)
+    created_at = _at()
+
+    class Meta:
+        table_name = "organization"
+
+
+class User(Model):
+    """A person; what they may do in an org is in `Membership`."""
+
+    id = _id(primary_key=True)
+    email = CharField(max_length=320, unique=True)
+    name = CharField(max_length=200)
+    platform_admin = BooleanField(default=False)
+    created_at = _at()
+
+    class Meta:
+        table_name = "app_user"  # "user" is a reserved word in PostgreSQL
+
+
+class Membership(Model):
+    """A user's role in an org: viewer, operator, admin or owner."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    user_id = _id(index=True)
+    role = CharField(max_length=20)
+    created_at = _at()
+
+    class Meta:
+        table_name = "membership"
+        indexes = ((("org_id", "user_id"), True),)
+
+
+class Host(Model):
+    """A machine or device that runs one job at a time; the fence is on this row."""
+
+    id = _id(primary_key=True)
+    org_id = _id(index=True)
+    name = CharField(max_length=200)
+    kind = CharField(max_length=20)
+    labels = TextField()
+    created_at = _at()
+    owner = CharField(max_length=100, null=True)
+    epoch = BigIntegerField()
+    next_seq = BigIntegerField()
+    rev = BigIntegerField()
+    paused = BooleanField()
+    paused_by = _id(null=True)
+    note = TextField(null=True)
+    paused_until = _at(null=True)
+    draining = BooleanField()
+    run_no = BigIntegerField()
+    instance_id = CharField(max_length=200, null=True)
+    awaiting_idle = BooleanField()
+    unhealthy = CharField(max_length=200, null=True)
+    last_seen_at = _at(null=True)
+    delivered_at = _at(null=True)
+
+    class Meta:
+        table_name = "host"
+
+
+class AgentKey(Model):
+    """An agent's credential; the JWT itself is never stored, only its `kid`."""
+
+    kid = _id(primary_key=True)
+    org_id = _id()
+    host_id = _id(index=True)
+    created_at = _at()
+    revoked_at = _at(null=True)
+
+    class Meta:
+        table_name = "agent_key"
+
+
+class ServerInstance(Model):
+    """What lives on a host and jobs are about, such as one game server."""
+
+    id = _id(primary_key=True)
+    org_id = _id(index=True)
+    host_id = _id(index=True)
+    name = CharField(max_length=200)
+    config = TextField()
+    created_at = _at()
+
+    class Meta:
+        table_name = "server_instance"
+
+
+class JobType(Model):
+    """An org's own job type, or its own settings of a built-in one. JSON text in `definition`."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    name = CharField(max_length=100)
+    version = IntegerField()
+    definition = TextField()
+    created_at = _at()
+
+    class Meta:
+        table_name = "job_type"
+        indexes = ((("org_id", "name"), True),)
+
+
+class Job(Model):
+    """What a user asked for. `status` is derived from the runs and kept for lists."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    host_id = _id(null=True)
+    server_instance_id = _id(null=True)
+    type = CharField(max_length=100)
+    created_by_id = _id(null=True)
+    created_at = _at()
+    payload = TextField()
+    policy = TextField(null=True)
+    timeout_ms = BigIntegerField()
+    priority = IntegerField()
+    run_at = _at(null=True)
+    start_before = _at(null=True)
+    seq = BigIntegerField()
+    max_attempts = IntegerField()
+    status = CharField(max_length=20)
+    attempts = IntegerField()
+    progress = IntegerField()
+    log_seq = BigIntegerField()
+    output = TextField(null=True)
+    error_code = CharField(max_length=200, null=True)
+    error_message = TextField(null=True)
+    needs_user_action = BooleanField()
+    cancel_requested = BooleanField()
+    assigned_agent_id = _id(null=True)
+    started_at = _at(null=True)
+    completed_at = _at(null=True)
+
+    class Meta:
+        table_name = "job"
+        indexes = ((("org_id", "status", "id"), False), (("host_id", "id"), False), (("org_id", "id"), False))
+
+
+Job.add_index(Job.start_before, where=SQL("start_before IS NOT NULL AND status = 'PENDING'"), name="job_expiring")
+
+
+class JobRun(Model):
+    """One attempt. Live runs hold the host: the unique partial index is the belt under the actor's braces."""
+
+    id = _id(primary_key=True)
+    job_id = _id(index=True)
+    org_id = _id()
+    host_id = _id(null=True)
+    attempt = IntegerField()
+    created_at = _at()
+    status = CharField(max_length=20)
+    available_at = _at(null=True)
+    started_at = _at(null=True)
+    finished_at = _at(null=True)
+    run_no = BigIntegerField(null=True)
+    instance_id = CharField(max_length=200, null=True)
+    taken_after = _id(null=True)
+    stop_reason = CharField(max_length=20)
+    timeout_at = _at(null=True)
+    timeout_left_ms = BigIntegerField(null=True)
+    stop_by = _at(null=True)
+    leased = BooleanField()
+    unreachable_at = _at(null=True)
+    offered_until = _at(null=True)
+    offers = IntegerField()
+    duration_ms = BigIntegerField(null=True)
+    error_code = CharField(max_length=200, null=True)
+    error_message = TextField(null=True)
+    output = TextField(null=True)
+    report_hash = CharField(max_length=64, null=True)
+
+    class Meta:
+        table_name = "job_run"
+
+
+JobRun.add_index(JobRun.host_id, unique=True, where=any_of("status", LIVE), name="job_run_one_live")
+JobRun.add_index(JobRun.host_id, JobRun.status, where=any_of("status", LIVE | WAITING), name="job_run_open")
+JobRun.add_index(JobRun.available_at, where=SQL("status = 'scheduled'"), name="job_run_due")
+
+
+class JobLog(Model):
+    """One line of a job's log. `seq` counts them per job; `line_no` is the agent's own number within the run, which
+    makes sending a line again harmless.
+    """
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    job_id = _id()
+    job_run_id = _id()
+    seq = BigIntegerField()
+    line_no = BigIntegerField(null=True)
+    level = CharField(max_length=20)
+    message = TextField()
+    progress = IntegerField(null=True)
+    created_at = _at()
+
+    class Meta:
+        table_name = "job_log"
+        indexes = ((("job_id", "seq"), True), (("job_run_id", "line_no"), True))
+
+
+class LateReport(Model):
+    """A report that came after its run had ended, kept as it came."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    job_id = _id(index=True)
+    job_run_id = _id()
+    received_at = _at()
+    body = TextField()
+    body_hash = CharField(max_length=64)
+
+    class Meta:
+        table_name = "late_report"
+        indexes = ((("job_run_id", "body_hash"), True),)
+
+
+class AuditEvent(Model):
+    """Who did what to what, and from where. Only ever inserted."""
+
+    id = _id(primary_key=True)
+    org_id = _id(null=True)
+    at = _at()
+    actor_kind = CharField(max_length=20)
+    actor_id = CharField(max_length=100, null=True)
+    action = CharField(max_length=100)
+    target_kind = CharField(max_length=50)
+    target_id = CharField(max_length=100, null=True)
+    detail = TextField()
+    request_id = CharField(max_length=100, null=True)
+    address = CharField(max_length=100, null=True)
+
+    class Meta:
+        table_name = "audit_event"
+        indexes = ((("org_id", "id"), False),)
+
+
+class IdempotencyKey(Model):
+    """The first answer to a request that carried a key, for 24 hours."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    user_id = _id()
+    key = CharField(max_length=255)
+    fingerprint = CharField(max_length=64)
+    response = TextField()
+    created_at = _at(index=True)
+
+    class Meta:
+        table_name = "idempotency_key"
+        indexes = ((("org_id", "user_id", "key"), True),)
+
+
+ALL_MODELS: tuple[type[Model], ...] = (
+    Organization,
+    User,
+    Membership,
+    Host,
+    AgentKey,
+    ServerInstance,
+    JobType,
+    Job,
+    JobRun,
+    JobLog,
+    LateReport,
+    AuditEvent,
+    IdempotencyKey,
+)

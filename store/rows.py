@@ -1,0 +1,143 @@
+"""Rows as plain values: what the journal writes and the host actors keep. Instants are ms since 1970, spans ms.
+
+An actor changes its rows in memory when it decides; `image` freezes one for the journal at that moment.
+The order of the fields is the order of the columns in every compiled statement.
+"""
+
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from interlock.clock import Millis
+from interlock.states import JobStatus, RunStatus, StopReason
+
+Image = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class HostRow:
+    """A host. `owner`, `epoch`, `next_seq` and `rev` are the fence; see `committer.py`."""
+
+    id: str
+    org_id: str
+    name: str
+    kind: str
+    labels: str  # JSON object of strings
+    created_at: Millis
+    owner: str | None  # the process that owns it, by its unique name
+    epoch: int  # rises with every claim, never reset
+    next_seq: int  # the place in line that the next job gets
+    rev: int  # counts commits on this host, by anybody
+    paused: bool
+    paused_by: str | None
+    note: str | None
+    paused_until: Millis | None
+    draining: bool
+    # What follows belongs to the owner and is written with the fence.
+    run_no: int  # rises with every take; agents refuse a lower one
+    instance_id: str | None  # the agent's process, chosen by it at its start
+    awaiting_idle: bool  # the idle gate
+    unhealthy: str | None  # why nothing is offered, or None
+    last_seen_at: Millis | None
+    delivered_at: Millis | None  # last poll that could have been answered with a job
+
+
+@dataclass(slots=True)
+class JobRow:
+    """What a user asked for. `payload`, `output` and `policy` are JSON text."""
+
+    id: str
+    org_id: str
+    host_id: str | None
+    server_instance_id: str | None
+    type: str
+    created_by_id: str | None
+    created_at: Millis
+    payload: str
+    policy: str | None  # how the job's type retries, frozen when the job was created; None: the defaults
+    timeout_ms: Millis
+    priority: int
+    run_at: Millis | None
+    start_before: Millis | None
+    # What follows changes.
+    seq: int
+    max_attempts: int
+    status: JobStatus
+    attempts: int
+    progress: int
+    log_seq: int  # the last line's number in the job's log
+    output: str | None
+    error_code: str | None
+    error_message: str | None
+    needs_user_action: bool
+    cancel_requested: bool
+    assigned_agent_id: str | None
+    started_at: Millis | None
+    completed_at: Millis | None
+
+
+@dataclass(slots=True)
+class RunRow:
+    """One attempt of a job."""
+
+    id: str
+    job_id: str
+    org_id: str
+    host_id: str | None
+    attempt: int
+    created_at: Millis
+    # What follows changes.
+    status: RunStatus
+    available_at: Millis | None = None  # not before
+    started_at: Millis | None = None
+    finished_at: Millis | None = None
+    run_no: int | None = None
+    instance_id: str | None = None  # the agent process that it went to
+    taken_after: str | None = None  # the run whose report also took this one
+    stop_reason: StopReason = StopReason.NONE
+    timeout_at: Millis | None = None  # None while it waits for a user's action
+    timeout_left_ms: Millis | None = None  # what was left when it began to wait for a user
+    stop_by: Millis | None = None  # deadline of the agent's confirmation
+    leased: bool = False  # its agent heartbeats
+    unreachable_at: Millis | None = None
+    offered_until: Millis | None = None
+    offers: int = 0
+    duration_ms: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    output: str | None = None
+    report_hash: str | None = None  # SHA-256 of the report that ended it
+
+
+JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
+RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
+HOST_COLUMNS = tuple(field.name for field in fields(HostRow))
+JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("seq") :]
+RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") :]
+HOST_OWNED = HOST_COLUMNS[HOST_COLUMNS.index("run_no") :]
+
+job_image: "attrgetter[Image]" = attrgetter(*JOB_COLUMNS)
+run_image: "attrgetter[Image]" = attrgetter(*RUN_COLUMNS)
+host_image: "attrgetter[Image]" = attrgetter(*HOST_OWNED)
+
+
+def job_from(columns: Image) -> JobRow:
+    """The row of a SELECT over `JOB_COLUMNS`."""
+    row = JobRow(*columns)
+    row.status = JobStatus(row.status)
+    row.needs_user_action, row.cancel_requested = bool(row.needs_user_action), bool(row.cancel_requested)
+    return row
+
+
+def run_from(columns: Image) -> RunRow:
+    """The row of a SELECT over `RUN_COLUMNS`."""
+    row = RunRow(*columns)
+    row.status, row.stop_reason, row.leased = RunStatus(row.status), StopReason(row.stop_reason), bool(row.leased)
+    return row
+
+
+def host_from(columns: Image) -> HostRow:
+    """The row of a SELECT over `HOST_COLUMNS`."""
+    row = HostRow(*columns)
+    row.paused, row.draining, row.awaiting_idle = bool(row.paused), bool(row.draining), bool(row.awaiting_idle)
+    return row

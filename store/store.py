@@ -1,0 +1,92 @@
+"""One door to the database for the rooms above: writes through the journal, reads on a few threads of their own."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from peewee import Database, PeeweeException
+
+from interlock.errors import Unavailable
+from store.committer import Committer
+from store.database import migrate
+from store.journal import Journal
+
+Result = TypeVar("Result")
+
+
+class Store:
+    """`start` migrates and begins to write; `stop` writes what is queued. Twice does no harm.
+
+    `owner` is unique per process start: a name must never be used again, or an old owner's writes would pass the fence.
+    """
+
+    def __init__(self, database: Database, owner: str, *, read_threads: int = 4) -> None:
+        self.database = database
+        self.owner = owner
+        self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read", initializer=self._connect)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.journal = Journal(Committer(database, owner), self._post)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> list[str]:
+        """Apply missing migrations and start the journal; the names of the migrations."""
+        self._loop = loop
+        applied = migrate(self.database)
+        self.journal.start()
+        return applied
+
+    def stop(self) -> None:
+        """Write what is queued, then let the threads go."""
+        self.journal.stop()
+        self._pool.shutdown()
+        self.database.close()
+
+    def read(self, work: Callable[[Database], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """Run `work(database)` on a reading thread, then `done(result, error)` on the loop."""
+
+        def run() -> None:
+            try:
+                result, error = self._reading(work), None
+            except Exception as failure:  # noqa: BLE001 - whoever asked is told
+                result, error = None, failure
+            self._post(lambda: done(result, error))
+
+        self._pool.submit(run)
+
+    async def fetch(self, work: Callable[[Database], Result]) -> Result:
+        """The result of `work(database)` on a reading thread; `Unavailable` when the database is."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, self._reading, work)
+        except PeeweeException as error:
+            raise Unavailable(f"The database cannot be read: {error}") from error
+
+    async def change(self, work: Callable[[Database], Result]) -> Result:
+        """The result of `work(database)` in a short transaction of its own; `Unavailable` when it was not committed."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result, error: BaseException | None) -> None:
+            if answer.cancelled():
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        self.journal.exclusive(work, done)
+        try:
+            return await answer
+        except PeeweeException as error:
+            raise Unavailable(f"The change was not written: {error}") from error
+
+    def _post(self, callback: Callable[[], None]) -> None:
+        if self._loop is None:
+            raise RuntimeError("the store has not been started")
+        self._loop.call_soon_threadsafe(callback)
+
+    def _connect(self) -> None:
+        self.database.connect(reuse_if_open=True)
+
+    def _reading(self, work: Callable[[Database], Result]) -> Result:
+        self.database.connect(reuse_if_open=True)
+        return work(self.database)
