@@ -20,6 +20,7 @@ from store.claims import Claimed, claim, release
 
 log = logging.getLogger(__name__)
 
+SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
 
@@ -38,6 +39,7 @@ class Directory:
         self._started_at = started_at  # runs that are older were live before a cold start
         self._to_claim: list[str] = []
         self._claiming: set[str] = set()
+        self._claim_waiters: list[LoopFuture] = []
         self._poll_ends: dict[Poll, Handle] = {}
         self._closed: InterlockError | None = None
         around.dropped = self._dropped
@@ -118,10 +120,12 @@ class Directory:
         for host_id in host_ids:
             self._actor(host_id)
 
-    @property
-    def claiming(self) -> int:
-        """Hosts whose rows are still to be read."""
-        return len(self._to_claim) + len(self._claiming)
+    async def all_claimed(self) -> None:
+        """Return when no host's rows are still to be read."""
+        while self._to_claim or self._claiming:
+            waiter = LoopFuture()
+            self._claim_waiters.append(waiter)
+            await waiter
 
     def _actor(self, host_id: str) -> HostActor:
         actor = self.hosts.get(host_id)
@@ -161,6 +165,9 @@ class Directory:
                 else:
                     actor.wake(rows[host_id], started_at=self._started_at)
                     self._look_at_clock(actor)
+            waiters, self._claim_waiters = self._claim_waiters, []
+            for waiter in waiters:
+                waiter.set()
 
         return done
 
@@ -240,6 +247,8 @@ class Directory:
                 continue
             if state.backoff and (state.first_due() or 0) <= now:
                 actor.actor_ref.tell(RunDue())
+            elif state.online and now - actor.saved_at >= SEEN_SAVED_EVERY:
+                actor.actor_ref.tell(Tick(save=True))
             elif self._is_idle(actor, now):
                 idle.append(actor)
         self._passivate(idle)

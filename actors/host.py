@@ -7,6 +7,7 @@ which claims the host and reads the rows.
 
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, ClassVar
 
 from actors import host_debug, host_polls, host_reports, host_times, host_users
@@ -122,6 +123,8 @@ class HostActor(LoopActor):
         self.last_message_at: Millis = around.clock.now()
         self.timer: tuple[Millis, Any] | None = None  # kept here by the directory, which owns it
         self.submitted = 0
+        self.saved_at: Millis = self.last_message_at  # when the host's row was last written
+        self.busy_seconds = 0.0
         self._around = around
         self._in_flight: deque[_InFlight] | None = None  # made when first needed: an empty deque weighs 600 bytes
         self.inbox.asleep = True
@@ -156,7 +159,10 @@ class HostActor(LoopActor):
 
     def on_receive(self, message: Message) -> LoopFuture:
         """Decide, and answer once what was decided is durable."""
-        return self._decide(message, LoopFuture())
+        began = perf_counter()
+        reply = self._decide(message, LoopFuture())
+        self.busy_seconds += perf_counter() - began
+        return reply
 
     def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
         """A bug: this memory may be half changed, so it goes, and the next incarnation reads the rows."""
@@ -195,6 +201,7 @@ class HostActor(LoopActor):
         self._in_flight.append(flight)
         entry = Entry(self.incarnation, host_image(self.state.host), changes, self._committed)
         self.submitted += 1
+        self.saved_at = self.last_message_at
         self._around.journal.submit(entry)
 
     def _committed(self, outcome: Outcome) -> None:

@@ -10,8 +10,11 @@ from interlock.clock import Millis
 from interlock.states import RunEvent, RunStatus
 
 
-def look_at_clock(state: HostState, _message: Tick | RunDue, d: Decision) -> None:
+def look_at_clock(state: HostState, message: Tick | RunDue, d: Decision) -> None:
     """Do all that is due now."""
+    if state.poll is not None:
+        state.host.last_seen_at = d.now  # a parked poll is a connection: the host is here
+    d.host_changed = isinstance(message, Tick) and message.save
     for attempt in [attempt for attempt in state.backoff.values() if (attempt.run.available_at or 0) <= d.now]:
         state.advance(attempt, RunEvent.DUE, d)
     _expire(state, d)

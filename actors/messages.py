@@ -177,7 +177,9 @@ class RunDue(Message, frozen=True, kw_only=True):
 
 
 class Tick(Message, frozen=True, kw_only=True):
-    """A timer of this actor fired. No reply."""
+    """A timer of this actor fired, or (`save`) its row should say again that the host is here. No reply."""
+
+    save: bool = False
 
 
 class ExplainWait(Message, frozen=True, kw_only=True):

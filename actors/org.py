@@ -27,7 +27,7 @@ class OrgSupervisor(LoopActor):
         self.org_id = org_id
         self.routed = 0
         self._route = route
-        self._max_pending = max_pending
+        self.max_pending = max_pending
         self._counted = 0
         self._since = 0
 
@@ -40,8 +40,8 @@ class OrgSupervisor(LoopActor):
         return None
 
     def _create(self, message: CreateJob) -> LoopFuture:
-        if self._max_pending and self._counted + self._since >= self._max_pending:
-            raise QuotaExceeded(f"{self._max_pending} jobs of this organization wait, and no more may", retry_after=5)
+        if self.max_pending and self._counted + self._since >= self.max_pending:
+            raise QuotaExceeded(f"{self.max_pending} jobs of this organization wait, and no more may", retry_after=5)
         self.routed += 1
         self._since += 1
         return self._route(message.job.host_id, message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from peewee import Database
 
+from interlock.clock import Millis
 from interlock.states import LIVE, WAITING
 from store.models import Host, Job, JobRun
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
@@ -67,22 +68,19 @@ def hosts_with_live_runs(database: Database) -> list[str]:
     return [host_id for (host_id,) in query.tuples().execute(database)]
 
 
-def hosts_with_something_due(database: Database, now: int, limit: int) -> list[str]:
-    """Hosts with a retry or scheduled job whose time has come, or a wait that has run out."""
-    due = (
-        JobRun.select(JobRun.host_id)
-        .where((JobRun.status == "scheduled") & (JobRun.available_at <= now) & JobRun.host_id.is_null(False))
+def due_by(database: Database, by: Millis, limit: int) -> list[tuple[str, Millis]]:
+    """Hosts with a retry or scheduled job that is due by then, and when; the earliest first."""
+    query = (
+        JobRun.select(JobRun.host_id, JobRun.available_at)
+        .where((JobRun.status == "scheduled") & (JobRun.available_at <= by) & JobRun.host_id.is_null(False))
+        .order_by(JobRun.available_at)
         .limit(limit)
     )
-    expired = (
-        Job.select(Job.host_id)
-        .where(
-            Job.start_before.is_null(False)
-            & (Job.start_before <= now)
-            & (Job.status == "PENDING")
-            & Job.host_id.is_null(False)
-        )
-        .limit(limit)
-    )
-    found = {host_id: None for query in (due, expired) for (host_id,) in query.tuples().execute(database)}
-    return list(found)[:limit]
+    return list(query.tuples().execute(database))
+
+
+def expired_by(database: Database, by: Millis, limit: int) -> list[str]:
+    """Hosts with a job that should have started by then and has not."""
+    late = Job.start_before.is_null(False) & (Job.start_before <= by) & (Job.status == "PENDING")
+    query = Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False)).limit(limit)
+    return [host_id for (host_id,) in query.tuples().execute(database)]

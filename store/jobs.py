@@ -164,7 +164,7 @@ def glance_at_hosts(database: Database, host_ids: Sequence[str]) -> dict[str, Ho
         Host.last_seen_at,
     )
     query = Host.select(*columns).where(Host.id.in_(host_ids)).tuples().execute(database)
-    return {host_id: HostGlance(*rest, host_id in busy) for host_id, *rest in query}
+    return {row[0]: HostGlance(row[1], row[2], row[3], row[4], row[5], row[6], row[0] in busy) for row in query}
 
 
 def log_lines(

@@ -1,0 +1,158 @@
+"""`interlock admin`: the operator's commands on the machine itself. They write the rows directly, beside a running
+server, which sees them at once. Each prints exactly one JSON object.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from peewee import Database
+
+from interlock.clock import SystemClock
+from interlock.errors import InterlockError, NotFound
+from interlock.ids import UuidIds
+from runtime.secret import load_secret
+from runtime.settings import Settings, load_settings
+from store import accounts, open_database
+from store.accounts import By
+from store.database import DataDirectory, migrate
+from web.tokens import Tokens
+
+Result = TypeVar("Result")
+_IDS = UuidIds()
+_CLOCK = SystemClock()
+
+
+@click.group()
+def admin() -> None:
+    """Make organizations, people, hosts and tokens. Example: interlock admin create-org acme."""
+
+
+def _command(function: Callable[..., dict[str, Any]]) -> click.Command:
+    """A command that opens the database, prints what the function returns, and says errors calmly."""
+
+    def run(data_dir: str | None, database_url: str | None, config: str | None, **options: Any) -> None:
+        try:
+            given = {"data_dir": data_dir, "database_url": database_url}
+            settings = load_settings(given, os.environ, Path(config) if config else None)
+            click.echo(msgspec.json.encode(function(settings, **options)))
+        except InterlockError as error:
+            raise click.ClickException(error.detail) from error
+
+    run.__doc__ = function.__doc__
+    options = [
+        click.option("--data-dir", help="The server's data folder."),
+        click.option("--database-url", help="The server's database, when it is not in the data folder."),
+        click.option("--config", type=click.Path(dir_okay=False), help="The server's TOML file."),
+    ]
+    for option in options:
+        run = option(run)
+    run.__click_params__ += getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    command = click.command(function.__name__.replace("_", "-"))(run)
+    admin.add_command(command)
+    return command
+
+
+def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
+    DataDirectory(settings.data_path).create()
+    database = open_database(settings.url_of_database)
+    with database.connection_context():
+        migrate(database)
+        with database.atomic(*_immediate(database)):
+            return work(database)
+
+
+def _immediate(database: Database) -> tuple[str, ...]:
+    return ("IMMEDIATE",) if type(database).__name__ == "SqliteDatabase" else ()
+
+
+def _by() -> By:
+    return By("operator", os.environ.get("USER"), _CLOCK.now(), _IDS.new())
+
+
+@_command
+@click.argument("name")
+def create_org(settings: Settings, name: str) -> dict[str, Any]:
+    """Make an organization. Example: interlock admin create-org acme."""
+    org_id = _IDS.new()
+    _write(settings, lambda db: accounts.create_org(db, org_id, name, _by()))
+    return {"id": org_id}
+
+
+@_command
+@click.option("--email", required=True, help="The address that names the account.")
+@click.option("--name", required=True, help="What the person is called.")
+@click.option("--org", required=True, help="Name or id of the organization to join.")
+@click.option("--role", type=click.Choice(accounts.ROLES), default="owner", show_default=True)
+@click.option("--platform-admin", is_flag=True, help="May read /debug and create organizations.")
+def create_user(
+    settings: Settings, email: str, name: str, org: str, role: str, *, platform_admin: bool
+) -> dict[str, Any]:
+    """Make an account, or let an existing one join. Example: create-user --email a@b.c --name Ann --org acme."""
+
+    def work(database: Database) -> str:
+        org_id = accounts.org_named(database, org)
+        known = accounts.person(database, email)
+        user_id = known.id if known is not None else _IDS.new()
+        if known is None:
+            accounts.create_user(database, user_id, email=email, name=name, platform_admin=platform_admin, by=_by())
+        accounts.add_member(database, _IDS.new(), org_id, user_id, role, _by())
+        return user_id
+
+    return {"id": _write(settings, work)}
+
+
+@_command
+@click.option("--org", required=True, help="Name or id of the organization.")
+@click.option("--name", required=True, help="What the host is called.")
+def create_host(settings: Settings, org: str, name: str) -> dict[str, Any]:
+    """Make a host and its agent key, which is shown only here. Example: create-host --org acme --name eu-3."""
+    host_id, kid = _IDS.new(), _IDS.new()
+
+    def work(database: Database) -> str:
+        org_id = accounts.org_named(database, org)
+        accounts.create_host(database, host_id, org_id, name, _by())
+        accounts.create_key(database, kid, org_id, host_id, _by())
+        return org_id
+
+    org_id = _write(settings, work)
+    tokens = Tokens(load_secret(settings.data_path), _CLOCK)
+    return {"id": host_id, "agentKey": tokens.agent_key(host_id, org_id, kid)}
+
+
+@_command
+@click.option("--org", required=True, help="Name or id of the organization.")
+@click.option("--host", required=True, help="Name or id of the host that it lives on.")
+@click.option("--name", required=True, help="What the instance is called.")
+def create_instance(settings: Settings, org: str, host: str, name: str) -> dict[str, Any]:
+    """Make a server instance on a host. Example: create-instance --org acme --host eu-3 --name dust."""
+    instance_id = _IDS.new()
+
+    def work(database: Database) -> None:
+        org_id = accounts.org_named(database, org)
+        accounts.create_instance(
+            database, instance_id, org_id, accounts.host_named(database, host, org_id), name, _by()
+        )
+
+    _write(settings, work)
+    return {"id": instance_id}
+
+
+@_command
+@click.option("--email", required=True, help="Address or id of the account.")
+@click.option("--org", help="Name or id of the organization that the token is for.")
+@click.option("--ttl", type=click.IntRange(1, 366 * 86400), default=86400, show_default=True, help="Seconds.")
+def token(settings: Settings, email: str, org: str | None, ttl: int) -> dict[str, Any]:
+    """Sign a user's token. Example: interlock admin token --email a@b.c --org acme --ttl 3600."""
+
+    def work(database: Database) -> tuple[str, str | None]:
+        known = accounts.person(database, email)
+        if known is None:
+            raise NotFound(f"There is no account {email!r}")
+        return known.id, None if org is None else accounts.org_named(database, org)
+
+    user_id, org_id = _write(settings, work)
+    return {"token": Tokens(load_secret(settings.data_path), _CLOCK).user_token(user_id, org_id, ttl)}

@@ -1,0 +1,54 @@
+"""`interlock serve`: the server's command."""
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from interlock.errors import InterlockError
+from runtime.control_plane import ControlPlane
+from runtime.settings import Settings, load_settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on; 0 for any free one. [default: 8080]")
+@click.option("--data-dir", help="Folder for the embedded database, the secret and the lock.")
+@click.option("--database-url", help="postgresql://user@host/name instead of the embedded database.")
+@click.option("--redis-url", help="redis://host:port/0 for alarms and events between servers.")
+@click.option("--config", type=click.Path(dir_okay=False), help="TOML file with any of the settings.")
+def serve(config: str | None, **given: Any) -> None:
+    """Run the server. Example: interlock serve --port 8080 --data-dir ./data."""
+    try:
+        settings = load_settings(given, os.environ, Path(config) if config else None)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        asyncio.run(run(settings))
+    except InterlockError as error:
+        raise click.ClickException(error.detail) from error
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    plane = ControlPlane(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await plane.start()
+        click.echo(f"Interlock listens on {plane.url}", err=True)
+        if not await plane.services.lookups.is_set_up():
+            click.echo(_FIRST_STEPS.format(data_dir=settings.data_dir), err=True)
+        await stop.wait()
+    finally:
+        await plane.stop()
+
+
+_FIRST_STEPS = """No account exists yet. On this machine, make the first ones:
+  interlock admin create-org acme --data-dir {data_dir}
+  interlock admin create-user --email you@example.com --name You --org acme --role owner --data-dir {data_dir}
+  interlock admin token --email you@example.com --org acme --data-dir {data_dir}"""

@@ -1,0 +1,190 @@
+"""The one place that builds, starts and stops. Start in order and wait until started; stop in reverse; twice is harmless."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from actors import Directory, Surroundings
+from actors.messages import RunDue
+from interlock.clock import SystemClock
+from interlock.errors import InterlockError
+from interlock.ids import UuidIds
+from runtime.alarms import DramatiqAlarms, in_process_broker
+from runtime.secret import load_secret
+from runtime.settings import Settings
+from runtime.sweep import Sweep
+from store import Store, open_database
+from store.claims import hosts_with_live_runs
+from store.database import DataDirectory
+from web.app import make_app
+from web.event_stream import EventStreams
+from web.idempotency import Idempotency
+from web.lookups import Lookups
+from web.metrics import Metrics
+from web.services import Services, WebLimits
+from web.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024  # connections that may wait to be accepted: a whole fleet may come back at once
+
+
+class CannotStart(InterlockError):
+    """The server cannot start; the sentence says why and what to do."""
+
+    title = "The server cannot start"
+
+
+class ControlPlane:
+    """A whole server on its embedded default, or on PostgreSQL."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.url = ""
+        self._folder = DataDirectory(settings.data_path)
+        self._clock = SystemClock()
+        self._ids = UuidIds()
+        self._running = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.services: Services
+        self._alarms: DramatiqAlarms
+        self._sweep: Sweep
+        self._runner: web.AppRunner
+
+    async def start(self) -> None:
+        """Up to answering requests; raises an `InterlockError` that says what is in the way."""
+        settings, loop = self.settings, asyncio.get_running_loop()
+        self._folder.create()
+        if not settings.database_url:
+            self._folder.lock()
+        secret = load_secret(settings.data_path)
+        owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
+        store = Store(open_database(settings.url_of_database), owner, read_threads=settings.read_threads)
+        for name in await asyncio.to_thread(store.start, loop):
+            log.info("Migration %s applied", name)
+        self._running = True
+        self._build(store, owner, secret)
+        await self._bring_back()
+        await self._listen()
+
+    def _build(self, store: Store, owner: str, secret: bytes) -> None:
+        settings, loop, clock = self.settings, asyncio.get_running_loop(), self._clock
+        limits = settings.limits()
+        streams = EventStreams(clock, settings.event_history)
+        around = Surroundings(
+            scheduler=loop,
+            clock=clock,
+            ids=self._ids,
+            journal=store.journal,
+            reader=store,
+            events=streams,
+            limits=limits,
+        )
+        directory = Directory(around, loop, owner, started_at=clock.now())
+        self._alarms = DramatiqAlarms(
+            in_process_broker(), clock, loop, lambda host_id: directory.tell(host_id, RunDue())
+        )
+        around.alarms = self._alarms
+        self._sweep = Sweep(store, directory, self._alarms, clock, settings.sweep_seconds)
+        self.services = Services(
+            store=store,
+            directory=directory,
+            clock=clock,
+            ids=self._ids,
+            limits=limits,
+            web_limits=_web_limits(settings),
+            tokens=Tokens(secret, clock),
+            lookups=Lookups(store, clock, round(settings.lookup_cache_seconds * 1000)),
+            streams=streams,
+            idempotency=Idempotency(store, clock),
+            metrics=_metrics(store, directory, streams, self._alarms, self._sweep),
+        )
+        self._tasks.append(asyncio.create_task(self.services.metrics.watch_loop(), name="loop-lag"))
+
+    async def _bring_back(self) -> None:
+        """The actors of hosts that held a run when the last server ended; then the clocks start to run."""
+        s = self.services
+        s.directory.activate(await s.store.fetch(hosts_with_live_runs))
+        self._alarms.start()
+        self._sweep.start()
+        await s.directory.all_claimed()
+
+    async def _listen(self) -> None:
+        s, settings = self.services, self.settings
+        self._runner = web.AppRunner(
+            make_app(s), access_log=None, shutdown_timeout=settings.shutdown_seconds, handle_signals=False
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, settings.host, settings.port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotStart(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}") from error
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        s.ready.set()
+
+    async def stop(self) -> None:
+        """Answer parked polls, let requests end, write what was decided, let go."""
+        if not self._running:
+            self._folder.unlock()
+            return
+        self._running = False
+        s = self.services
+        s.stopping.set()
+        s.directory.close()
+        if hasattr(self, "_runner"):
+            await self._runner.cleanup()
+        await self._sweep.stop()
+        await asyncio.to_thread(self._alarms.stop)
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(s.store.stop)
+        self._folder.unlock()
+
+
+def _web_limits(settings: Settings) -> WebLimits:
+    return WebLimits(
+        max_body_bytes=settings.max_body_bytes,
+        max_batch_bytes=settings.max_batch_bytes,
+        max_batch_jobs=settings.max_batch_jobs,
+        max_payload_bytes=settings.max_payload_bytes,
+        max_json_depth=settings.max_json_depth,
+        max_log_line_bytes=settings.max_log_line_bytes,
+        journal_queue=settings.journal_queue,
+        socket_auth_seconds=settings.socket_auth_seconds,
+    )
+
+
+def _metrics(
+    store: Store, directory: Directory, streams: EventStreams, alarms: DramatiqAlarms, sweep: Sweep
+) -> Metrics:
+    metrics = Metrics()
+    streams.listeners.append(metrics.count)
+    journal = store.journal
+    metrics.gauges += [
+        ("interlock_host_actors", "Host actors in memory.", lambda: len(directory.hosts)),
+        ("interlock_parked_polls", "Long-polls that wait.", lambda: len(directory.polls)),
+        ("interlock_journal_queue", "Decisions that wait for the disk.", lambda: journal.depth),
+        ("interlock_mailbox_deepest", "Messages at the busiest host actor.", lambda: _deepest(directory)),
+    ]
+    metrics.counters += [
+        ("interlock_journal_batches", "Transactions of the journal.", lambda: journal.batches),
+        ("interlock_journal_entries", "Decisions that the journal has written.", lambda: journal.entries),
+        ("interlock_actors_rebuilt", "Incarnations of host actors that were dropped.", lambda: directory.rebuilt),
+        ("interlock_alarms_rung", "Alarms that dramatiq has rung.", lambda: alarms.rung),
+        ("interlock_sweeps", "Rounds of the sweep.", lambda: sweep.rounds),
+    ]
+    return metrics
+
+
+def _deepest(directory: Directory) -> int:
+    depths: Iterable[int] = (len(actor.inbox) for actor in directory.hosts.values())
+    return max(depths, default=0)

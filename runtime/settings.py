@@ -1,0 +1,155 @@
+"""One settings value, checked whole at start. Nobody else reads the environment.
+
+Precedence: command line, then `INTERLOCK_*` variables, then the TOML file, then the defaults. All mistakes are reported
+together. `docs/settings.md` is written from this file by `scripts/docs`.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from actors import Limits
+from interlock.errors import InterlockError
+
+PREFIX = "INTERLOCK_"
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+
+
+class BadSettings(InterlockError):
+    """One or more settings are wrong; `detail` lists them all, a line each."""
+
+    title = "The settings are not valid"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set. Times are in seconds, sizes in bytes; 0 switches a quota off."""
+
+    host: str = "127.0.0.1"  # the address to listen on
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080  # the port to listen on; 0: any free one
+    data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
+    database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
+    redis_url: str = ""  # redis://host:port/0; empty: everything in this process
+    log_level: str = "info"  # debug, info, warning or error
+
+    heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
+    lease_seconds: Seconds = 60  # an agent that heartbeats is unreachable after this long without a word
+    lost_after_seconds: Seconds = 300  # an unreachable run is lost after this long
+    offline_after_seconds: Seconds = 45  # a silent host is shown offline after this long
+    cancel_grace_seconds: Seconds = 10  # what an agent gives a process between SIGTERM and SIGKILL
+    cancel_slack_seconds: Seconds = 20  # what the server waits beyond the grace before it ends a run itself
+    timeout_seconds: Seconds = 600  # a run's time, unless its job or type says otherwise
+    startup_grace_seconds: Seconds = 300  # after a start no older run ends through time alone for this long
+    poll_wait_max_seconds: Seconds = 50  # the longest long-poll
+    poll_wait_seconds: Seconds = 25  # what agents are asked to wait
+    passivate_after_seconds: Seconds = 60  # an idle host actor leaves the memory after this long
+    sweep_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2  # how often rows are searched for what is due
+    shutdown_seconds: Seconds = 10  # how long requests under way may still take at a stop
+    socket_auth_seconds: Seconds = 5  # how long a socket may stay without a credential
+    lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 2  # how long a credential's rows are trusted
+
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
+    max_body_bytes: Bytes = 1_048_576  # of one request
+    max_batch_bytes: Bytes = 16_777_216  # of one batch of jobs
+    max_batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000  # in one batch
+    max_payload_bytes: Bytes = 262_144  # of one job's payload or output
+    max_json_depth: Annotated[int, msgspec.Meta(ge=4, le=200)] = 64  # nesting of JSON
+    max_log_line_bytes: Bytes = 16_384  # of one log line; longer ones are cut
+    max_pending_per_host: Count = 0  # waiting jobs of one host
+    max_pending_per_org: Count = 0  # waiting jobs of one organization
+    mailbox: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 10_000  # messages that may wait at one actor
+    journal_queue: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 20_000  # decisions that may wait for the disk
+    event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
+    read_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4  # threads that read the database
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder."""
+        return Path(self.data_dir).expanduser()
+
+    @property
+    def url_of_database(self) -> str:
+        """Where the database is."""
+        return self.database_url or f"sqlite://{(self.data_path / 'interlock.db').absolute()}"
+
+    def limits(self) -> Limits:
+        """What the actors need, in ms."""
+        return Limits(
+            heartbeat_ms=_ms(self.heartbeat_seconds),
+            lease_ms=_ms(self.lease_seconds),
+            lost_after_ms=_ms(self.lost_after_seconds),
+            offline_after_ms=_ms(self.offline_after_seconds),
+            cancel_grace_ms=_ms(self.cancel_grace_seconds),
+            cancel_slack_ms=_ms(self.cancel_slack_seconds),
+            timeout_ms=_ms(self.timeout_seconds),
+            startup_grace_ms=_ms(self.startup_grace_seconds),
+            poll_wait_max_ms=_ms(self.poll_wait_max_seconds),
+            poll_wait_ms=_ms(self.poll_wait_seconds),
+            passivate_after_ms=_ms(self.passivate_after_seconds),
+            max_attempts=self.max_attempts,
+            mailbox=self.mailbox,
+            max_pending_per_host=self.max_pending_per_host,
+            max_pending_per_org=self.max_pending_per_org,
+        )
+
+    def __repr__(self) -> str:
+        """Without what may hold a password."""
+        return f"Settings(data_dir={self.data_dir!r}, host={self.host!r}, port={self.port})"
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def load_settings(
+    given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None
+) -> Settings:
+    """The settings, or `BadSettings` with every mistake. `given` holds what the command line said; None is unsaid."""
+    mistakes: list[str] = []
+    values: dict[str, Any] = {}
+    if file is not None:
+        values.update(_from_file(file, mistakes))
+    for name, text in sorted((environ or {}).items()):
+        field = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and field not in _ELSEWHERE and _known(field, name, mistakes):
+            values[field] = text
+    values.update({name: value for name, value in (given or {}).items() if value is not None})
+    checked = {name: _checked(name, value, mistakes) for name, value in values.items() if name in _FIELDS}
+    if mistakes:
+        raise BadSettings("\n".join(mistakes))
+    return Settings(**checked)
+
+
+def _from_file(file: Path, mistakes: list[str]) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        mistakes.append(f"{file}: {error}")
+        return {}
+    return {name: value for name, value in found.items() if _known(name, f"{file}: {name}", mistakes)}
+
+
+def _known(field: str, shown: str, mistakes: list[str]) -> bool:
+    if field in _FIELDS:
+        return True
+    near = difflib.get_close_matches(field, _FIELDS, 1)
+    mistakes.append(f"{shown}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return False
+
+
+def _checked(name: str, value: Any, mistakes: list[str]) -> Any:
+    try:
+        return msgspec.convert(value, _FIELDS[name], strict=not isinstance(value, str))
+    except msgspec.ValidationError as error:
+        mistakes.append(f"{name}: {error}")
+        return None
+
+
+_FIELDS: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_ELSEWHERE = {"url", "token", "org", "agent_key", "config", "state_dir", "python"}  # read by the client and the agent

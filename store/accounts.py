@@ -1,0 +1,206 @@
+"""Tenants, people, hosts and keys: the rows behind a credential, and how they come to be."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from peewee import Database, IntegrityError, Model
+
+from interlock.clock import Millis
+from interlock.errors import InvalidRequest, NotFound
+from store.models import AgentKey, AuditEvent, Host, JobType, Membership, Organization, ServerInstance, User
+
+ROLES = ("viewer", "operator", "admin", "owner")  # each may do what those before it may
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user."""
+
+    id: str
+    email: str
+    name: str
+    platform_admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An agent's credential as it stands."""
+
+    kid: str
+    org_id: str
+    host_id: str
+    revoked_at: Millis | None
+
+
+def somebody_exists(database: Database) -> bool:
+    """Whether any account exists: until then the server asks to be set up."""
+    return bool(list(User.select(User.id).limit(1).tuples().execute(database)))
+
+
+def person(database: Database, name: str) -> Person | None:
+    """The user of that id or e-mail address."""
+    query = User.select(User.id, User.email, User.name, User.platform_admin)
+    rows = query.where((User.id == name) | (User.email == name)).limit(1).tuples().execute(database)
+    return next((Person(row[0], row[1], row[2], bool(row[3])) for row in rows), None)
+
+
+def role_of(database: Database, org_id: str, user_id: str) -> str | None:
+    """What the user is in the org."""
+    query = Membership.select(Membership.role).where((Membership.org_id == org_id) & (Membership.user_id == user_id))
+    return next((role for (role,) in query.tuples().execute(database)), None)
+
+
+def orgs_of(database: Database, user_id: str) -> list[str]:
+    """The orgs of which the user is a member."""
+    query = Membership.select(Membership.org_id).where(Membership.user_id == user_id)
+    return [org_id for (org_id,) in query.tuples().execute(database)]
+
+
+def key_of(database: Database, kid: str) -> Key | None:
+    """The agent key of that id."""
+    query = AgentKey.select(AgentKey.kid, AgentKey.org_id, AgentKey.host_id, AgentKey.revoked_at)
+    return next((Key(*row) for row in query.where(AgentKey.kid == kid).tuples().execute(database)), None)
+
+
+def org_of_host(database: Database, host_id: str) -> str | None:
+    """Whose host it is."""
+    query = Host.select(Host.org_id).where(Host.id == host_id)
+    return next((org_id for (org_id,) in query.tuples().execute(database)), None)
+
+
+def place_of_instance(database: Database, instance_id: str) -> tuple[str, str] | None:
+    """The org and the host of a server instance."""
+    query = ServerInstance.select(ServerInstance.org_id, ServerInstance.host_id)
+    return next(iter(query.where(ServerInstance.id == instance_id).tuples().execute(database)), None)
+
+
+def definition_of_type(database: Database, org_id: str, name: str) -> str | None:
+    """An org's own definition of a job type, as JSON text."""
+    query = JobType.select(JobType.definition).where((JobType.org_id == org_id) & (JobType.name == name))
+    return next((text for (text,) in query.tuples().execute(database)), None)
+
+
+# ---- coming to be: each in a transaction of the caller's, with its line in the audit trail ------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes the fleet, when, and where the ids of its audit lines come from."""
+
+    kind: str
+    id: str | None
+    at: Millis
+    audit_id: str
+
+
+def create_org(database: Database, org_id: str, name: str, by: By) -> None:
+    """A tenant."""
+    _insert(database, Organization, {"id": org_id, "name": _name(name), "created_at": by.at})
+    audit(database, by, org_id, "org.create", ("org", org_id), {"name": name})
+
+
+def create_user(database: Database, user_id: str, *, email: str, name: str, platform_admin: bool, by: By) -> None:
+    """A person; `InvalidRequest` when the address is taken."""
+    values = {"id": user_id, "email": email, "name": _name(name), "platform_admin": platform_admin, "created_at": by.at}
+    _insert(database, User, values, taken=f"{email} has an account already")
+    audit(database, by, None, "user.create", ("user", user_id), {"email": email, "platformAdmin": platform_admin})
+
+
+def add_member(database: Database, membership_id: str, org_id: str, user_id: str, role: str, by: By) -> None:
+    """A user's role in an org."""
+    if role not in ROLES:
+        raise InvalidRequest.at("$.role", f"expected one of {', '.join(ROLES)}")
+    values = {"id": membership_id, "org_id": org_id, "user_id": user_id, "role": role, "created_at": by.at}
+    _insert(database, Membership, values, taken="the user is a member already")
+    audit(database, by, org_id, "member.add", ("user", user_id), {"role": role})
+
+
+def create_host(database: Database, host_id: str, org_id: str, name: str, by: By, *, kind: str = "machine") -> None:
+    """A host that has never connected."""
+    values = {
+        "id": host_id,
+        "org_id": org_id,
+        "name": _name(name),
+        "kind": kind,
+        "labels": "{}",
+        "created_at": by.at,
+        "epoch": 0,
+        "next_seq": 1,
+        "rev": 0,
+        "paused": False,
+        "draining": False,
+        "run_no": 0,
+        "awaiting_idle": False,
+    }
+    _insert(database, Host, values)
+    audit(database, by, org_id, "host.create", ("host", host_id), {"name": name})
+
+
+def create_key(database: Database, kid: str, org_id: str, host_id: str, by: By) -> None:
+    """An agent key; the credential itself is never stored."""
+    _insert(database, AgentKey, {"kid": kid, "org_id": org_id, "host_id": host_id, "created_at": by.at})
+    audit(database, by, org_id, "key.create", ("host", host_id), {"kid": kid})
+
+
+def create_instance(database: Database, instance_id: str, org_id: str, host_id: str, name: str, by: By) -> None:
+    """A server instance on a host of the same org."""
+    if org_of_host(database, host_id) != org_id:
+        raise NotFound("The organization has no such host")
+    values = {"id": instance_id, "org_id": org_id, "host_id": host_id, "name": _name(name), "config": "{}"}
+    _insert(database, ServerInstance, values | {"created_at": by.at})
+    audit(database, by, org_id, "instance.create", ("instance", instance_id), {"name": name, "hostId": host_id})
+
+
+def org_named(database: Database, name: str) -> str:
+    """The id of the org that is called so or has that id; `NotFound`, or `InvalidRequest` when several are."""
+    return _one(database, Organization, name, None, "organization")
+
+
+def host_named(database: Database, name: str, org_id: str) -> str:
+    """The id of the org's host that is called so or has that id."""
+    return _one(database, Host, name, org_id, "host")
+
+
+def _one(database: Database, model: Any, name: str, org_id: str | None, what: str) -> str:
+    query = model.select(model.id).where((model.id == name) | (model.name == name))
+    if org_id is not None:
+        query = query.where(model.org_id == org_id)
+    found = [row_id for (row_id,) in query.limit(2).tuples().execute(database)]
+    if not found:
+        raise NotFound(f"There is no {what} {name!r}")
+    if len(found) > 1:
+        raise InvalidRequest(f"More than one {what} is called {name!r}: use its id")
+    return str(found[0])
+
+
+def _name(name: str) -> str:
+    clean = name.strip()
+    if not 1 <= len(clean) <= 200 or not clean.isprintable():  # noqa: PLR2004 - the column's width
+        raise InvalidRequest.at("$.name", "expected 1 to 200 printable characters")
+    return clean
+
+
+def _insert(database: Database, model: type[Model], values: dict[str, Any], *, taken: str = "it exists") -> None:
+    try:
+        model.insert(values).execute(database)
+    except IntegrityError as error:
+        raise InvalidRequest(taken) from error
+
+
+def audit(
+    database: Database, by: By, org_id: str | None, action: str, target: tuple[str, str | None], detail: dict[str, Any]
+) -> None:
+    """A line in the audit trail; `target` is its kind and id."""
+    values = {
+        "id": by.audit_id,
+        "org_id": org_id,
+        "at": by.at,
+        "actor_kind": by.kind,
+        "actor_id": by.id,
+        "action": action,
+        "target_kind": target[0],
+        "target_id": target[1],
+        "detail": msgspec.json.encode(detail).decode(),
+    }
+    AuditEvent.insert(values).execute(database)

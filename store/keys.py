@@ -1,0 +1,22 @@
+"""Answers that are given again when a request comes again with its Idempotency-Key."""
+
+from peewee import Database
+
+from interlock.clock import Millis
+from store.models import IdempotencyKey
+
+
+def stored_answer(database: Database, org_id: str, user_id: str, key: str) -> tuple[str, str, Millis] | None:
+    """The fingerprint of the first body, the first answer, and when it was given."""
+    query = IdempotencyKey.select(IdempotencyKey.fingerprint, IdempotencyKey.response, IdempotencyKey.created_at)
+    return next(iter(query.where(_is(org_id, user_id, key)).tuples().execute(database)), None)
+
+
+def forget_key(database: Database, org_id: str, user_id: str, key: str) -> None:
+    """Its day is over."""
+    IdempotencyKey.delete().where(_is(org_id, user_id, key)).execute(database)
+
+
+def _is(org_id: str, user_id: str, key: str) -> object:
+    model = IdempotencyKey
+    return (model.org_id == org_id) & (model.user_id == user_id) & (model.key == key)

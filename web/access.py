@@ -1,0 +1,126 @@
+"""Who is asking, and may they? Every route names its access in `routes.py`; these functions enforce it."""
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+from actors.messages import Caller
+from interlock.errors import Forbidden, InvalidRequest, NotFound, SetupRequired, Unauthenticated, Unavailable
+from interlock.ids import is_id
+from interlock.wire import UserRef
+from store import accounts
+from store.accounts import Person
+from web.services import Services
+from web.tokens import AgentClaims, UserClaims
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+class Member(NamedTuple):
+    """A user in an org."""
+
+    person: Person
+    org_id: str
+    role: str
+    by: Caller
+
+    @property
+    def ref(self) -> UserRef:
+        """As documents show the user."""
+        return UserRef(id=self.person.id, name=self.person.name, email=self.person.email)
+
+
+class Admin(NamedTuple):
+    """A platform admin."""
+
+    person: Person
+    by: Caller
+
+
+class Agent(NamedTuple):
+    """A host's agent."""
+
+    host_id: str
+    org_id: str
+    kid: str
+
+
+def bearer(request: web.Request) -> str:
+    """The credential in the Authorization header."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("An Authorization header with a bearer token is needed")
+    return token.strip()
+
+
+async def open_door(s: Services) -> None:
+    """Whether anything but health may be asked at all now."""
+    if not await s.lookups.is_set_up():
+        raise SetupRequired(retry_after=5)
+    if s.stopping.is_set():
+        raise Unavailable("The server is stopping", retry_after=2)
+    if s.store.journal.depth > s.web_limits.journal_queue:
+        raise Unavailable("Too many changes wait to be written", retry_after=2)
+
+
+async def user(s: Services, token: str) -> tuple[Person, UserClaims]:
+    """The account behind a user's token."""
+    claims = s.tokens.read_user(token)
+    person = await s.lookups.person(claims.user_id)
+    if person is None:
+        raise Unauthenticated("The token's account does not exist")
+    return person, claims
+
+
+async def member(request: web.Request, s: Services, role: str, org_id: str | None = None) -> Member:
+    """The member of the path's org, at least `role`: a stranger learns nothing, not even that the org exists."""
+    person, _ = await user(s, bearer(request))
+    org_id = org_id or request.match_info["org_id"]
+    held = await s.lookups.role(org_id, person.id) if is_id(org_id) else None
+    if held is None:
+        raise NotFound("No such organization")
+    if accounts.ROLES.index(held) < accounts.ROLES.index(role):
+        raise Forbidden(f"This takes the role {role}; yours is {held}")
+    return Member(person, org_id, held, caller(request, "user", person.id))
+
+
+async def own_tenant(request: web.Request, s: Services, role: str) -> Member:
+    """The member of the org that the token names, or of the user's only one: S2's routes name none."""
+    person, claims = await user(s, bearer(request))
+    org_id = claims.org_id
+    if org_id is None:
+        orgs = await s.store.fetch(lambda db: accounts.orgs_of(db, person.id))
+        if len(orgs) != 1:
+            raise InvalidRequest("The token names no organization, and the account has not exactly one")
+        org_id = orgs[0]
+    return await member(request, s, role, org_id)
+
+
+async def admin(request: web.Request, s: Services) -> Admin:
+    """A platform admin."""
+    person, _ = await user(s, bearer(request))
+    if not person.platform_admin:
+        raise Forbidden("This takes a platform admin")
+    return Admin(person, caller(request, "user", person.id))
+
+
+async def agent(request: web.Request, s: Services) -> Agent:
+    """The agent of the path's host."""
+    found = await agent_of(s, bearer(request))
+    if request.match_info.get("host_id", found.host_id) != found.host_id:
+        raise Forbidden("This key belongs to another host")
+    return Agent(found.host_id, found.org_id, found.kid)
+
+
+async def agent_of(s: Services, token: str) -> AgentClaims:
+    """The claims of an agent's key that has not been revoked."""
+    claims = s.tokens.read_agent(token)
+    key = await s.lookups.key(claims.kid)
+    if key is None or key.revoked_at is not None or key.host_id != claims.host_id or key.org_id != claims.org_id:
+        raise Unauthenticated("The key has been revoked, or never was")
+    return claims
+
+
+def caller(request: web.Request, kind: str, name: str | None) -> Caller:
+    """Who asks, for the audit trail."""
+    return Caller(kind, name, request.get(REQUEST_ID), request.remote)

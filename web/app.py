@@ -1,0 +1,84 @@
+"""The application: routes, and around each of them the request's id, its access, and errors as problems."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from interlock.errors import (
+    InterlockError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
+from interlock.ids import UuidIds
+from web.access import REQUEST_ID
+from web.problems import problem_response
+from web.routes import ROUTES
+from web.services import SERVICES, Services
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_IDS = UuidIds()
+_LONGEST_ID = 100
+
+
+def make_app(services: Services) -> web.Application:
+    """All routes over these services."""
+    app = web.Application(
+        middlewares=[_answer],
+        client_max_size=services.web_limits.max_batch_bytes,
+        logger=log,
+    )
+    app[SERVICES] = services
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.bound(services))
+    app.on_response_prepare.append(_stamp)
+    return app
+
+
+@web.middleware
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every request gets an id and an answer; errors become problems."""
+    request[REQUEST_ID] = _request_id(request)
+    try:
+        response = await handler(request)
+    except InterlockError as error:
+        response = problem_response(error, request[REQUEST_ID])
+    except web.HTTPException as error:
+        response = problem_response(_from_aiohttp(error), request[REQUEST_ID])
+    except (ConnectionError, TimeoutError) as error:
+        log.debug("The client went away: %s", error)
+        response = problem_response(Unavailable("The connection was lost"), request[REQUEST_ID])
+    except Exception:
+        log.exception("Request %s failed unexpectedly", request[REQUEST_ID])
+        response = problem_response(Unavailable("This could not be decided"), request[REQUEST_ID])
+    request.app[SERVICES].metrics.responses[response.status] += 1
+    return response
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id")
+    if given is not None and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable():
+        return given
+    return _IDS.new()
+
+
+async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    response.headers["Server"] = "interlock"
+
+
+def _from_aiohttp(error: web.HTTPException) -> InterlockError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(frozenset(error.allowed_methods))
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return PayloadTooLarge("The body is too large")
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound("There is nothing at this path")
+    if error.status >= 500:  # noqa: PLR2004
+        return Unavailable(error.reason)
+    return InvalidRequest(error.reason)

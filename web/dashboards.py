@@ -1,0 +1,130 @@
+"""`/ws`: an org's events as they are committed, with replay by `after`."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from interlock.clock import rfc3339
+from interlock.errors import Forbidden, InterlockError, InvalidRequest, NotFound, Unauthenticated
+from interlock.ids import is_id
+from web.access import REQUEST_ID, bearer, user
+from web.event_stream import EventStream
+from web.problems import problem
+from web.services import Services
+
+CHECKED_EVERY = 10.0  # seconds between looks whether the watcher still may
+PING_EVERY = 20.0  # seconds
+MAX_FRAME = 65_536  # bytes that a dashboard may send at once
+_encode = msgspec.json.Encoder().encode
+
+
+class _AuthFrame(msgspec.Struct):
+    event: str
+    data: dict[str, Any] = {}
+
+
+async def watch(request: web.Request, s: Services, _: None) -> web.StreamResponse:
+    """Upgrade, check the credential (header, or first frame), then send what is committed from now on."""
+    org_id, after = request.query.get("orgId", ""), request.query.get("after")
+    start = None if after is None else _number(after)
+    token = bearer(request) if "Authorization" in request.headers else None
+    if token is not None:
+        await _may_watch(s, token, org_id)
+    position = s.streams.stream(org_id).newest if is_id(org_id) else 0
+    ws = web.WebSocketResponse(heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
+    await ws.prepare(request)
+    try:
+        if token is None:
+            token = await _first_frame(ws, s.web_limits.socket_auth_seconds)
+            await _may_watch(s, token, org_id)
+    except InterlockError as error:
+        await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
+        await ws.close(code=1008, message=error.code.encode())
+        return ws
+    await _serve(ws, s, org_id, token, position if start is None else start)
+    return ws
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004
+        raise InvalidRequest.at("?after", "expected the seq of an event")
+    return int(text)
+
+
+async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
+    try:
+        message = await ws.receive(timeout=seconds)
+    except TimeoutError as error:
+        raise Unauthenticated(f"No credential came within {seconds:g} s") from error
+    try:
+        frame = msgspec.json.decode(message.data, type=_AuthFrame) if message.type is WSMsgType.TEXT else None
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise Unauthenticated("The first frame must be auth") from error
+    token = frame.data.get("token") if frame is not None and frame.event == "auth" else None
+    if not isinstance(token, str):
+        raise Unauthenticated("The first frame must be auth, with a token")
+    return token
+
+
+async def _may_watch(s: Services, token: str, org_id: str) -> None:
+    person, _ = await user(s, token)
+    if not is_id(org_id) or await s.lookups.role(org_id, person.id) is None:
+        raise NotFound("No such organization")
+
+
+async def _serve(ws: web.WebSocketResponse, s: Services, org_id: str, token: str, position: int) -> None:
+    sender = asyncio.create_task(_send(ws, s.streams.stream(org_id), s, position))
+    checker = asyncio.create_task(_check(s, token, org_id))
+    reader = asyncio.create_task(_read(ws))
+    stopping = asyncio.create_task(s.stopping.wait())
+    tasks = (sender, checker, reader, stopping)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        code = 1001 if stopping.done() else 1008 if checker.done() else 1000
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        await ws.close(code=code)
+
+
+async def _send(ws: web.WebSocketResponse, stream: EventStream, s: Services, position: int) -> None:
+    while True:
+        frames = stream.after(position)
+        if frames is None:
+            resumed = stream.newest
+            body = {"event": "gap", "seq": resumed, "at": rfc3339(s.clock.now()), "data": {"after": position}}
+            await ws.send_str(msgspec.json.encode(body).decode())
+            position = resumed
+            continue
+        for frame in frames:
+            await ws.send_str(frame.text)
+            position = frame.seq
+        if not frames:
+            await stream.wait(position)
+
+
+async def _check(s: Services, token: str, org_id: str) -> None:
+    """Return when the watcher may watch no longer."""
+    while True:
+        await asyncio.sleep(CHECKED_EVERY)
+        try:
+            await _may_watch(s, token, org_id)
+        except (Unauthenticated, Forbidden, NotFound):
+            return
+        except InterlockError:
+            continue  # the database is away: that is no reason to send anybody away
+
+
+async def _read(ws: web.WebSocketResponse) -> None:
+    """Dashboards have nothing to say; return when they leave."""
+    async for _ in ws:
+        pass
+
+
+def _frame(event: str, data: Any) -> bytes:
+    return _encode({"event": event, "data": data})

@@ -1,0 +1,74 @@
+"""Idempotency-Key: the same key and body give the first answer again, at the same time or a day later.
+
+The answer is stored in the very transaction that creates the job. Duplicates that arrive together wait for the first.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from peewee import Database
+
+from actors import messages
+from interlock.clock import Clock, Millis
+from interlock.errors import IdempotencyConflict, InvalidRequest
+from store import Store
+from store.keys import forget_key, stored_answer
+
+KEPT: Millis = 24 * 3600 * 1000
+_LONGEST = 200  # characters of a key
+
+
+class Idempotency:
+    """What is under way in this process, and what the rows remember."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._under_way: dict[tuple[str, str, str], asyncio.Future[None]] = {}
+
+    async def once(
+        self,
+        org_id: str,
+        key: messages.Idempotency,
+        create: Callable[[], Awaitable[bytes]],
+    ) -> tuple[bytes, bool]:
+        """The answer, and whether it is the first one given again."""
+        place = (org_id, key.user_id, key.key)
+        while (other := self._under_way.get(place)) is not None:
+            await asyncio.shield(other)
+        done = self._under_way[place] = asyncio.get_running_loop().create_future()
+        try:
+            known = await self._known(org_id, key)
+            if known is not None:
+                return known, True
+            return await create(), False
+        finally:
+            del self._under_way[place]
+            done.set_result(None)
+
+    async def _known(self, org_id: str, key: messages.Idempotency) -> bytes | None:
+        found = await self._store.fetch(lambda db: stored_answer(db, org_id, key.user_id, key.key))
+        if found is None:
+            return None
+        fingerprint, response, created_at = found
+        if created_at + KEPT <= self._clock.now():
+            await self._store.change(lambda db: _forget(db, org_id, key))
+            return None
+        if fingerprint != key.fingerprint:
+            raise IdempotencyConflict
+        return response.encode()
+
+
+def _forget(database: Database, org_id: str, key: messages.Idempotency) -> None:
+    forget_key(database, org_id, key.user_id, key.key)
+
+
+def key_from(header: str | None, user_id: str, route: str, body: bytes) -> messages.Idempotency | None:
+    """The key of a request, if it carries one."""
+    if header is None:
+        return None
+    if not 1 <= len(header) <= _LONGEST or not header.isascii() or not header.isprintable():
+        raise InvalidRequest.at("Idempotency-Key", f"expected 1 to {_LONGEST} printable ASCII characters")
+    fingerprint = hashlib.sha256(route.encode() + b"\n" + body).hexdigest()
+    return messages.Idempotency(user_id, header, fingerprint)

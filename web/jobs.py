@@ -1,0 +1,234 @@
+"""Jobs for users: create, list, show, cancel, retry, read the log."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from actors import messages
+from actors.directory import SEEN_SAVED_EVERY
+from actors.documents import encode
+from interlock.clock import parse_rfc3339, rfc3339
+from interlock.errors import InterlockError, InvalidRequest, NotFound, Unavailable
+from interlock.ids import is_id
+from interlock.states import JobStatus
+from interlock.wire import CancelJob, CreateJobs, JobPage, LogLine, LogPage, Wait
+from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs, log_lines, org_and_host_of_job
+from web.access import REQUEST_ID, Member
+from web.documents import document
+from web.idempotency import key_from
+from web.new_jobs import decoder, new_job
+from web.parsing import clean_text, decode, read_json, whole_number
+from web.problems import problem
+from web.services import Services
+from web.waits import wait_from_rows
+
+_batch = msgspec.json.Decoder(CreateJobs)
+_cancel = msgspec.json.Decoder(CancelJob)
+
+PAGE = 50
+MOST = 200
+LOG_PAGE = 1000
+FOLLOW_SECONDS = 25.0
+
+
+async def create(request: web.Request, s: Services, who: Member) -> web.Response:
+    """201 once the job is on disk."""
+    body = await read_json(request, s.web_limits.max_body_bytes)
+    wanted = decode(body, decoder, s.web_limits.max_json_depth)
+    key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "create", body)
+    headers: dict[str, str] = {}
+    if key is None:
+        made = await _create(s, who, wanted, None)
+    else:
+        made, replayed = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key))
+        if replayed:
+            headers["Idempotency-Replayed"] = "true"
+    headers["Location"] = f"/api/orgs/{who.org_id}/jobs/{made[7:43].decode()}"  # it begins {"id":"…
+    return web.Response(body=made, status=201, content_type="application/json", headers=headers)
+
+
+async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempotency | None) -> bytes:
+    job = await new_job(s, who, wanted)
+    made: bytes = await s.directory.ask_org(who.org_id, messages.CreateJob(job=job, by=who.by, idempotency=key))
+    return made
+
+
+async def create_batch(request: web.Request, s: Services, who: Member) -> web.Response:
+    """Each item for itself; one that is refused does not sink the rest."""
+    body = await read_json(request, s.web_limits.max_batch_bytes)
+    items = decode(body, _batch, 1_000_000).jobs
+    if len(items) > s.web_limits.max_batch_jobs:
+        raise InvalidRequest.at("$.jobs", f"a batch may have {s.web_limits.max_batch_jobs} jobs")
+    key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "batch", body)
+    if key is None:
+        answers = [await _begin(s, who, bytes(item)) for item in items]
+        results = [await _finish(answer, request[REQUEST_ID]) for answer in answers]
+    else:
+        keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
+        results = list(await asyncio.gather(*(_finish(item, request[REQUEST_ID]) for item in keyed)))
+    return web.Response(body=b'{"results":[' + b",".join(results) + b"]}", content_type="application/json")
+
+
+async def _begin(s: Services, who: Member, item: bytes) -> Awaitable[bytes]:
+    """Ask for one item, without waiting for its commit: the whole batch shares a few."""
+    try:
+        wanted = decode(item, decoder, s.web_limits.max_json_depth)
+        job = await new_job(s, who, wanted)
+    except InterlockError as error:
+        return _refused(error)
+    return s.directory.ask_org(who.org_id, messages.CreateJob(job=job, by=who.by))
+
+
+async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency) -> bytes:
+    wanted = decode(item, decoder, s.web_limits.max_json_depth)
+    made, _ = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key))
+    return made
+
+
+async def _refused(error: InterlockError) -> bytes:
+    raise error
+
+
+async def _finish(answer: Awaitable[bytes], request_id: str) -> bytes:
+    try:
+        return b'{"job":' + await answer + b"}"
+    except InterlockError as error:
+        return b'{"error":' + encode(problem(error, request_id)) + b"}"
+
+
+async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
+    """Newest first, each with its latest run; activates no actor."""
+    query = request.query
+    limit = whole_number(query.get("limit"), "limit", least=1, most=MOST, default=PAGE)
+    narrow = _filter(request)
+    jobs = await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, limit + 1))
+    more = len(jobs) > limit
+    jobs = jobs[:limit]
+    waiting = sorted({full.job.host_id for full in jobs if full.job.host_id and full.job.status == JobStatus.PENDING})
+    hosts = await s.store.fetch(lambda db: glance_at_hosts(db, waiting)) if waiting else {}
+    now, offline_after = s.clock.now(), s.limits.offline_after_ms + SEEN_SAVED_EVERY
+    items = [document(full, wait_from_rows(full, hosts, now, offline_after)) for full in jobs]
+    cursor = jobs[-1].job.id if more else None
+    headers = {}
+    if cursor is not None:
+        headers["Link"] = f'<{request.path}?{request.url.update_query(cursor=cursor).query_string}>; rel="next"'
+    body = encode(JobPage(items=items, next_cursor=cursor))
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _filter(request: web.Request) -> JobFilter:
+    query = request.query
+    status, cursor, since = query.get("status"), query.get("cursor"), query.get("since")
+    if status is not None and status not in set(JobStatus):
+        raise InvalidRequest.at("?status", f"expected one of {', '.join(JobStatus)}")
+    if cursor is not None and not is_id(cursor):
+        raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
+    return JobFilter(
+        status=status,
+        type=clean_text(query.get("type"), "type", 100),
+        host_id=clean_text(query.get("hostId"), "hostId", 100),
+        created_by_id=clean_text(query.get("createdBy"), "createdBy", 100),
+        since=None if since is None else parse_rfc3339(since.replace(" ", "+"), path="?since"),
+        text=clean_text(query.get("q"), "q", 200),
+        before_id=cursor,
+    )
+
+
+async def show(request: web.Request, s: Services, who: Member) -> web.Response:
+    """One job with all its runs; why it waits comes from its host's actor."""
+    return _shown(request, await _document(s, who, request.match_info["job_id"]))
+
+
+def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    if status == 200 and request.headers.get("If-None-Match") in {tag, "*"}:  # noqa: PLR2004
+        return web.Response(status=304, headers={"ETag": tag})
+    return web.Response(body=body, status=status, content_type="application/json", headers={"ETag": tag})
+
+
+async def _document(s: Services, who: Member, job_id: str) -> bytes:
+    full = await _full(s, who, job_id)
+    wait: Wait | None = None
+    if full.job.status is JobStatus.PENDING and full.job.host_id is not None:
+        wait = await s.directory.ask(full.job.host_id, messages.ExplainWait(job_id=job_id))
+        if wait is None:
+            full = await _full(s, who, job_id)  # it has just been started or ended
+    return encode(document(full, wait))
+
+
+async def _full(s: Services, who: Member, job_id: str) -> FullJob:
+    full = await s.store.fetch(lambda db: full_job(db, who.org_id, job_id)) if is_id(job_id) else None
+    if full is None:
+        raise NotFound("No such job")
+    return full
+
+
+async def cancel(request: web.Request, s: Services, who: Member) -> web.Response:
+    """200 when it is CANCELLED, 202 while its agent is being asked."""
+    body = await read_json(request, s.web_limits.max_body_bytes)
+    wanted = decode(body or b"{}", _cancel, s.web_limits.max_json_depth)
+    reason = None if wanted.reason is None else wanted.reason[:1000]
+    job_id = request.match_info["job_id"]
+    host_id = await _host_of(s, who, job_id)
+    message = messages.CancelJob(job_id=job_id, by=who.by, force=wanted.force, reason=reason)
+    done = await s.directory.ask(host_id, message)
+    return _shown(request, await _document(s, who, job_id), 200 if done else 202)
+
+
+async def retry(request: web.Request, s: Services, who: Member) -> web.Response:
+    """A FAILED or CANCELLED job is tried afresh."""
+    await read_json(request, s.web_limits.max_body_bytes)
+    job_id = request.match_info["job_id"]
+    await s.directory.ask(await _host_of(s, who, job_id), messages.RetryJob(job_id=job_id, by=who.by))
+    return _shown(request, await _document(s, who, job_id))
+
+
+async def _host_of(s: Services, who: Member, job_id: str) -> str:
+    found = await s.store.fetch(lambda db: org_and_host_of_job(db, job_id)) if is_id(job_id) else None
+    if found is None or found[0] != who.org_id:
+        raise NotFound("No such job")
+    if found[1] is None:
+        raise Unavailable("The job has no host yet")
+    return found[1]
+
+
+async def logs(request: web.Request, s: Services, who: Member) -> web.Response:
+    """Log lines in order; with `follow=1` an empty page waits for the next line."""
+    query = request.query
+    job_id = request.match_info["job_id"]
+    after = whole_number(query.get("after"), "after", least=0, most=2**53, default=0)
+    limit = whole_number(query.get("limit"), "limit", least=1, most=LOG_PAGE, default=LOG_PAGE)
+    await _host_of(s, who, job_id)
+    stream = s.streams.stream(who.org_id)
+    deadline = asyncio.get_running_loop().time() + (FOLLOW_SECONDS if query.get("follow") in {"1", "true"} else 0)
+    while True:
+        seen = stream.newest
+        rows = await s.store.fetch(lambda db: log_lines(db, job_id, after, limit))
+        left = deadline - asyncio.get_running_loop().time()
+        if rows or left <= 0 or s.stopping.is_set():
+            break
+        try:
+            await asyncio.wait_for(stream.wait(seen), left)
+        except TimeoutError:
+            break
+    items = [
+        LogLine(seq=seq, job_run_id=run_id, level=level, message=text, progress=progress, created_at=rfc3339(at))
+        for seq, run_id, level, text, progress, at in rows
+    ]
+    cursor = str(items[-1].seq) if items else None
+    return web.Response(body=encode(LogPage(items=items, next_cursor=cursor)), content_type="application/json")
+
+
+async def host_queue(request: web.Request, s: Services, who: Member) -> web.Response:
+    """One consistent snapshot of a host's line, from its actor."""
+    host_id = request.match_info["host_id"]
+    if not is_id(host_id) or await s.lookups.org_of_host(host_id) != who.org_id:
+        raise NotFound("No such host")
+    snapshot = await s.directory.ask(host_id, messages.Describe())
+    snapshot["mailbox"] = len(s.directory.hosts[host_id].inbox) if host_id in s.directory.hosts else 0
+    snapshot["connections"] = [{"kind": "poll"}] if snapshot["pollParked"] else []
+    return web.Response(body=encode(snapshot), content_type="application/json")

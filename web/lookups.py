@@ -1,0 +1,85 @@
+"""What every request needs of the rows behind its credential, remembered for a moment.
+
+Only what was found is remembered, never an absence: rows that another process adds are seen at once, and what it takes
+away is noticed within `lookup_cache_seconds`.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from peewee import Database
+
+from interlock.clock import Clock, Millis
+from store import Store, accounts
+from store.accounts import Key, Person
+
+_MOST = 50_000  # answers kept; beyond, all are forgotten
+
+
+class Lookups:
+    """Cached reads of small rows."""
+
+    def __init__(self, store: Store, clock: Clock, trusted_ms: Millis) -> None:
+        self._store = store
+        self._clock = clock
+        self._trusted_ms = trusted_ms
+        self._known: dict[Hashable, tuple[Millis, Any]] = {}
+        self._set_up = False
+
+    async def is_set_up(self) -> bool:
+        """Whether any account exists; once one does, it is never asked again."""
+        if not self._set_up:
+            self._set_up = await self._store.fetch(accounts.somebody_exists)
+        return self._set_up
+
+    async def person(self, user_id: str) -> Person | None:
+        """The user."""
+        known: Person | None = await self._look(("person", user_id), lambda db: accounts.person(db, user_id))
+        return known
+
+    async def role(self, org_id: str, user_id: str) -> str | None:
+        """The user's role in the org."""
+        known: str | None = await self._look(
+            ("role", org_id, user_id), lambda db: accounts.role_of(db, org_id, user_id)
+        )
+        return known
+
+    async def key(self, kid: str) -> Key | None:
+        """An agent's key."""
+        known: Key | None = await self._look(("key", kid), lambda db: accounts.key_of(db, kid))
+        return known
+
+    async def org_of_host(self, host_id: str) -> str | None:
+        """Whose host it is."""
+        known: str | None = await self._look(("host", host_id), lambda db: accounts.org_of_host(db, host_id))
+        return known
+
+    async def place_of_instance(self, instance_id: str) -> tuple[str, str] | None:
+        """The org and host of a server instance."""
+        known: tuple[str, str] | None = await self._look(
+            ("instance", instance_id), lambda db: accounts.place_of_instance(db, instance_id)
+        )
+        return known
+
+    async def definition_of_type(self, org_id: str, name: str) -> str | None:
+        """An org's own definition of a job type."""
+        known: str | None = await self._look(
+            ("type", org_id, name), lambda db: accounts.definition_of_type(db, org_id, name)
+        )
+        return known
+
+    def forget(self) -> None:
+        """Something has changed in this process: look afresh."""
+        self._known.clear()
+
+    async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
+        known = self._known.get(key)
+        now = self._clock.now()
+        if known is not None and known[0] > now:
+            return known[1]
+        found = await self._store.fetch(work)
+        if found is not None:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = (now + self._trusted_ms, found)
+        return found
