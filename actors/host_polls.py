@@ -5,10 +5,12 @@ from actors.documents import encode, taken_document
 from actors.host_state import CLONED, HostState
 from actors.line import Attempt
 from actors.messages import NOTHING, Beat, EndPoll, HandOutAgain, Poll, PollAnswer, Take
+from interlock.clock import Millis
 from interlock.errors import Superseded
 from interlock.states import LIVE, RunEvent, RunStatus, StopReason
 from interlock.wire import RunVerdict, TakenJob
 
+UNDER_WAY: Millis = 10_000  # how long a heartbeat may have been on its way when it says that nothing runs
 _NEWER_POLL = "A newer poll of this host has taken this one's place"
 
 
@@ -31,10 +33,11 @@ def take(state: HostState, message: Take, d: Decision) -> None:
 def declare(state: HostState, poll: Poll, d: Decision) -> None:
     """Take the poll's word for what the machine runs."""
     named = frozenset(poll.running or ())
-    if poll.instance_id is not None and poll.instance_id != state.host.instance_id:
+    fresh = poll.instance_id is not None and poll.instance_id != state.host.instance_id
+    if fresh and poll.instance_id is not None:
         state.switch_instance(poll.instance_id, named, d)
     if poll.running is not None:
-        state.declares = True
+        state.declares(d)
     current = state.current
     if current is not None and current.run.id in named:
         sign_of_life(state, current, d)
@@ -43,7 +46,7 @@ def declare(state: HostState, poll: Poll, d: Decision) -> None:
         # The machine is busy with a run that is over here: it must stop that before it gets anything.
         state.set_gate(d, closed=True)
         state.answer_poll(PollAnswer(cancel=min(unknown)), d)
-    elif not named and (poll.running is not None or not state.declares):
+    elif not named and (fresh or poll.running is not None or not state.host.declares):
         declared_idle(state, poll, d)
 
 
@@ -105,7 +108,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
     state.beats = True
     named = message.running
     if named is not None:
-        state.declares = True
+        state.declares(d)
     current = state.current
     if (
         current is not None
@@ -116,7 +119,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
         sign_of_life(state, current, d)
     if named is not None and set(named) - _current_id(state):
         state.set_gate(d, closed=True)
-    elif named == ():
+    elif named == () and d.now - state.handed_out_at >= UNDER_WAY:
         state.set_gate(d, closed=False)
     d.reply = [_verdict(state, run_id) for run_id in named or ()]
     if state.poll is not None:

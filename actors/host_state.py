@@ -68,9 +68,9 @@ class HostState:
         "backoff",
         "beats",
         "current",
-        "declares",
         "expires_at",
         "grace_until",
+        "handed_out_at",
         "host",
         "lease_until",
         "limits",
@@ -89,8 +89,8 @@ class HostState:
         self.current: Attempt | None = None  # the one slot
         self.poll: Poll | None = None  # the parked poll
         self.lease_until: Millis | None = None
+        self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
         self.undelivered = False  # the reply that carried the current run was never written
-        self.declares = False  # the agent's process says what it runs
         self.beats = False  # the agent's process heartbeats: its silence means something
         self.online = False
         self.grace_until: Millis = 0  # time alone does not end the current run before this instant
@@ -175,11 +175,16 @@ class HostState:
                 # It was parked before: it cannot vouch for the machine now. The agent polls afresh.
                 self.answer_poll(NOTHING, d)
 
+    def declares(self, d: Decision) -> None:
+        """The agent says what it runs: from now on its silence about that is no word that the machine is idle."""
+        if not self.host.declares:
+            self.host.declares = d.host_changed = True
+
     def switch_instance(self, instance_id: str, named: frozenset[str], d: Decision) -> None:
         """Another process of the agent has come; what the old one ran and the new one does not name is lost."""
         host = self.host
         before, host.instance_id = host.instance_id, instance_id
-        self.declares = self.beats = False
+        self.beats = False
         d.host_changed = True
         if before is not None:
             recent = tuple(switch for switch in self.switches if switch.at > d.now - MINUTE)
@@ -218,7 +223,7 @@ class HostState:
         if to is RunStatus.PENDING:
             self._wait_in_line(attempt, was)
         elif was is RunStatus.PENDING:
-            self._hold(attempt)
+            self._hold(attempt, d)
         if to is RunStatus.RUNNING and run.started_at is None:
             self._start(attempt, d)
         run.unreachable_at = d.now if to is RunStatus.UNREACHABLE else None
@@ -230,10 +235,11 @@ class HostState:
             self.current = None
         self.line.add(attempt)
 
-    def _hold(self, attempt: Attempt) -> None:
+    def _hold(self, attempt: Attempt, d: Decision) -> None:
         self.line.remove(attempt)
         self.current = attempt
         self.undelivered = False
+        self.handed_out_at = d.now
         self.host.run_no += 1
         attempt.run.run_no = self.host.run_no
         attempt.run.instance_id = self.host.instance_id

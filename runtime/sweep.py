@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import NamedTuple
 
 from peewee import Database
 
 from actors import Directory
 from actors.org import CountPending
-from interlock.clock import Clock
+from actors.ports import AlarmPort
+from interlock.clock import Clock, Millis
 from interlock.errors import InterlockError
-from runtime.alarms import HORIZON, DramatiqAlarms
+from runtime.alarms import HORIZON
 from store import Store
 from store.claims import due_by, expired_by
 from store.jobs import pending_counts
@@ -19,10 +22,18 @@ log = logging.getLogger(__name__)
 MOST = 500  # hosts that one round brings to life
 
 
+class Due(NamedTuple):
+    """What a round has found."""
+
+    runs: list[tuple[str, Millis]]  # hosts and when something of theirs is due, the earliest first
+    expired: list[str]  # hosts with a job that should have started
+    pending_by_org: dict[str, int]
+
+
 class Sweep:
     """Runs until stopped; a round that fails is logged and the next one comes anyway."""
 
-    def __init__(self, store: Store, directory: Directory, alarms: DramatiqAlarms, clock: Clock, every: float) -> None:
+    def __init__(self, store: Store, directory: Directory, alarms: AlarmPort, clock: Clock, every: float) -> None:
         self._store = store
         self._directory = directory
         self._alarms = alarms
@@ -53,19 +64,27 @@ class Sweep:
                 log.exception("A round of the sweep failed")
 
     async def once(self) -> None:
-        """One round: wake what is due, set alarms for what soon will be, count what quotas need."""
+        """One round."""
         now = self._clock.now()
+        self.act(await self._store.fetch(self.looking(now)), now)
+
+    def looking(self, now: Millis) -> Callable[[Database], Due]:
+        """What to ask the rows: what is due, what soon will be, and what quotas need."""
         orgs = [org.org_id for org in self._directory.orgs.values() if org.max_pending]
 
-        def look(database: Database) -> tuple[list[tuple[str, int]], list[str], dict[str, int]]:
-            counts = pending_counts(database, orgs) if orgs else {}
-            return due_by(database, now + HORIZON, MOST), expired_by(database, now, MOST), counts
+        def look(database: Database) -> Due:
+            counts = dict.fromkeys(orgs, 0) | (pending_counts(database, orgs) if orgs else {})
+            return Due(due_by(database, now + HORIZON, MOST), expired_by(database, now, MOST), counts)
 
-        due, expired, counts = await self._store.fetch(look)
-        for host_id, due_at in due:
+        return look
+
+    def act(self, found: Due, now: Millis) -> None:
+        """Wake what is due, and set alarms for what soon will be."""
+        for host_id, due_at in found.runs:
             if due_at > now:
                 self._alarms.set_alarm(host_id, due_at)
-        self._directory.sweep([host_id for host_id, due_at in due if due_at <= now] + expired)
-        for org_id in orgs:
-            self._directory.orgs[org_id].actor_ref.tell(CountPending(pending=counts.get(org_id, 0)))
+        due = [host_id for host_id, due_at in found.runs if due_at <= now]
+        self._directory.sweep(dict.fromkeys(due + found.expired))
+        for org_id, pending in found.pending_by_org.items():
+            self._directory.supervisor(org_id).actor_ref.tell(CountPending(pending=pending))
         self.rounds += 1

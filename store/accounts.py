@@ -131,6 +131,7 @@ def create_host(database: Database, host_id: str, org_id: str, name: str, by: By
         "paused": False,
         "draining": False,
         "run_no": 0,
+        "declares": False,
         "awaiting_idle": False,
     }
     _insert(database, Host, values)

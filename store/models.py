@@ -81,6 +81,7 @@ class Host(Model):
     draining = BooleanField()
     run_no = BigIntegerField()
     instance_id = CharField(max_length=200, null=True)
+    declares = BooleanField()
     awaiting_idle = BooleanField()
     unhealthy = CharField(max_length=200, null=True)
     last_seen_at = _at(null=True)

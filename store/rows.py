@@ -36,6 +36,7 @@ class HostRow:
     # What follows belongs to the owner and is written with the fence.
     run_no: int  # rises with every take; agents refuse a lower one
     instance_id: str | None  # the agent's process, chosen by it at its start
+    declares: bool  # the agent says what it runs, in polls or heartbeats
     awaiting_idle: bool  # the idle gate
     unhealthy: str | None  # why nothing is offered, or None
     last_seen_at: Millis | None
@@ -139,5 +140,6 @@ def run_from(columns: Image) -> RunRow:
 def host_from(columns: Image) -> HostRow:
     """The row of a SELECT over `HOST_COLUMNS`."""
     row = HostRow(*columns)
-    row.paused, row.draining, row.awaiting_idle = bool(row.paused), bool(row.draining), bool(row.awaiting_idle)
+    row.paused, row.draining = bool(row.paused), bool(row.draining)
+    row.declares, row.awaiting_idle = bool(row.declares), bool(row.awaiting_idle)
     return row

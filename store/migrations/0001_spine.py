@@ -49,6 +49,7 @@ CREATE TABLE host (
     draining BOOLEAN NOT NULL,
     run_no BIGINT NOT NULL,
     instance_id VARCHAR(200),
+    declares BOOLEAN NOT NULL,
     awaiting_idle BOOLEAN NOT NULL,
     unhealthy VARCHAR(200),
     last_seen_at BIGINT,
