@@ -120,7 +120,7 @@ def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: 
         d.reply = ReportAnswer(
             status=run.status,
             job_status=job.status,
-            will_retry=job.status is JobStatus.PENDING,
+            will_retry=job.status is JobStatus.PENDING or job.attempts > run.attempt,
             replayed=True,
             next=_same_next(state, run) if message.take_next else None,
         )

@@ -22,6 +22,7 @@ from store import Store, open_database
 from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
 from web.app import make_app
+from web.edge import EdgeRunner
 from web.event_stream import EventStreams
 from web.idempotency import Idempotency
 from web.lookups import Lookups
@@ -54,7 +55,7 @@ class ControlPlane:
         self.services: Services
         self._alarms: DramatiqAlarms
         self._sweep: Sweep
-        self._runner: web.AppRunner
+        self._runner: EdgeRunner
 
     async def start(self) -> None:
         """Up to answering requests; raises an `InterlockError` that says what is in the way."""
@@ -116,9 +117,7 @@ class ControlPlane:
 
     async def _listen(self) -> None:
         s, settings = self.services, self.settings
-        self._runner = web.AppRunner(
-            make_app(s), access_log=None, shutdown_timeout=settings.shutdown_seconds, handle_signals=False
-        )
+        self._runner = EdgeRunner(make_app(s), shutdown_timeout=settings.shutdown_seconds, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, settings.host, settings.port, backlog=BACKLOG)
         try:

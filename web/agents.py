@@ -1,6 +1,7 @@
 """Agents over HTTP: poll, report, progress, logs, heartbeat. Unknown fields are passed over: agents may be newer."""
 
 import hashlib
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ from interlock.errors import InvalidRequest, NotFound, PayloadTooLarge
 from interlock.ids import is_id
 from interlock.wire import Heartbeat, HeartbeatAnswer, Intervals, LogLineIn, Logs, Progress, Report
 from web.access import Agent
-from web.parsing import decode, read_json, whole_number
+from web.parsing import decode, read_json
 from web.services import Services
 
 Value = TypeVar("Value")
@@ -30,6 +31,7 @@ MAX_CODE = 200
 MAX_INSTANCE = 200
 MAX_DURATION_MS = 366 * 86_400_000
 _LEVELS = 20
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
@@ -70,16 +72,22 @@ async def _hand_over(
 
 
 def _wait_seconds(request: web.Request) -> int:
+    """How long the poll may wait, not yet clamped; a preference that is not understood is passed over."""
     text = request.query.get("wait")
-    if text is None:
-        for preference in request.headers.get("Prefer", "").split(","):
-            name, _, value = preference.strip().partition("=")
-            if name.lower() == "wait" and value.strip().isdigit():
-                text = value.strip()
-    if text is None:
-        return 0
-    negative = text.startswith("-") and text[1:].isdigit()
-    return 0 if negative else whole_number(text, "wait", least=0, most=10**15, default=0)
+    if text is not None:
+        if not _NUMBER.fullmatch(text):
+            raise InvalidRequest.at("?wait", "expected seconds")
+        return _whole(text)
+    for preference in request.headers.get("Prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.strip().lower() == "wait" and _NUMBER.fullmatch(value.strip()):
+            return _whole(value.strip())
+    return 0
+
+
+def _whole(text: str) -> int:
+    whole = text.partition(".")[0]
+    return 0 if whole.startswith("-") else min(int(whole[:18]), 10**6) if whole else 0
 
 
 def _instance(text: str | None) -> str | None:
@@ -101,19 +109,20 @@ def _running(text: str | None) -> tuple[str, ...] | None:
 
 async def result(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
     """How a run ended; with `?next=1` also the host's next job, in the same commit."""
-    report = await _read(request, s, _report)
+    came = await read_json(request, s.web_limits.max_body_bytes)
+    report = decode(came or b"{}", _report, s.web_limits.max_json_depth)
     if report.duration_ms is not None and not 0 <= report.duration_ms <= MAX_DURATION_MS:
         raise InvalidRequest.at("$.durationMs", f"expected 0 to {MAX_DURATION_MS}")
     report.error_message = _cut(report.error_message, MAX_MESSAGE)
     report.error_code = _cut(report.error_code, MAX_CODE)
-    body: bytes = encode(report)
-    if len(body) > s.web_limits.max_payload_bytes:
+    canonical: bytes = encode(report)
+    if len(came) > s.web_limits.max_payload_bytes:
         raise PayloadTooLarge(f"A report may have {s.web_limits.max_payload_bytes} bytes")
     message = messages.ReportResult(
         job_run_id=_run_id(request),
         report=report,
-        digest=hashlib.sha256(body).hexdigest(),
-        body=body.decode(),
+        digest=hashlib.sha256(canonical).hexdigest(),
+        body=came.decode(errors="replace"),
         take_next=request.query.get("next") in {"1", "true"},
     )
     answer = await s.directory.ask(who.host_id, message)

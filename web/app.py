@@ -15,6 +15,7 @@ from interlock.errors import (
 )
 from interlock.ids import UuidIds
 from web.access import REQUEST_ID
+from web.edge import expect
 from web.problems import problem_response
 from web.routes import ROUTES
 from web.services import SERVICES, Services
@@ -35,7 +36,7 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, route.bound(services))
+        app.router.add_route(route.method, route.path, route.bound(services), expect_handler=expect)
     app.on_response_prepare.append(_stamp)
     return app
 

@@ -15,7 +15,7 @@ from interlock.clock import parse_rfc3339, rfc3339
 from interlock.errors import InterlockError, InvalidRequest, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
-from interlock.wire import CancelJob, CreateJobs, JobPage, LogLine, LogPage, Wait
+from interlock.wire import CancelJob, CreateJobs, JobPage, LogLine, LogPage, Nothing, Wait
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs, log_lines, org_and_host_of_job
 from web.access import REQUEST_ID, Member
 from web.documents import document
@@ -27,6 +27,7 @@ from web.services import Services
 from web.waits import wait_from_rows
 
 _batch = msgspec.json.Decoder(CreateJobs)
+_nothing = msgspec.json.Decoder(Nothing)
 _cancel = msgspec.json.Decoder(CancelJob)
 
 PAGE = 50
@@ -60,7 +61,7 @@ async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempoten
 async def create_batch(request: web.Request, s: Services, who: Member) -> web.Response:
     """Each item for itself; one that is refused does not sink the rest."""
     body = await read_json(request, s.web_limits.max_batch_bytes)
-    items = decode(body, _batch, 1_000_000).jobs
+    items = decode(body, _batch, 0).jobs
     if len(items) > s.web_limits.max_batch_jobs:
         raise InvalidRequest.at("$.jobs", f"a batch may have {s.web_limits.max_batch_jobs} jobs")
     key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "batch", body)
@@ -115,7 +116,7 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
     cursor = jobs[-1].job.id if more else None
     headers = {}
     if cursor is not None:
-        headers["Link"] = f'<{request.path}?{request.url.update_query(cursor=cursor).query_string}>; rel="next"'
+        headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
     body = encode(JobPage(items=items, next_cursor=cursor))
     return web.Response(body=body, content_type="application/json", headers=headers)
 
@@ -181,7 +182,8 @@ async def cancel(request: web.Request, s: Services, who: Member) -> web.Response
 
 async def retry(request: web.Request, s: Services, who: Member) -> web.Response:
     """A FAILED or CANCELLED job is tried afresh."""
-    await read_json(request, s.web_limits.max_body_bytes)
+    body = await read_json(request, s.web_limits.max_body_bytes)
+    decode(body or b"{}", _nothing, s.web_limits.max_json_depth)
     job_id = request.match_info["job_id"]
     await s.directory.ask(await _host_of(s, who, job_id), messages.RetryJob(job_id=job_id, by=who.by))
     return _shown(request, await _document(s, who, job_id))

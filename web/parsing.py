@@ -41,16 +41,17 @@ def _is_json(content_type: str) -> bool:
 
 
 def decode(body: bytes, decoder: "msgspec.json.Decoder[Value]", max_depth: int) -> Value:
-    """The value, or `InvalidRequest` that says where the mistake is."""
+    """The value, or `InvalidRequest` that says where the mistake is. `max_depth` 0: the items are inspected later."""
     try:
         value = decoder.decode(body)
+        if max_depth:
+            _inspect(body, max_depth)
     except msgspec.ValidationError as error:
         raise _mistake(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from error
     except RecursionError as error:
         raise InvalidRequest("The body is nested too deeply") from error
-    _inspect(body, max_depth)
     return value
 
 

@@ -61,6 +61,10 @@ class CancelJob(Strict):
     force: bool = False
 
 
+class Nothing(Strict):
+    """A request whose path says it all."""
+
+
 class RunResult(Lenient):
     """What an attempt came to."""
 
