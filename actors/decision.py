@@ -28,6 +28,7 @@ class Decision:
         "joins",
         "look_up",
         "now",
+        "placed",
         "reply",
     )
 
@@ -40,6 +41,7 @@ class Decision:
         self.alarms: list[Millis] = []
         self.answers: list[tuple[Poll, AnyReply]] = []
         self.joins: list[Attempt] = []  # new jobs: they stand in line once the commit has given them a seq
+        self.placed: list[Attempt] = []  # new jobs that went out at once: they too learn their seq from the commit
         self.look_up: Message | None = None  # this actor does not know: ask the rows, then decide
         self.reply: AnyReply = None  # an InterlockError is raised at the asker
         self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None

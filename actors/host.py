@@ -215,7 +215,7 @@ class HostActor(LoopActor):
             self._release(flight.decision, flight.reply, None)
             self._around.dropped(self, "another process appended to this host", None)
             return
-        if flight.decision.joins:
+        if flight.decision.joins or flight.decision.placed:
             self._join(flight.decision, outcome)
         self._release(flight.decision, flight.reply, None)
         for follower in flight.followers:
@@ -236,7 +236,7 @@ class HostActor(LoopActor):
         if self.state is None:
             return
         d = Decision(self._around.clock.now(), self._around.ids, self._around.clock.chance())
-        host_users.join(self.state, committed.joins, outcome.seqs, d)
+        host_users.join(self.state, committed, outcome.seqs, d)
         self._carry_out(d, LoopFuture())
         self._around.settled(self)
 

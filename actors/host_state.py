@@ -72,6 +72,7 @@ class HostState:
         "grace_until",
         "handed_out_at",
         "host",
+        "joining",
         "lease_until",
         "limits",
         "line",
@@ -88,6 +89,7 @@ class HostState:
         self.backoff: dict[str, Attempt] = {}  # by run id: scheduled, not yet due
         self.current: Attempt | None = None  # the one slot
         self.poll: Poll | None = None  # the parked poll
+        self.joining = 0  # new jobs whose commit will give them their places
         self.lease_until: Millis | None = None
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
         self.undelivered = False  # the reply that carried the current run was never written
@@ -349,6 +351,11 @@ class HostState:
         paused = host.paused and (host.paused_until is None or host.paused_until > now)
         blocked = paused or host.draining or host.awaiting_idle or host.unhealthy is not None
         return self.current is None and not blocked and self.held_by() is None
+
+    def takes_at_once(self, now: Millis) -> bool:
+        """Whether a new job would go out by the parked poll, with nobody ahead of it: then one commit does for both."""
+        alone = not self.joining and not len(self.line)
+        return alone and self.poll is not None and self.poll.is_open() and self.may_take(now)
 
     def held_by(self) -> Attempt | None:
         """The retry for which the host is held, if a waiting one's type asks for that."""

@@ -53,7 +53,6 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
     attempt = Attempt(job, run)
     if later and new.run_at is not None:
         d.alarms.append(new.run_at)
-    d.joins.append(attempt)
     d.audit(message.by, "job.create", job.org_id, ("job", job.id), encode({"type": job.type}).decode())
     d.effects.append(Effect("job.created", job_event(job, run)))
     document = encode(job_document(job, [run], wait=wait_of_newcomer(state, attempt, d.now), creator=new.creator))
@@ -61,14 +60,29 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
         user_id, key, fingerprint = message.idempotency
         d.append("idempotency_key", d.ids.new(), job.org_id, user_id, key, fingerprint, document.decode(), d.now)
     d.reply = document
+    if not later and state.takes_at_once(d.now):
+        d.placed.append(attempt)
+        state.line.add(attempt)
+        serve(state, d)
+    else:
+        _let_join(state, attempt, d)
 
 
-def join(state: HostState, attempts: list[Attempt], seqs: dict[str, int], d: Decision) -> None:
+def _let_join(state: HostState, attempt: Attempt, d: Decision) -> None:
+    d.joins.append(attempt)
+    state.joining += 1
+
+
+def join(state: HostState, committed: Decision, seqs: dict[str, int], d: Decision) -> None:
     """The commit has given new jobs their places: now they stand in line."""
-    for attempt in attempts:
+    for attempt in committed.placed:
         attempt.job.seq = seqs[attempt.job.id]
+    for attempt in committed.joins:
+        attempt.job.seq = seqs[attempt.job.id]
+        state.joining -= 1
         state.place_waiting(attempt)
-    serve(state, d)
+    if committed.joins:
+        serve(state, d)
 
 
 def cancel_job(state: HostState, message: CancelJob, d: Decision) -> None:
@@ -107,10 +121,10 @@ def found(state: HostState, message: Found, d: Decision) -> None:
             raise InvalidState(f"The job has ended: {job.status}", current={"status": job.status})
         d.reply = True
     elif isinstance(asked, RetryJob):
-        _try_afresh(asked, job, d)
+        _try_afresh(state, asked, job, d)
 
 
-def _try_afresh(message: RetryJob, job: JobRow, d: Decision) -> None:
+def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -> None:
     if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
         raise InvalidState(f"The job is {job.status}: only a FAILED or CANCELLED one can be retried")
     d.touch_job(job, new_seq=True)  # it stands behind what is in line now, as a new job would
@@ -119,7 +133,7 @@ def _try_afresh(message: RetryJob, job: JobRow, d: Decision) -> None:
     job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
     job.cancel_requested = False
     run = new_run(job, d, 1)
-    d.joins.append(Attempt(job, run))
+    _let_join(state, Attempt(job, run), d)
     d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
     d.effects.append(Effect("job.updated", job_event(job, run)))
 

@@ -146,16 +146,20 @@ class Committer:
         rows = self.statements.jobs
         inserts: list[Image] = []
         updates: list[Image] = []
+        places: list[Image] = []
         for batch in batches:
             seqs = batch.seqs() if batch.new_jobs else {}
             for change in batch.jobs.values():
-                image = with_seq(change.image, rows.seq, seqs[change.id]) if change.new_seq else change.image
                 if change.was is None:
-                    inserts.append(rows.pick_insert(image))
-                else:
-                    updates.append(rows.pick_update((*image, change.was)))
+                    inserts.append(rows.pick_insert(with_seq(change.image, rows.seq, seqs[change.id])))
+                    continue
+                updates.append(rows.pick_update((*change.image, change.was)))
+                if change.new_seq:
+                    places.append(self.statements.pick_place((change.id, seqs[change.id])))
         self._insert(cursor, rows, inserts)
         self._update(cursor, rows, updates)
+        if places:
+            cursor.executemany(self.statements.place.sql, places)
 
     def _write_runs(self, cursor: Any, batches: list[_HostBatch]) -> None:
         rows = self.statements.runs

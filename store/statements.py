@@ -76,6 +76,10 @@ class JournalStatements:
 
     def __init__(self, database: Database) -> None:
         self.jobs = RowStatements(database, "job", JOB_COLUMNS, JOB_CHANGING)
+        job = Table("job", ("id", "seq"))
+        place = job.update({Column(job, "seq"): "seq"}).where(Column(job, "id") == "id")
+        self.place = Statement(database, place)  # of a job that is tried afresh
+        self.pick_place = self.place.picker(("id", "seq"))
         self.runs = RowStatements(database, "job_run", RUN_COLUMNS, RUN_CHANGING)
         host = Table("host", ("id", *_FENCE, *HOST_OWNED))
         column = {name: Column(host, name) for name in ("id", *_FENCE)}

@@ -29,7 +29,7 @@ def answer_before_commit() -> Iterator[None]:
     carry_out = HostActor._carry_out
 
     def hasty(self: HostActor, d: Any, reply: Any) -> None:
-        if not d.joins:
+        if not d.joins and not d.placed:
             self._release(d, reply, None)
             d.effects, d.alarms, d.answers = [], [], []
         carry_out(self, d, reply)
@@ -75,7 +75,8 @@ def no_poison() -> Iterator[None]:
 
 def _joining(actor: HostActor) -> list[str]:
     flights: Any = actor._in_flight
-    return [attempt.job.id for attempt in flights[0].decision.joins] if flights else []
+    decision = flights[0].decision if flights else None
+    return [attempt.job.id for attempt in decision.joins + decision.placed] if decision else []
 
 
 @contextmanager
