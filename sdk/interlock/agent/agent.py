@@ -1,0 +1,124 @@
+"""The agent put together: started in order, stopped in reverse."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from interlock.agent.errors import ConfigInvalid
+from interlock.agent.handlers import Handler, HandlerFunction, Handlers, StopReason
+from interlock.agent.journal import Journal
+from interlock.agent.key import host_id_of
+from interlock.agent.lock import state_lock
+from interlock.agent.plane import ControlPlane
+from interlock.agent.poll_session import PollSession
+from interlock.agent.recovery import end_interrupted
+from interlock.agent.runner import Runner
+from interlock.agent.settings import AgentSettings
+from interlock.agent.shutdown import Shutdown
+from interlock.agent.waiting import first
+from interlock.clock import Clock, SystemClock
+from interlock.ids import Ids, UuidIds
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Agent:
+    """Runs jobs of one host, one at a time.
+
+    agent = Agent("https://interlock.example.org", key, state_dir=Path("state"))
+
+    @agent.handler("SERVER_START")
+    async def start(job: Job, context: Context) -> Outcome: ...
+
+    await agent.run()
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        state_dir: Path,
+        handlers: Handlers | None = None,
+        settings: AgentSettings | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        """`ConfigInvalid` when the URL or the key cannot be one."""
+        _check_url(url)
+        self.host_id = host_id_of(key)
+        self._url = url
+        self._key = key
+        self._state_dir = state_dir
+        self._handlers = dict(handlers or {})
+        self._settings = settings if settings is not None else AgentSettings()
+        self._clock = clock if clock is not None else SystemClock()
+        self._ids = ids if ids is not None else UuidIds()
+        self._shutdown = Shutdown()
+
+    def handler(
+        self, job_type: str, *, timeout_seconds: float | None = None
+    ) -> Callable[[HandlerFunction], HandlerFunction]:
+        """Make the decorated function the handler of `job_type`, in place of any other."""
+
+        def register(function: HandlerFunction) -> HandlerFunction:
+            self._handlers[job_type] = Handler(function, timeout_seconds)
+            return function
+
+        return register
+
+    def stop(self) -> None:
+        """Ask the agent to end. Once: after the present run. Twice: end that too. Three times: without grace."""
+        self._shutdown.request()
+        logger.info("asked to stop")
+
+    async def run(self) -> None:
+        """Serve until `stop`. Errors are `AgentError`: the state directory is in use or unusable."""
+        with state_lock(self._state_dir):
+            journal = Journal(self._state_dir, self.host_id, kept=self._settings.finished_kept)
+            try:
+                async with ControlPlane(self._url, self._key, self.host_id, self._settings) as plane:
+                    await self._serve(journal, plane)
+            finally:
+                journal.close()
+        logger.info("stopped")
+
+    async def _serve(self, journal: Journal, plane: ControlPlane) -> None:
+        instance_id = self._ids.new()
+        logger.info("agent of host %s at %s, instance %s, state in %s", *self._whereabouts(instance_id))
+        await end_interrupted(journal, grace_seconds=self._settings.grace_seconds, at_once=self._shutdown.killing)
+        runner = Runner(self._handlers, journal)
+        session = PollSession(plane, runner, journal, self._shutdown, self._settings, self._clock, instance_id)
+        ending = asyncio.create_task(self._end_run_on_shutdown(runner))
+        try:
+            await session.serve()
+        finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
+
+    async def _end_run_on_shutdown(self, runner: Runner) -> None:
+        """Give the present run its time, then end it; the session sees to the rest."""
+        await self._shutdown.draining.wait()
+        await first(self._shutdown.stopping.wait(), timeout=self._settings.drain_seconds)
+        runner.stop_current(StopReason.AGENT_STOPPED)
+        await self._shutdown.killing.wait()
+        runner.kill_current()
+
+    def _whereabouts(self, instance_id: str) -> tuple[str, str, str, Path]:
+        return self.host_id, self._url, instance_id, self._state_dir
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigInvalid(
+            "server URL", [f"{url!r} does not name a server; expected https://host or http://host:port"]
+        )
+    if parts.query or parts.fragment or parts.username:
+        raise ConfigInvalid("server URL", [f"{url!r} holds more than a host and a path"])
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        logger.warning("%s is not encrypted: the agent key can be read on the way", url)

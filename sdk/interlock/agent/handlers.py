@@ -1,0 +1,115 @@
+"""What does the work: a handler takes a job and a context, and says what came of it.
+
+The command handler is one kind (`command.py`); any `async def handler(job, context) -> Outcome` is another.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from interlock.agent.identity import ProcessIdentity
+from interlock.ids import JobId, JobRunId
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done. `timeout_seconds` is the one that counts, the smaller of the server's and the handler's."""
+
+    id: JobId
+    run_id: JobRunId
+    type: str
+    payload: Any
+    attempt: int
+    timeout_seconds: float
+
+
+class StopReason(StrEnum):
+    """Why a handler is asked to stop, which decides what is reported."""
+
+    CANCEL = "cancel"  # a user or the server's timeout: reported as cancelled
+    TIMEOUT = "timeout"  # the agent's own clock: failed, `timeout`
+    AGENT_STOPPED = "agent_stopped"  # failed, `agent_stopped`
+    ABANDON = "abandon"  # the run is over for the server: nothing is reported
+
+
+class Stop:
+    """How a handler learns that it should stop: watch `requested`, then be gone before `at_once` is set."""
+
+    def __init__(self) -> None:
+        self.reason: StopReason | None = None
+        self.requested = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def request(self, reason: StopReason) -> bool:
+        """Ask. False when that had been done: the first reason stands, unless the run is abandoned meanwhile."""
+        if self.reason is None or reason is StopReason.ABANDON:
+            self.reason = reason
+        asked_before = self.requested.is_set()
+        self.requested.set()
+        return not asked_before
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a job. Make one with `succeeded`, `failed` or `stopped`."""
+
+    ending: "Ending"
+    output: Any = None
+    error_code: str | None = None
+    error_message: str | None = None
+    retryable: bool = True
+
+    @classmethod
+    def succeeded(cls, output: dict[str, Any] | None = None) -> "Outcome":
+        """It is done; `output` is any JSON object."""
+        return cls(ending=Ending.SUCCEEDED, output=output)
+
+    @classmethod
+    def failed(cls, error_code: str, error_message: str, *, retryable: bool = True) -> "Outcome":
+        """It is not done, with a stable code for programs and a sentence for people."""
+        return cls(ending=Ending.FAILED, error_code=error_code, error_message=error_message, retryable=retryable)
+
+    @classmethod
+    def stopped(cls, last_words: str = "") -> "Outcome":
+        """It was ended because `context.stop` asked for it."""
+        return cls(ending=Ending.STOPPED, error_message=last_words)
+
+
+class Ending(StrEnum):
+    """How a handler ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Context(Protocol):
+    """What a handler may ask of the agent while it works."""
+
+    @property
+    def stop(self) -> Stop:
+        """Tells the handler when to stop."""
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line to the job's log; never blocks, and may drop lines when there are too many."""
+
+    def process_started(self, process: ProcessIdentity) -> None:
+        """Write down which process to end should the agent die first; on return that is durable."""
+
+
+HandlerFunction: TypeAlias = Callable[[Job, Context], Awaitable[Outcome]]
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """A handler function with the limit that was set for it."""
+
+    function: HandlerFunction
+    timeout_seconds: float | None = None  # None: only the server's counts
+
+    def limit(self, server_seconds: float) -> float:
+        """The timeout that counts."""
+        return server_seconds if self.timeout_seconds is None else min(self.timeout_seconds, server_seconds)
+
+
+Handlers: TypeAlias = Mapping[str, Handler]

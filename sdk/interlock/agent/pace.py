@@ -1,0 +1,33 @@
+"""How long to wait before the next attempt, by what went wrong. Looks and returns a number; waits for nothing."""
+
+from interlock.agent.settings import AgentSettings
+from interlock.clock import Clock
+from interlock.errors import Forbidden, InterlockError, TryLater, Unauthenticated
+
+RETRY_AFTER_CAP_SECONDS = 300.0  # a server that says more is asked again all the same
+
+
+class Pace:
+    """Counts the failures in a row of one kind of request."""
+
+    def __init__(self, settings: AgentSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """Start afresh."""
+        self._failures = 0
+
+    def delay(self, error: InterlockError) -> float:
+        """Seconds until the next attempt after `error`.
+
+        Full jitter, drawn from the capped span so that a fleet spreads out even at the cap; what the server asks
+        for by Retry-After comes on top. A refused key is tried slowly: only a person can mend it.
+        """
+        if isinstance(error, (Unauthenticated, Forbidden)):
+            return self._settings.key_retry_seconds
+        span = min(self._settings.retry_cap_seconds, self._settings.retry_base_seconds * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        asked_for = min(error.retry_after, RETRY_AFTER_CAP_SECONDS) if isinstance(error, TryLater) else 0.0
+        return asked_for + span * self._clock.chance()

@@ -1,0 +1,157 @@
+"""Doing one run: the same path for every handler and every way in which work arrives."""
+
+import asyncio
+import logging
+import time
+from typing import Protocol
+
+from interlock.agent.errors import AgentError
+from interlock.agent.handlers import Context, Ending, Handler, Handlers, Job, Outcome, Stop, StopReason
+from interlock.agent.identity import ProcessIdentity
+from interlock.agent.journal import Journal
+from interlock.agent.text import clean
+from interlock.ids import JobRunId
+from interlock.wire import Report, ReportStatus, TakenJob
+
+logger = logging.getLogger(__name__)
+
+
+class LogSink(Protocol):
+    """Where a session takes a run's log lines."""
+
+    def add(self, level: str, message: str) -> None:
+        """Take a line; must not block."""
+
+
+class _RunContext:
+    """What the handler of one run gets."""
+
+    def __init__(self, job_run_id: JobRunId, journal: Journal, sink: LogSink | None) -> None:
+        self.job_run_id = job_run_id
+        self.stop = Stop()
+        self._journal = journal
+        self._sink = sink
+
+    def log(self, level: str, message: str) -> None:
+        if self._sink is not None:
+            self._sink.add(level, message)
+
+    def process_started(self, process: ProcessIdentity) -> None:
+        self._journal.spawned(self.job_run_id, process)
+
+
+class Runner:
+    """The agent's only slot. `run` journals the start, lets the handler work and journals the result."""
+
+    def __init__(self, handlers: Handlers, journal: Journal) -> None:
+        self._handlers = handlers
+        self._journal = journal
+        self._current: _RunContext | None = None
+
+    @property
+    def running(self) -> list[JobRunId]:
+        """The run at work, as a list of none or one."""
+        return [self._current.job_run_id] if self._current is not None else []
+
+    async def run(self, taken: TakenJob, sink: LogSink | None = None) -> None:
+        """Do `taken` to its end; its result is in the journal on return, and owed unless the run was abandoned.
+
+        `StateUnusable` when the journal fails: then nothing was started, or the result is known in memory only.
+        """
+        if self._current is not None:
+            raise RuntimeError(f"run {self._current.job_run_id} is still at work")
+        self._journal.started(taken)
+        self._current = context = _RunContext(taken.job_run_id, self._journal, sink)
+        began = time.monotonic()
+        try:
+            report = await self._work(taken, context)
+        finally:
+            self._current = None
+        report.duration_ms = round((time.monotonic() - began) * 1000)
+        logger.info("run %s: %s after %d ms", taken.job_run_id, _describe(report), report.duration_ms)
+        self._journal.finished(taken.job_run_id, report)
+        if context.stop.reason is StopReason.ABANDON:
+            self._journal.acknowledged(taken.job_run_id)
+
+    def stop(self, job_run_id: JobRunId, reason: StopReason) -> bool:
+        """Ask the run to stop; False when it is not at work here."""
+        context = self._current
+        if context is None or context.job_run_id != job_run_id:
+            return False
+        if context.stop.request(reason):
+            logger.info("run %s: stopping it (%s)", job_run_id, reason)
+        return True
+
+    def stop_current(self, reason: StopReason) -> None:
+        """Ask whatever runs to stop."""
+        if self._current is not None:
+            self.stop(self._current.job_run_id, reason)
+
+    def kill_current(self) -> None:
+        """Cut short the grace of whatever is being stopped."""
+        if self._current is not None:
+            self._current.stop.at_once.set()
+
+    async def _work(self, taken: TakenJob, context: _RunContext) -> Report:
+        handler = self._handlers.get(taken.type)
+        if handler is None:
+            message = clean(f"this agent has no handler for {taken.type}; it has {', '.join(sorted(self._handlers))}")
+            return Report(status="rejected", error_code="unknown_type", error_message=message)
+        limit = handler.limit(taken.timeout_seconds)
+        timer = asyncio.get_running_loop().call_later(limit, self.stop, taken.job_run_id, StopReason.TIMEOUT)
+        try:
+            outcome = await _attempt(handler, _job(taken, limit), context)
+        finally:
+            timer.cancel()
+        return _report(outcome, context.stop.reason, limit)
+
+
+async def _attempt(handler: Handler, job: Job, context: Context) -> Outcome:
+    """The handler's outcome; an exception that it lets through is a failure of the run, not of the agent."""
+    try:
+        return await handler.function(job, context)
+    except AgentError:
+        raise
+    except Exception as error:
+        logger.exception("run %s: its handler raised", job.run_id)
+        return Outcome.failed("exception", clean(f"{type(error).__name__}: {error}"))
+
+
+def _job(taken: TakenJob, timeout_seconds: float) -> Job:
+    return Job(
+        id=taken.job_id,
+        run_id=taken.job_run_id,
+        type=taken.type,
+        payload=taken.payload,
+        attempt=taken.attempt,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _report(outcome: Outcome, reason: StopReason | None, limit: float) -> Report:
+    """What the server is told of `outcome`; why it was stopped matters only if it did stop for that."""
+    if outcome.ending is Ending.SUCCEEDED:
+        return Report(status="success", output=outcome.output)
+    if outcome.ending is Ending.FAILED:
+        return Report(
+            status="failed",
+            error_code=outcome.error_code,
+            error_message=outcome.error_message,
+            retryable=outcome.retryable,
+        )
+    last_words = f"\n{outcome.error_message}" if outcome.error_message else ""
+    if reason is StopReason.TIMEOUT:
+        return _stopped("failed", "timeout", f"stopped after {limit:g} s{last_words}")
+    if reason is StopReason.AGENT_STOPPED:
+        return _stopped("failed", "agent_stopped", f"stopped because the agent was stopped{last_words}")
+    if reason is StopReason.ABANDON:
+        return _stopped("cancelled", "abandoned", f"stopped because the server had ended the run{last_words}")
+    return _stopped("cancelled", "cancelled", f"stopped on request{last_words}")
+
+
+def _stopped(status: ReportStatus, code: str, message: str) -> Report:
+    return Report(status=status, error_code=code, error_message=message)
+
+
+def _describe(report: Report) -> str:
+    return f"{report.status} ({report.error_code})" if report.error_code else report.status
