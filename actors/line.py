@@ -19,14 +19,15 @@ class Attempt:
 class Line:
     """Jobs come at the end, as `seq` rises; retries come back near the front, where their old `seq` puts them."""
 
-    __slots__ = ("_lanes", "_order")
+    __slots__ = ("_count", "_lanes", "_order")
 
     def __init__(self) -> None:
         self._lanes: dict[int, deque[Attempt]] = {}  # by priority
+        self._count = 0
         self._order: list[int] = []  # the priorities in use, negated, so that the highest comes first
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes.values()))
+        return self._count
 
     def __iter__(self) -> Iterator[Attempt]:
         for key in self._order:
@@ -34,6 +35,7 @@ class Line:
 
     def add(self, attempt: Attempt) -> None:
         """Let it stand where its priority and `seq` put it."""
+        self._count += 1
         lane = self._lane(attempt.job.priority)
         if not lane or lane[-1].job.seq < attempt.job.seq:
             lane.append(attempt)
@@ -50,6 +52,7 @@ class Line:
 
     def remove(self, attempt: Attempt) -> None:
         """Let it leave from wherever it stands."""
+        self._count -= 1
         priority = attempt.job.priority
         lane = self._lanes[priority]
         if lane[0] is attempt:
@@ -67,6 +70,10 @@ class Line:
     def find_run(self, run_id: str) -> Attempt | None:
         """The waiting attempt by its run."""
         return next((attempt for attempt in self if attempt.run.id == run_id), None)
+
+    def ahead_of(self, priority: int) -> int:
+        """How many a newcomer of that priority will find ahead of it."""
+        return sum(len(lane) for other, lane in self._lanes.items() if other >= priority)
 
     def position(self, attempt: Attempt) -> int:
         """Its place: 1 is next."""

@@ -21,8 +21,7 @@ def wait_of_newcomer(state: HostState, attempt: Attempt, now: Millis) -> Wait:
     """The same for a job that is about to be committed: it will stand behind all of its priority."""
     if attempt.run.status is RunStatus.SCHEDULED:
         return _not_before(attempt)
-    ahead = sum(1 for other in state.line if other.job.priority >= attempt.job.priority) if len(state.line) else 0
-    return _in_line(state, attempt, ahead + 1, now)
+    return _in_line(state, attempt, state.line.ahead_of(attempt.job.priority) + state.joining + 1, now)
 
 
 def _not_before(attempt: Attempt) -> Wait:

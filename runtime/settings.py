@@ -152,4 +152,4 @@ def _checked(name: str, value: Any, mistakes: list[str]) -> Any:
 
 
 _FIELDS: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-_ELSEWHERE = {"url", "token", "org", "agent_key", "config", "state_dir", "python"}  # read by the client and the agent
+_ELSEWHERE = {"url", "token", "org", "agent_key", "config", "state_dir", "debug", "python"}  # read by the client and the agent

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from peewee import Database, IntegrityError, Model
+from peewee import Database, IntegrityError, Model, Query
 
 from interlock.clock import Millis
 from interlock.errors import InvalidRequest, NotFound
+from store.compiled import ARG, rows
 from store.models import AgentKey, AuditEvent, Host, JobType, Membership, Organization, ServerInstance, User
 
 ROLES = ("viewer", "operator", "admin", "owner")  # each may do what those before it may
@@ -40,15 +41,22 @@ def somebody_exists(database: Database) -> bool:
 
 def person(database: Database, name: str) -> Person | None:
     """The user of that id or e-mail address."""
-    query = User.select(User.id, User.email, User.name, User.platform_admin)
-    rows = query.where((User.id == name) | (User.email == name)).limit(1).tuples().execute(database)
-    return next((Person(row[0], row[1], row[2], bool(row[3])) for row in rows), None)
+    found = rows(database, _person, name, name)
+    return next((Person(row[0], row[1], row[2], bool(row[3])) for row in found), None)
+
+
+def _person() -> Query:
+    columns = (User.id, User.email, User.name, User.platform_admin)
+    return User.select(*columns).where((User.id == ARG) | (User.email == ARG))
 
 
 def role_of(database: Database, org_id: str, user_id: str) -> str | None:
     """What the user is in the org."""
-    query = Membership.select(Membership.role).where((Membership.org_id == org_id) & (Membership.user_id == user_id))
-    return next((role for (role,) in query.tuples().execute(database)), None)
+    return next((role for (role,) in rows(database, _role, org_id, user_id)), None)
+
+
+def _role() -> Query:
+    return Membership.select(Membership.role).where((Membership.org_id == ARG) & (Membership.user_id == ARG))
 
 
 def orgs_of(database: Database, user_id: str) -> list[str]:
@@ -59,26 +67,40 @@ def orgs_of(database: Database, user_id: str) -> list[str]:
 
 def key_of(database: Database, kid: str) -> Key | None:
     """The agent key of that id."""
-    query = AgentKey.select(AgentKey.kid, AgentKey.org_id, AgentKey.host_id, AgentKey.revoked_at)
-    return next((Key(*row) for row in query.where(AgentKey.kid == kid).tuples().execute(database)), None)
+    return next((Key(*row) for row in rows(database, _key, kid)), None)
+
+
+def _key() -> Query:
+    columns = (AgentKey.kid, AgentKey.org_id, AgentKey.host_id, AgentKey.revoked_at)
+    return AgentKey.select(*columns).where(AgentKey.kid == ARG)
 
 
 def org_of_host(database: Database, host_id: str) -> str | None:
     """Whose host it is."""
-    query = Host.select(Host.org_id).where(Host.id == host_id)
-    return next((org_id for (org_id,) in query.tuples().execute(database)), None)
+    return next((org_id for (org_id,) in rows(database, _host, host_id)), None)
+
+
+def _host() -> Query:
+    return Host.select(Host.org_id).where(Host.id == ARG)
 
 
 def place_of_instance(database: Database, instance_id: str) -> tuple[str, str] | None:
     """The org and the host of a server instance."""
-    query = ServerInstance.select(ServerInstance.org_id, ServerInstance.host_id)
-    return next(iter(query.where(ServerInstance.id == instance_id).tuples().execute(database)), None)
+    return next(((row[0], row[1]) for row in rows(database, _instance, instance_id)), None)
+
+
+def _instance() -> Query:
+    columns = (ServerInstance.org_id, ServerInstance.host_id)
+    return ServerInstance.select(*columns).where(ServerInstance.id == ARG)
 
 
 def definition_of_type(database: Database, org_id: str, name: str) -> str | None:
     """An org's own definition of a job type, as JSON text."""
-    query = JobType.select(JobType.definition).where((JobType.org_id == org_id) & (JobType.name == name))
-    return next((text for (text,) in query.tuples().execute(database)), None)
+    return next((text for (text,) in rows(database, _type, org_id, name)), None)
+
+
+def _type() -> Query:
+    return JobType.select(JobType.definition).where((JobType.org_id == ARG) & (JobType.name == ARG))
 
 
 # ---- coming to be: each in a transaction of the caller's, with its line in the audit trail ------------------------

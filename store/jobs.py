@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from peewee import Database, fn
+from peewee import Database, Query, fn
 
 from interlock.clock import Millis
+from store.compiled import ARG, rows
 from store.models import Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, run_from
 
@@ -40,59 +40,67 @@ class JobFilter:
 
 def job_and_run(database: Database, run_id: str) -> tuple[JobRow | None, RunRow | None]:
     """A run and its job."""
-    run = first_run(database, JobRun.id == run_id)
-    return (None, None) if run is None else (_job(database, run.job_id), run)
+    run = next(map(run_from, rows(database, _run, run_id)), None)
+    return (None, None) if run is None else (_job_of(database, run.job_id), run)
 
 
 def job_and_last_run(database: Database, job_id: str) -> tuple[JobRow | None, RunRow | None]:
     """A job and its latest run."""
-    job = _job(database, job_id)
-    return (None, None) if job is None else (job, first_run(database, JobRun.job_id == job_id))
+    job = _job_of(database, job_id)
+    runs = rows(database, _runs, job_id)
+    return (None, None) if job is None else (job, run_from(runs[-1]))
 
 
-def first_run(database: Database, condition: Any) -> RunRow | None:
-    """The latest run of those that fit."""
-    query = JobRun.select(*_RUN).where(condition).order_by(JobRun.id.desc()).limit(1)
-    return next(map(run_from, query.tuples().execute(database)), None)
+def _job_of(database: Database, job_id: str) -> JobRow | None:
+    return next(map(job_from, rows(database, _job, job_id)), None)
 
 
-def _job(database: Database, job_id: str) -> JobRow | None:
-    return next(map(job_from, Job.select(*_JOB).where(Job.id == job_id).tuples().execute(database)), None)
+def _run() -> Query:
+    return JobRun.select(*_RUN).where(JobRun.id == ARG)
+
+
+def _runs() -> Query:
+    return JobRun.select(*_RUN).where(JobRun.job_id == ARG).order_by(JobRun.id)
+
+
+def _job() -> Query:
+    return Job.select(*_JOB).where(Job.id == ARG)
 
 
 def org_and_host_of_job(database: Database, job_id: str) -> tuple[str, str | None] | None:
     """Whose job it is, and which host's."""
-    query = Job.select(Job.org_id, Job.host_id).where(Job.id == job_id).tuples().execute(database)
-    return next(iter(query), None)
+    return next(((row[0], row[1]) for row in rows(database, _place_of_job, job_id)), None)
+
+
+def _place_of_job() -> Query:
+    return Job.select(Job.org_id, Job.host_id).where(Job.id == ARG)
 
 
 def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
     """A job of this org with its runs (oldest first), creator, counts and late reports."""
-    job = _job(database, job_id)
+    job = _job_of(database, job_id)
     if job is None or job.org_id != org_id:
         return None
-    runs = JobRun.select(*_RUN).where(JobRun.job_id == job_id).order_by(JobRun.id).tuples().execute(database)
-    late = (
-        LateReport.select(LateReport.id, LateReport.job_run_id, LateReport.received_at, LateReport.body)
-        .where(LateReport.job_id == job_id)
-        .order_by(LateReport.id)
-        .tuples()
-        .execute(database)
-    )
     return FullJob(
         job,
-        [run_from(columns) for columns in runs],
-        creators(database, [job.created_by_id]).get(job.created_by_id or ""),
-        JobLog.select(fn.COUNT(JobLog.id)).where(JobLog.job_id == job_id).scalar(database),
-        list(late),
+        [run_from(columns) for columns in rows(database, _runs, job_id)],
+        _creator_of(database, job.created_by_id),
+        rows(database, _log_count, job_id)[0][0],
+        [(row[0], row[1], row[2], row[3]) for row in rows(database, _late, job_id)],
     )
 
 
-def creators(database: Database, user_ids: Sequence[str | None]) -> dict[str, tuple[str, str, str]]:
-    """The users' ids, names and addresses, by id."""
-    wanted = sorted({user_id for user_id in user_ids if user_id is not None})
-    query = User.select(User.id, User.name, User.email).where(User.id.in_(wanted)).tuples().execute(database)
-    return {row[0]: row for row in query}
+def _creator() -> Query:
+    return User.select(User.id, User.name, User.email).where(User.id == ARG)
+
+
+def _log_count() -> Query:
+    return JobLog.select(fn.COUNT(JobLog.id)).where(JobLog.job_id == ARG)
+
+
+def _late() -> Query:
+    columns = (LateReport.id, LateReport.job_run_id, LateReport.received_at, LateReport.body)
+    return LateReport.select(*columns).where(LateReport.job_id == ARG).order_by(LateReport.id)
 
 
 def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> list[FullJob]:
@@ -124,7 +132,7 @@ def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
     for columns in JobRun.select(*_RUN).where(JobRun.job_id.in_(ids)).order_by(JobRun.id).tuples().execute(database):
         run = run_from(columns)
         latest[run.job_id] = run
-    people = creators(database, [job.created_by_id for job in jobs])
+    people = {id_: _creator_of(database, id_) for id_ in {job.created_by_id for job in jobs}}
     logs = dict(
         JobLog.select(JobLog.job_id, fn.COUNT(JobLog.id))
         .where(JobLog.job_id.in_(ids))
@@ -132,7 +140,11 @@ def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
         .tuples()
         .execute(database)
     )
-    return [FullJob(job, [latest[job.id]], people.get(job.created_by_id or ""), logs.get(job.id, 0)) for job in jobs]
+    return [FullJob(job, [latest[job.id]], people[job.created_by_id], logs.get(job.id, 0)) for job in jobs]
+
+
+def _creator_of(database: Database, user_id: str | None) -> tuple[str, str, str] | None:
+    return next(((row[0], row[1], row[2]) for row in rows(database, _creator, user_id)), None)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ import random
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 from interlock.errors import InvalidRequest
@@ -42,8 +43,13 @@ class SystemClock:
 
 def rfc3339(at: Millis) -> str:
     """The instant as `2026-11-22T02:34:06.123Z`."""
-    seconds, millis = divmod(at, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{_second(at // 1000)}.{at % 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    """Most instants of a document, and of its neighbours, share their second."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse_rfc3339(text: str, *, path: str = "$") -> Millis:

@@ -1,0 +1,1 @@
+"""`./scripts/bench`: figures, each beside a yardstick measured in the same run."""

@@ -1,0 +1,45 @@
+"""Wall time and everybody's CPU time between two moments."""
+
+import time
+from collections.abc import Sequence
+
+import psutil
+
+from benches.plan import Outcome
+
+
+class Stopwatch:
+    """Runs from the moment it is made."""
+
+    def __init__(self, pid: int) -> None:
+        self._server = psutil.Process(pid)
+        self._server_cpu = _cpu(self._server)
+        self._busy = _busy()
+        self._driver_cpu = time.process_time()
+        self._began = time.perf_counter()
+
+    def stop(self, count: int, latencies_ms: Sequence[float] = ()) -> Outcome:
+        """What so many jobs or requests have taken."""
+        seconds = time.perf_counter() - self._began
+        driver = time.process_time() - self._driver_cpu
+        server = _cpu(self._server) - self._server_cpu
+        return Outcome(
+            count=count,
+            seconds=seconds,
+            server_cpu_seconds=server,
+            driver_cpu_seconds=driver,
+            foreign_cpu_seconds=max(_busy() - self._busy - server - driver, 0.0),
+            latencies_ms=latencies_ms,
+        )
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Seconds of CPU of all its threads."""
+    spent = process.cpu_times()
+    return spent.user + spent.system
+
+
+def _busy() -> float:
+    """Seconds of CPU that all processes of the machine have used."""
+    spent = psutil.cpu_times()
+    return sum(spent) - spent.idle - getattr(spent, "iowait", 0.0) - getattr(spent, "guest", 0.0)
