@@ -80,8 +80,11 @@ def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
 
 def take_next(state: HostState, d: Decision, *, after: str | None = None) -> Attempt | None:
     """Move the first in line into the slot; None when the host may not take, or nothing waits."""
+    if not len(state.line) or not state.may_take(d.now):
+        return None
+    state.expire(d)
     first = state.line.first()
-    if first is None or not state.may_take(d.now):
+    if first is None:
         return None
     state.advance(first, RunEvent.TAKEN, d)
     first.run.taken_after = after

@@ -125,6 +125,18 @@ class HostState:
         if before is not None and attempt.job.started_at is None:
             self.expires_at = before if self.expires_at is None else min(self.expires_at, before)
 
+    def expire(self, d: Decision) -> None:
+        """End what should have started by now and has not."""
+        if self.expires_at is None or self.expires_at > d.now:
+            return
+        self.expires_at = None
+        for attempt in [*self.line, *self.backoff.values()]:
+            job = attempt.job
+            if job.start_before is not None and job.start_before <= d.now and job.started_at is None:
+                self.advance(attempt, RunEvent.START_BEFORE_PASSED, d)
+            else:
+                self.watch_expiry(attempt)
+
     def first_due(self) -> Millis | None:
         """The earliest instant at which something scheduled is due."""
         return min((attempt.run.available_at or 0 for attempt in self.backoff.values()), default=None)
@@ -352,9 +364,9 @@ class HostState:
         blocked = paused or host.draining or host.awaiting_idle or host.unhealthy is not None
         return self.current is None and not blocked and self.held_by() is None
 
-    def takes_at_once(self, now: Millis) -> bool:
+    def takes_at_once(self, new: JobRow, now: Millis) -> bool:
         """Whether a new job would go out by the parked poll, with nobody ahead of it: then one commit does for both."""
-        alone = not self.joining and not len(self.line)
+        alone = not self.joining and not len(self.line) and not new.start_before
         return alone and self.poll is not None and self.poll.is_open() and self.may_take(now)
 
     def held_by(self) -> Attempt | None:

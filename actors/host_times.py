@@ -17,7 +17,7 @@ def look_at_clock(state: HostState, message: Tick | RunDue, d: Decision) -> None
     d.host_changed = isinstance(message, Tick) and message.save
     for attempt in [attempt for attempt in state.backoff.values() if (attempt.run.available_at or 0) <= d.now]:
         state.advance(attempt, RunEvent.DUE, d)
-    _expire(state, d)
+    state.expire(d)
     _current(state, d)
     _host(state, d)
     serve(state, d)
@@ -28,57 +28,53 @@ def next_deadline(state: HostState) -> Millis | None:
 
     Retries and scheduled jobs are not among these: an alarm rings for them, and the sweep finds them without one.
     """
-    deadlines: list[Millis | None] = [at for at, _ in _deadlines_of_current(state)]
-    deadlines.append(state.expires_at)
-    host = state.host
+    host, at = state.host, state.expires_at
+    if state.current is not None:
+        at = _earlier(at, _due_of_current(state)[0])
     if state.online and state.poll is None and host.last_seen_at is not None:
-        deadlines.append(host.last_seen_at + state.limits.offline_after_ms)
-    if host.paused and host.paused_until is not None and len(state.line):
-        deadlines.append(host.paused_until)
+        at = _earlier(at, host.last_seen_at + state.limits.offline_after_ms)
+    if host.paused and len(state.line):
+        at = _earlier(at, host.paused_until)
     if host.unhealthy == CLONED:
-        deadlines.append((state.switches[-1].at if state.switches else 0) + MINUTE)
-    return min((at for at in deadlines if at is not None), default=None)
+        at = _earlier(at, (state.switches[-1].at if state.switches else 0) + MINUTE)
+    return at
 
 
-def _deadlines_of_current(state: HostState) -> list[tuple[Millis, RunEvent]]:
+def _earlier(one: Millis | None, other: Millis | None) -> Millis | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _due_of_current(state: HostState) -> tuple[Millis | None, RunEvent]:
+    """What time will next do to the run in the slot, and when."""
     if state.current is None:
-        return []
-    run, limits = state.current.run, state.limits
-    found: list[tuple[Millis | None, RunEvent]] = []
-    if run.status is RunStatus.OFFERED:
-        found.append((run.offered_until, RunEvent.OFFER_LAPSED))
+        return None, RunEvent.TIMEOUT
+    run, at = state.current.run, None
+    event = RunEvent.TIMEOUT
     if run.status is RunStatus.RUNNING:
-        found.append((run.timeout_at, RunEvent.TIMEOUT))
-    if run.status is RunStatus.CANCELLING:
-        found.append((run.stop_by, RunEvent.DEADLINE))
-    if run.status in {RunStatus.RUNNING, RunStatus.CANCELLING}:
-        found.append((state.lease_until if run.leased else None, RunEvent.LEASE_LAPSED))
-    if run.unreachable_at is not None:
-        found.append((run.unreachable_at + limits.lost_after_ms, RunEvent.LOST_AFTER))
-    return sorted((max(at, state.grace_until), event) for at, event in found if at is not None)
+        at = run.timeout_at
+    elif run.status is RunStatus.CANCELLING:
+        at, event = run.stop_by, RunEvent.DEADLINE
+    elif run.status is RunStatus.OFFERED:
+        at, event = run.offered_until, RunEvent.OFFER_LAPSED
+    elif run.unreachable_at is not None:
+        at, event = run.unreachable_at + state.limits.lost_after_ms, RunEvent.LOST_AFTER
+    leased = run.leased and run.status in {RunStatus.RUNNING, RunStatus.CANCELLING}
+    if leased and state.lease_until is not None and (at is None or state.lease_until < at):
+        at, event = state.lease_until, RunEvent.LEASE_LAPSED
+    return (at if at is None else max(at, state.grace_until)), event
 
 
 def _current(state: HostState, d: Decision) -> None:
     while state.current is not None:
-        due = [event for at, event in _deadlines_of_current(state) if at <= d.now]
-        if not due:
+        at, event = _due_of_current(state)
+        if at is None or at > d.now:
             return
-        if due[0] is RunEvent.TIMEOUT:
-            state.stop(state.current, RunEvent.TIMEOUT, d)
+        if event is RunEvent.TIMEOUT:
+            state.stop(state.current, event, d)
         else:
-            state.advance(state.current, due[0], d)
-
-
-def _expire(state: HostState, d: Decision) -> None:
-    if state.expires_at is None or state.expires_at > d.now:
-        return
-    state.expires_at = None
-    for attempt in [*state.line, *state.backoff.values()]:
-        job = attempt.job
-        if job.start_before is not None and job.start_before <= d.now and job.started_at is None:
-            state.advance(attempt, RunEvent.START_BEFORE_PASSED, d)
-        else:
-            state.watch_expiry(attempt)
+            state.advance(state.current, event, d)
 
 
 def _host(state: HostState, d: Decision) -> None:

@@ -60,7 +60,7 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
         user_id, key, fingerprint = message.idempotency
         d.append("idempotency_key", d.ids.new(), job.org_id, user_id, key, fingerprint, document.decode(), d.now)
     d.reply = document
-    if not later and state.takes_at_once(d.now):
+    if not later and state.takes_at_once(job, d.now):
         d.placed.append(attempt)
         state.line.add(attempt)
         serve(state, d)

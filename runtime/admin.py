@@ -59,10 +59,12 @@ def _command(function: Callable[..., dict[str, Any]]) -> click.Command:
 def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
     DataDirectory(settings.data_path).create()
     database = open_database(settings.url_of_database)
-    with database.connection_context():
+    try:
         migrate(database)
         with database.atomic(*_immediate(database)):
             return work(database)
+    finally:
+        database.close()
 
 
 def _immediate(database: Database) -> tuple[str, ...]:

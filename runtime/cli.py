@@ -1,6 +1,7 @@
 """`interlock serve`: the server's command."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -40,12 +41,22 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         await plane.start()
+        _spare_the_collector()
         click.echo(f"Interlock listens on {plane.url}", err=True)
         if not await plane.services.lookups.is_set_up():
             click.echo(_FIRST_STEPS.format(data_dir=settings.data_dir), err=True)
         await stop.wait()
     finally:
         await plane.stop()
+
+
+def _spare_the_collector() -> None:
+    """What is loaded stays; waiting jobs are many and long-lived, so look at them seldom. Measured: a quarter of the
+    CPU per job went into looking through them again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 _FIRST_STEPS = """No account exists yet. On this machine, make the first ones:

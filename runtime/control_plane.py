@@ -102,7 +102,7 @@ class ControlPlane:
             tokens=Tokens(secret, clock),
             lookups=Lookups(store, clock, round(settings.lookup_cache_seconds * 1000)),
             streams=streams,
-            idempotency=Idempotency(store, clock),
+            idempotency=Idempotency(store, clock, self._ids),
             metrics=_metrics(store, directory, streams, self._alarms, self._sweep),
         )
         self._tasks.append(asyncio.create_task(self.services.metrics.watch_loop(), name="loop-lag"))

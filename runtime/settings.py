@@ -8,7 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
     redis_url: str = ""  # redis://host:port/0; empty: everything in this process
-    log_level: str = "info"  # debug, info, warning or error
+    log_level: Literal["debug", "info", "warning", "error"] = "info"  # how much the log says
 
     heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
     lease_seconds: Seconds = 60  # an agent that heartbeats is unreachable after this long without a word
@@ -52,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sweep_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2  # how often rows are searched for what is due
     shutdown_seconds: Seconds = 10  # how long requests under way may still take at a stop
     socket_auth_seconds: Seconds = 5  # how long a socket may stay without a credential
-    lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 2  # how long a credential's rows are trusted
+    lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
     max_body_bytes: Bytes = 1_048_576  # of one request
@@ -152,4 +152,7 @@ def _checked(name: str, value: Any, mistakes: list[str]) -> Any:
 
 
 _FIELDS: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-_ELSEWHERE = {"url", "token", "org", "agent_key", "config", "state_dir", "debug", "python"}  # read by the client and the agent
+# Read by the client and the agent, or given by the agent to the commands that it runs.
+_CLIENT = {"url", "token", "org", "debug"}
+_AGENT = {"agent_key", "config", "state_dir", "job_id", "job_run_id", "job_type", "attempt"}
+_ELSEWHERE = _CLIENT | _AGENT

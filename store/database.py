@@ -2,12 +2,13 @@
 
 import fcntl
 import sqlite3
-from contextlib import contextmanager, nullcontext
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from peewee import Database, PostgresqlDatabase, SqliteDatabase
+from peewee import Database, OperationalError, PostgresqlDatabase, SqliteDatabase
 from playhouse import db_url
 from playhouse.migrations import Runner
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which the fence needs
+_CONNECT_TRIES = 100
+_CONNECT_PAUSE = 0.05  # seconds
 _MIGRATION_LOCK = 0x1E7E_10CC  # any constant: one migrator at a time on PostgreSQL
 
 SQLITE_PRAGMAS: dict[str, Any] = {
@@ -51,8 +54,23 @@ def open_database(url: str) -> Database:
 
 def migrate(database: Database) -> list[str]:
     """Apply what is missing, one migrator at a time; the names of what was applied."""
-    with database.connection_context() if database.is_closed() else nullcontext(), _one_migrator(database):
+    _connect(database)
+    with _one_migrator(database):
         return list(Runner(database, str(MIGRATIONS)).up())
+
+
+def _connect(database: Database) -> None:
+    """Connect, with patience: the first switch of a fresh file to WAL does not wait for others as all else does."""
+    for _ in range(_CONNECT_TRIES - 1):
+        try:
+            database.connect(reuse_if_open=True)
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise DatabaseUnusable(str(error)) from error
+            time.sleep(_CONNECT_PAUSE)
+        else:
+            return
+    database.connect(reuse_if_open=True)
 
 
 @contextmanager

@@ -17,6 +17,19 @@ def forget_key(database: Database, org_id: str, user_id: str, key: str) -> None:
     IdempotencyKey.delete().where(_is(org_id, user_id, key)).execute(database)
 
 
+def take_key(database: Database, row_id: str, org_id: str, key: tuple[str, str, str], now: Millis) -> None:
+    """Take a key (user, key, fingerprint) before its answer is known; one that is taken already stays as it is."""
+    user_id, name, fingerprint = key
+    values = {"id": row_id, "org_id": org_id, "user_id": user_id, "key": name, "fingerprint": fingerprint}
+    query = IdempotencyKey.insert(values | {"response": "", "created_at": now})
+    query.on_conflict_ignore().execute(database)
+
+
+def keep_answer(database: Database, org_id: str, user_id: str, key: str, response: str) -> None:
+    """Now its answer is known."""
+    IdempotencyKey.update(response=response).where(_is(org_id, user_id, key)).execute(database)
+
+
 def _is(org_id: str, user_id: str, key: str) -> object:
     model = IdempotencyKey
     return (model.org_id == org_id) & (model.user_id == user_id) & (model.key == key)

@@ -12,8 +12,9 @@ from peewee import Database
 from actors import messages
 from interlock.clock import Clock, Millis
 from interlock.errors import IdempotencyConflict, InvalidRequest
+from interlock.ids import Ids
 from store import Store
-from store.keys import forget_key, stored_answer
+from store.keys import forget_key, keep_answer, stored_answer, take_key
 
 KEPT: Millis = 24 * 3600 * 1000
 _LONGEST = 200  # characters of a key
@@ -22,8 +23,9 @@ _LONGEST = 200  # characters of a key
 class Idempotency:
     """What is under way in this process, and what the rows remember."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
         self._store = store
+        self._ids = ids
         self._clock = clock
         self._under_way: dict[tuple[str, str, str], asyncio.Future[None]] = {}
 
@@ -47,6 +49,23 @@ class Idempotency:
             del self._under_way[place]
             done.set_result(None)
 
+    async def once_in_parts(
+        self, org_id: str, key: messages.Idempotency, create: Callable[[], Awaitable[bytes]]
+    ) -> tuple[bytes, bool]:
+        """The same for work of many commits: the key is taken first, the answer is kept when all is done.
+
+        An answer that was never kept, since the server died half-way, is made again: the parts have keys of their own.
+        """
+
+        async def whole() -> bytes:
+            row = self._ids.new(), org_id, key, self._clock.now()
+            await self._store.change(lambda db: take_key(db, *row))
+            made = await create()
+            await self._store.change(lambda db: keep_answer(db, org_id, key.user_id, key.key, made.decode()))
+            return made
+
+        return await self.once(org_id, key, whole)
+
     async def _known(self, org_id: str, key: messages.Idempotency) -> bytes | None:
         found = await self._store.fetch(lambda db: stored_answer(db, org_id, key.user_id, key.key))
         if found is None:
@@ -57,7 +76,7 @@ class Idempotency:
             return None
         if fingerprint != key.fingerprint:
             raise IdempotencyConflict
-        return response.encode()
+        return response.encode() or None  # empty: taken, but never answered
 
 
 def _forget(database: Database, org_id: str, key: messages.Idempotency) -> None:

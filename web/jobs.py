@@ -66,12 +66,31 @@ async def create_batch(request: web.Request, s: Services, who: Member) -> web.Re
         raise InvalidRequest.at("$.jobs", f"a batch may have {s.web_limits.max_batch_jobs} jobs")
     key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "batch", body)
     if key is None:
-        answers = [await _begin(s, who, bytes(item)) for item in items]
-        results = [await _finish(answer, request[REQUEST_ID]) for answer in answers]
-    else:
-        keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
-        results = list(await asyncio.gather(*(_finish(item, request[REQUEST_ID]) for item in keyed)))
-    return web.Response(body=b'{"results":[' + b",".join(results) + b"]}", content_type="application/json")
+        made = await _create_all(s, who, items, request[REQUEST_ID])
+        return web.Response(body=made, content_type="application/json")
+    made, replayed = await s.idempotency.once_in_parts(
+        who.org_id, key, lambda: _create_keyed(s, who, items, key, request[REQUEST_ID])
+    )
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return web.Response(body=made, content_type="application/json", headers=headers)
+
+
+async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str) -> bytes:
+    """All items under way at once, so that they share a few commits; the answers in their order."""
+    answers = [await _begin(s, who, bytes(item)) for item in items]
+    return _results([await _finish(answer, request_id) for answer in answers])
+
+
+async def _create_keyed(
+    s: Services, who: Member, items: list[msgspec.Raw], key: messages.Idempotency, request_id: str
+) -> bytes:
+    """Each item under a key of its own: after a crash half-way, the rest is made and nothing twice."""
+    keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
+    return _results(await asyncio.gather(*(_finish(item, request_id) for item in keyed)))
+
+
+def _results(results: list[bytes]) -> bytes:
+    return b'{"results":[' + b",".join(results) + b"]}"
 
 
 async def _begin(s: Services, who: Member, item: bytes) -> Awaitable[bytes]:
@@ -146,7 +165,8 @@ async def show(request: web.Request, s: Services, who: Member) -> web.Response:
 
 def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if status == 200 and request.headers.get("If-None-Match") in {tag, "*"}:  # noqa: PLR2004
+    known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
+    if status == 200 and known & {tag, "*"}:  # noqa: PLR2004
         return web.Response(status=304, headers={"ETag": tag})
     return web.Response(body=body, status=status, content_type="application/json", headers={"ETag": tag})
 

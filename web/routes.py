@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from web import access, agents, dashboards, debug, health, jobs
+from web.s2 import with_s2_names
 from web.services import Services
 
 Bound = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -86,10 +87,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_JOB}/cancel", org("operator"), jobs.cancel),
     Route("POST", f"{_JOB}/retry", org("operator"), jobs.retry),
     Route("GET", f"{_JOB}/logs", org("viewer"), jobs.logs),
-    Route("POST", "/jobs", tenant("operator"), jobs.create),
-    Route("GET", "/jobs", tenant("viewer"), jobs.list_all),
-    Route("GET", "/jobs/{job_id}", tenant("viewer"), jobs.show),
-    Route("POST", "/jobs/{job_id}/cancel", tenant("operator"), jobs.cancel),
+    Route("POST", "/jobs", tenant("operator"), with_s2_names(jobs.create)),
+    Route("GET", "/jobs", tenant("viewer"), with_s2_names(jobs.list_all)),
+    Route("GET", "/jobs/{job_id}", tenant("viewer"), with_s2_names(jobs.show)),
+    Route("POST", "/jobs/{job_id}/cancel", tenant("operator"), with_s2_names(jobs.cancel)),
     Route("GET", "/jobs/{job_id}/logs", tenant("viewer"), jobs.logs),
     Route("GET", "/api/orgs/{org_id}/hosts/{host_id}/queue", org("viewer"), jobs.host_queue),
     Route("GET", f"{_HOST}/jobs", agent, agents.poll),
