@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from actors.host import HostActor, Surroundings
-from actors.host_times import next_deadline
+from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopFuture
 from actors.messages import EndPoll, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
@@ -245,7 +245,7 @@ class Directory:
             state = actor.state
             if state is None:
                 continue
-            if state.backoff and (state.first_due() or 0) <= now:
+            if (state.backoff and (state.first_due() or 0) <= now) or is_silent(state, now):
                 actor.actor_ref.tell(RunDue())
             elif state.online and now - actor.saved_at >= SEEN_SAVED_EVERY:
                 actor.actor_ref.tell(Tick(save=True))

@@ -44,8 +44,8 @@ def declare(state: HostState, poll: Poll, d: Decision) -> None:
     unknown = named - _current_id(state)
     if unknown:
         # The machine is busy with a run that is over here: it must stop that before it gets anything.
-        state.set_gate(d, closed=True)
         state.answer_poll(PollAnswer(cancel=min(unknown)), d)
+        state.set_gate(d, closed=True)
     elif not named and (fresh or poll.running is not None or not state.host.declares):
         declared_idle(state, poll, d)
 

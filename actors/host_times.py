@@ -26,13 +26,12 @@ def look_at_clock(state: HostState, message: Tick | RunDue, d: Decision) -> None
 def next_deadline(state: HostState) -> Millis | None:
     """When this actor's own timer should look again; None when time alone changes nothing here.
 
-    Retries and scheduled jobs are not among these: an alarm rings for them, and the sweep finds them without one.
+    Retries and scheduled jobs are not among these: an alarm rings for them, and the sweep finds them without one. Nor is
+    going offline: the sweep sees that too, and a timer for each of 10,000 idle hosts would cost megabytes.
     """
     host, at = state.host, state.expires_at
     if state.current is not None:
         at = _earlier(at, _due_of_current(state)[0])
-    if state.online and state.poll is None and host.last_seen_at is not None:
-        at = _earlier(at, host.last_seen_at + state.limits.offline_after_ms)
     if host.paused and len(state.line):
         at = _earlier(at, host.paused_until)
     if host.unhealthy == CLONED:
@@ -77,10 +76,15 @@ def _current(state: HostState, d: Decision) -> None:
             state.advance(state.current, event, d)
 
 
+def is_silent(state: HostState, now: Millis) -> bool:
+    """Whether a host that is shown online has not been heard of for too long."""
+    seen = state.host.last_seen_at or 0
+    return state.online and state.poll is None and seen + state.limits.offline_after_ms <= now
+
+
 def _host(state: HostState, d: Decision) -> None:
     host = state.host
-    silent = host.last_seen_at is not None and host.last_seen_at + state.limits.offline_after_ms <= d.now
-    if state.online and state.poll is None and silent:
+    if is_silent(state, d.now):
         state.online = False
         d.host_changed = True  # so that the row says when it was last seen
         state.announce("host.offline", d)

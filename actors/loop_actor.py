@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 32  # then the loop gets a turn, so that one busy actor cannot starve the sockets
 
 
+class WouldBlock(RuntimeError):
+    """`get` was called on the loop for a reply that is not there yet: await it instead."""
+
+
 class Scheduler(Protocol):
     """The part of an event loop that actors need; the simulator brings its own."""
 
@@ -73,12 +77,15 @@ class LoopFuture(pykka.Future[Any]):
 
     def then(self, listener: "Callable[[LoopFuture], None]") -> None:
         """Call the listener when the reply is there: at once, or from where it is set."""
-        if self._done:
+        if self.done:
             listener(self)
-        elif self._listeners is None:
+            return
+        if self._listeners is None:
             self._listeners = [listener]
         else:
             self._listeners.append(listener)
+        if self._was_set():
+            self._hear_late(listener)
 
     @property
     def done(self) -> bool:
@@ -108,6 +115,11 @@ class LoopFuture(pykka.Future[Any]):
         return self._value
 
     def __await__(self) -> Generator[Any, None, Any]:
+        while self._get_hook is not None:  # as `stop` and `map` return: their source is known to the hook alone
+            try:
+                return self.get()
+            except WouldBlock:
+                yield from asyncio.sleep(0).__await__()
         if not self._done:
             loop = asyncio.get_running_loop()
             thread = threading.get_ident()
@@ -131,6 +143,16 @@ class LoopFuture(pykka.Future[Any]):
         for listener in listeners or ():
             listener(self)
 
+    def _hear_late(self, listener: "Callable[[LoopFuture], None]") -> None:
+        """Another thread set it between the look and the append, and may not have seen this listener."""
+        left = self._listeners
+        if left is not None and listener in left:
+            left.remove(listener)
+            listener(self)
+
+    def _was_set(self) -> bool:
+        return self._done
+
     def _wait(self, timeout: float | None) -> None:
         try:
             asyncio.get_running_loop()
@@ -140,7 +162,7 @@ class LoopFuture(pykka.Future[Any]):
             if not bell.wait(timeout):
                 raise pykka.Timeout(f"no reply within {timeout} s") from None
         else:
-            raise RuntimeError("waiting for a reply would block the loop: await it")
+            raise WouldBlock("waiting for a reply would block the loop: await it")
 
 
 def _release(waiter: "asyncio.Future[None]") -> None:
@@ -221,7 +243,7 @@ class LoopActor(pykka.Actor):
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> "pykka.ActorRef[Self]":
-        """Start an actor. Whoever calls keeps the actor itself too: a reference alone is weak."""
+        """Start an actor. It lives as long as somebody keeps its reference."""
         actor = cls(*args, **kwargs)
         actor._start_actor_loop()
         return actor.actor_ref

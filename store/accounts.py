@@ -1,6 +1,7 @@
 """Tenants, people, hosts and keys: the rows behind a credential, and how they come to be."""
 
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -67,7 +68,8 @@ def orgs_of(database: Database, user_id: str) -> list[str]:
 
 def key_of(database: Database, kid: str) -> Key | None:
     """The agent key of that id."""
-    return next((Key(*row) for row in rows(database, _key, kid)), None)
+    found = rows(database, _key, kid)
+    return next((Key(row[0], intern(row[1]), row[2], row[3]) for row in found), None)
 
 
 def _key() -> Query:

@@ -6,6 +6,7 @@ The order of the fields is the order of the columns in every compiled statement.
 
 from dataclasses import dataclass, fields
 from operator import attrgetter
+from sys import intern
 from typing import Any
 
 from interlock.clock import Millis
@@ -140,6 +141,7 @@ def run_from(columns: Image) -> RunRow:
 def host_from(columns: Image) -> HostRow:
     """The row of a SELECT over `HOST_COLUMNS`."""
     row = HostRow(*columns)
+    row.org_id, row.kind, row.labels = intern(row.org_id), intern(row.kind), intern(row.labels)  # shared by many
     row.paused, row.draining = bool(row.paused), bool(row.draining)
     row.declares, row.awaiting_idle = bool(row.declares), bool(row.awaiting_idle)
     return row

@@ -3,6 +3,7 @@
 A user's token and an agent's key differ in audience, so neither is ever taken for the other.
 """
 
+from sys import intern
 from typing import Any
 
 import jwt
@@ -81,7 +82,8 @@ class Tokens:
             parts = [found.get("sub"), found.get("org"), found.get("kid")]
             if not all(isinstance(part, str) and is_id(part) for part in parts):
                 raise Unauthenticated("The key names no host")
-            claims = AgentClaims(*(str(part) for part in parts))
+            host_id, org_id, kid = (str(part) for part in parts)
+            claims = AgentClaims(host_id, intern(org_id), kid)
             _remember(self._agents, token, claims)
         return claims
 

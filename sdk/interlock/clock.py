@@ -7,7 +7,7 @@ database. They become RFC 3339 text only at the edge.
 import random
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from interlock.errors import InvalidRequest
 Millis: TypeAlias = int
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Millis = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write
 
 
@@ -57,7 +58,7 @@ def parse_rfc3339(text: str, *, path: str = "$") -> Millis:
     if not _RFC3339.fullmatch(text):
         raise InvalidRequest.at(path, "expected an RFC 3339 time with an offset, such as 2026-11-22T02:34:06Z")
     try:
-        at = int(datetime.fromisoformat(text.upper()).timestamp() * 1000)
+        at = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError) as error:
         raise InvalidRequest.at(path, f"not a time: {error}") from error
     if not 0 <= at <= _LATEST:

@@ -108,9 +108,7 @@ class Agent(Caller):
         assert reply.status == 200, reply
         return reply.json
 
-    async def result(
-        self, run_id: str, status: str = "success", *, take_next: bool = False, **fields: Any
-    ) -> Reply:
+    async def result(self, run_id: str, status: str = "success", *, take_next: bool = False, **fields: Any) -> Reply:
         query = {"next": 1} if take_next else {}
         return await self.post(f"{self.path}/jobs/{run_id}/result", {"status": status, **fields}, **query)
 
@@ -166,6 +164,7 @@ class Tenant:
         self.jobs_path = f"{self.path}/jobs"
         self._callers: dict[str, Caller] = {}
         self.user_ids: dict[str, str] = {}
+        self.as_role("operator")  # a server without any account answers nobody
 
     def as_role(self, role: str) -> Caller:
         """The org's user of that role."""

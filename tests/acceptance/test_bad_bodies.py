@@ -1,0 +1,229 @@
+"""Bodies that make no sense, on every route that reads one: a typed problem, never a 5xx, and nothing changed."""
+
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.callers import Caller, Reply, Tenant
+from tests.support.routes import ALL_ROUTES, Route, Scene, name_of, set_scene
+
+WRITES = [route for route in ALL_ROUTES if route.method == "POST"]
+OPTIONAL = {"cancel", "retry", "heartbeat"}  # the last part of the paths whose body may be left out
+MEGABYTE = 2**20
+
+MALFORMED = {
+    "cut": b"{",
+    "single quotes": b"{'a':1}",
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"1",
+    "text": b'"x"',
+    "true": b"true",
+    "NaN": b"NaN",
+    "more behind": b"{} x",
+    "two values": b"{}{}",
+    "NUL": b"\x00",
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": "{}".encode("utf-16"),
+    "no UTF-8": b'{"a":"\xff"}',
+    "a comment": b"{/**/}",
+    "comma": b'{"a":1,}',
+    "form": b"a=1&b=2",
+    "spaces": b"   ",
+    "control character": b'{"a":"\x01"}',
+    "100,000 lists": b"[" * 100_000 + b"]" * 100_000,
+    "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+}
+
+POISON = {
+    "NUL": b'"\\u0000"',
+    "NUL in a key": b'{"\\u0000":1}',
+    "high surrogate": b'"\\ud800"',
+    "low surrogate": b'"\\udc00"',
+    "surrogates in the wrong order": b'"\\udc00\\ud800"',
+    "2^63": str(2**63).encode(),
+    "2^70": str(2**70).encode(),
+    "-2^63-1": str(-(2**63) - 1).encode(),
+    "10^400": b"1" + b"0" * 400,
+    "1e400": b"1e400",
+    "long 1e400": b"12345678901234567890e400",
+    "NaN": b"NaN",
+    "Infinity": b"-Infinity",
+    "deep": b"[" * 200 + b"]" * 200,
+    "no UTF-8": b'"\xff"',
+}
+
+WRONG = [None, True, -1, 1.5, "", "x", "%00", "\x7f", "x" * 300_000, [], {}, [[]], {"a": {}}, 2**53, "0" * 36]
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something can be put into a body: every field, and what is inside it."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for name, item in inside for place in [(*path, name), *leaves(item, (*path, name))]]
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The body with something else at that place."""
+    if not path:
+        return new
+    name, *rest = path
+    if isinstance(value, list):
+        return [put(item, tuple(rest), new) if place == name else item for place, item in enumerate(value)]
+    return {**value, name: put(value.get(name), tuple(rest), new)}
+
+
+class Attack:
+    """One route, aimed at a scene in which nothing may change."""
+
+    def __init__(self, scene: Scene, route: Route) -> None:
+        self.scene = scene
+        self.route = route
+        self.path = scene.path(route)
+        self.caller: Caller = scene.host if route.who == "agent" else scene.tenant.as_role("owner")
+        self.optional = self.path.rpartition("/")[2] in OPTIONAL
+
+    async def send(self, body: bytes, **headers: str) -> Reply:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return await self.caller.ask(self.route.method, self.path, body, headers=named)
+
+
+@pytest.fixture(params=WRITES, ids=name_of)
+async def attack(tenant: Tenant, request: pytest.FixtureRequest) -> AsyncIterator[Attack]:
+    scene = await set_scene(tenant)
+    before = await scene.state()
+    yield Attack(scene, request.param)
+    assert await scene.state() == before
+
+
+async def test_what_is_no_json_object_is_refused(attack: Attack) -> None:
+    bodies = MALFORMED if attack.optional else MALFORMED | {"nothing": b"", "an empty object": b"{}"}
+    refused = {name: (await attack.send(body)).refusal for name, body in bodies.items()}
+    assert refused == dict.fromkeys(refused, (400, "invalid_request"))
+
+
+async def test_another_content_type_is_refused(attack: Attack) -> None:
+    body = msgspec.json.encode(attack.scene.body(attack.route))
+    types = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", ";;")
+    refused = {name: (await attack.send(body, Content_Type=name)).refusal for name in types}
+    assert refused == dict.fromkeys(types, (415, "unsupported_media_type"))
+
+
+async def test_a_compressed_body_is_refused(attack: Attack) -> None:
+    plain = msgspec.json.encode(attack.scene.body(attack.route))
+    bodies = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain), "br": plain, "zstd": plain, "x": plain}
+    refused = {name: (await attack.send(body, Content_Encoding=name)).refusal for name, body in bodies.items()}
+    refused["broken gzip"] = (await attack.send(b"not gzip", Content_Encoding="gzip")).refusal
+    refused["bomb"] = (await attack.send(gzip.compress(b" " * 50 * MEGABYTE), Content_Encoding="gzip")).refusal
+    assert refused == dict.fromkeys(refused, (415, "unsupported_media_type"))
+
+
+async def test_a_huge_body_is_refused(attack: Attack) -> None:
+    most = 16 * MEGABYTE if attack.path.endswith("/batch") else MEGABYTE
+    body = b'{"a":"' + b"x" * most + b'"}'
+    assert (await attack.send(body)).refusal == (413, "payload_too_large")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 65536):
+            yield body[start : start + 65536]
+
+    session = attack.caller.session
+    headers = {"Authorization": f"Bearer {attack.caller.token}", "Content-Type": "application/json"}
+    async with session.post(attack.caller.url + attack.path, data=chunks(), headers=headers) as response:
+        reply = Reply(response.status, response.headers, await response.read())
+    assert reply.refusal == (413, "payload_too_large")
+
+
+async def test_an_unknown_field_is_refused_from_users(attack: Attack) -> None:
+    if attack.route.who == "agent":
+        return  # agents may be newer than the server: tests of reports show that theirs are passed over
+    body = attack.scene.body(attack.route) | {"unheard": 1}
+    assert (await attack.send(msgspec.json.encode(body))).refusal == (400, "invalid_request")
+
+
+async def test_what_no_database_could_keep_is_refused_wherever_it_stands(attack: Attack) -> None:
+    body = attack.scene.body(attack.route)
+    places = [*leaves(body), *{"jobs": (), "result": (("output",),), "heartbeat": ((("running", 0)),)}.get("", ())]
+    if attack.path.endswith("/jobs"):
+        places += [("payload", "a"), ("payload", "a", "b")]
+    if attack.path.endswith("/result"):
+        places += [("output",), ("output", "a"), ("errorMessage",)]
+    odd = {}
+    for place in places:
+        for name, poison in POISON.items():
+            marked = msgspec.json.encode(put(body, place, "@poison@"))
+            reply = await attack.send(marked.replace(b'"@poison@"', poison))
+            if reply.status != 400 or reply.code != "invalid_request":
+                odd[place, name] = (reply.status, reply.body[:200])
+    assert odd == {}
+
+
+async def test_a_poisoned_field_that_nobody_reads_never_breaks_the_server(attack: Attack) -> None:
+    body = msgspec.json.encode({"unheard": "@poison@", "more": "\0", "many": 10**17})
+    odd = {}
+    for name, poison in POISON.items():
+        reply = await attack.send(body.replace(b'"@poison@"', poison))
+        if (reply.status, reply.code) != (400, "invalid_request"):
+            odd[name] = (reply.status, reply.body[:200])
+    assert odd == {}
+
+
+async def test_a_wrong_value_is_a_typed_problem_wherever_it_stands(attack: Attack) -> None:
+    if attack.route.who == "agent" or attack.path.endswith("/retry"):
+        return  # accepted values change things there: see the next test
+    body = attack.scene.body(attack.route)
+    odd = {}
+    for place in leaves(body):
+        for wrong in WRONG:
+            reply = await attack.send(msgspec.json.encode(put(body, place, wrong)))
+            known = {(400, "invalid_request"), (404, "not_found"), (422, "payload_schema"), (413, "payload_too_large")}
+            if (reply.status >= 400 and reply.refusal not in known) or reply.status in {201, 202}:
+                odd[place, repr(wrong)[:50]] = reply.status
+    assert odd == {}
+
+
+WRONG_REPORTS: dict[str, list[Any]] = {
+    "result": [
+        *({"status": status} for status in ("SUCCESS", "done", "", None, 1, True, [], {}, "lost", "running")),
+        *({"status": "failed", "durationMs": wrong} for wrong in (-1, 1.5, "1", True, 2**53, [])),
+        *({"status": "failed", "errorMessage": wrong} for wrong in (1, True, [], {})),
+        *({"status": "failed", "errorCode": wrong} for wrong in (1, [], {})),
+        *({"status": "failed", "retryable": wrong} for wrong in (None, 0, "false", [])),
+        {"durationMs": 1},
+    ],
+    "progress": [
+        *({"progress": wrong} for wrong in (-1, 101, 2**31, 0.5, "1", None, True, [], {})),
+        *({"progress": 1, "message": wrong} for wrong in (1, [], {}, False)),
+        *({"progress": 1, "needsUserAction": wrong} for wrong in (1, "yes", [])),
+        {"message": "x"},
+    ],
+    "logs": [
+        *({"lines": wrong} for wrong in (None, {}, "x", 1, [None], ["x"], [[]], [{}], [1])),
+        *({"lines": [{"seq": wrong, "message": "x"}]} for wrong in (-1, 1.5, "1", None, True, 2**53, [])),
+        *({"lines": [{"seq": 1, "message": wrong}]} for wrong in (None, 1, [], {})),
+        *({"lines": [{"seq": 1, "message": "x", "level": wrong}]} for wrong in (None, 1, [])),
+        *({"lines": [{"seq": 1, "message": "x", "at": wrong}]} for wrong in ("", "now", 1, "2026-01-01")),
+        {"lines": [{"seq": n, "message": ""} for n in range(1001)]},
+    ],
+    "heartbeat": [
+        *({"running": wrong} for wrong in ("", "x", {}, 1, True, [None], [1], ["x"], ["0" * 36] * 101)),
+        *({"instanceId": wrong} for wrong in (1, [], {}, True, "x" * 201, "\x7f", "é", "a\nb")),
+    ],
+}
+
+
+async def test_a_wrong_report_is_refused_and_leaves_the_run_alone(attack: Attack) -> None:
+    bodies = WRONG_REPORTS.get(attack.path.rpartition("/")[2], [])
+    replies = {repr(body)[:80]: await attack.send(msgspec.json.encode(body)) for body in bodies}
+    odd = {name: reply.status for name, reply in replies.items() if reply.status != 400 or not reply.json["errors"]}
+    assert odd == {}
+
+
+async def test_an_output_or_message_beyond_its_bounds_is_refused_or_cut(attack: Attack) -> None:
+    if not attack.path.endswith("/result"):
+        return
+    big = {"status": "failed", "output": {"a": "x" * 300_000}}
+    assert (await attack.send(msgspec.json.encode(big))).refusal == (413, "payload_too_large")

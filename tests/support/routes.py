@@ -1,0 +1,86 @@
+"""The wire contract's routes as data: who may use each, and what a request to it looks like."""
+
+from typing import Any, NamedTuple
+
+from tests.support.callers import Agent, Document, Tenant
+
+ROLES = ("viewer", "operator", "admin", "owner")
+NOBODY = "01938b3e-0000-7000-8000-0000000000cc"  # the shape of an id that names nothing
+
+
+class Route(NamedTuple):
+    """`who` is the least role, or agent, or platform."""
+
+    method: str
+    path: str
+    who: str
+    body: Any = None
+
+
+JOBS, JOB = "/api/orgs/{org}/jobs", "/api/orgs/{org}/jobs/{job}"
+HOST, RUN = "/api/agent/hosts/{host}", "/api/agent/hosts/{host}/jobs/{run}"
+
+USER_ROUTES = (
+    Route("POST", JOBS, "operator", {"type": "SERVER_START", "hostId": "{host}"}),
+    Route("POST", f"{JOBS}/batch", "operator", {"jobs": []}),
+    Route("GET", JOBS, "viewer"),
+    Route("GET", JOB, "viewer"),
+    Route("POST", f"{JOB}/cancel", "operator", {"reason": "test"}),
+    Route("POST", f"{JOB}/retry", "operator", {}),
+    Route("GET", f"{JOB}/logs", "viewer"),
+    Route("GET", "/api/orgs/{org}/hosts/{host}/queue", "viewer"),
+)
+AGENT_ROUTES = (
+    Route("GET", f"{HOST}/jobs", "agent"),
+    Route("POST", f"{RUN}/result", "agent", {"status": "success"}),
+    Route("POST", f"{RUN}/progress", "agent", {"progress": 1}),
+    Route("POST", f"{RUN}/logs", "agent", {"lines": [{"seq": 1, "level": "info", "message": "x"}]}),
+    Route("POST", f"{HOST}/heartbeat", "agent", {"running": []}),
+)
+PLATFORM_ROUTES = (
+    Route("GET", "/debug/actors", "platform"),
+    Route("GET", "/debug/actors/hosts/{host}", "platform"),
+)
+PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
+ALL_ROUTES = USER_ROUTES + AGENT_ROUTES + PLATFORM_ROUTES
+
+
+def name_of(route: Route) -> str:
+    """As a test's id."""
+    return f"{route.method} {route.path}"
+
+
+class Scene(NamedTuple):
+    """A tenant whose host runs one job while another waits: something for every route to be about."""
+
+    tenant: Tenant
+    host: Agent
+    running: Document
+    waiting: Document
+    run_id: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"org": self.tenant.id, "host": self.host.id, "job": self.waiting["id"], "run": self.run_id}
+
+    def path(self, route: Route, **others: str) -> str:
+        """The route's path, about this scene but for what is given."""
+        return route.path.format(**(self.names | others))
+
+    def body(self, route: Route) -> Any:
+        """A body that would be accepted."""
+        if isinstance(route.body, dict) and route.body.get("hostId"):
+            return route.body | {"hostId": self.host.id}
+        return route.body
+
+    async def state(self) -> list[Document]:
+        """All that users can see of the tenant's jobs, but for the passing of time."""
+        jobs = (await self.tenant.user.get(self.tenant.jobs_path, limit=200)).json["items"]
+        return [await self.tenant.show(job) for job in jobs]
+
+
+async def set_scene(tenant: Tenant) -> Scene:
+    """Make one."""
+    host = tenant.host()
+    running, waiting = await tenant.create(host), await tenant.create(host)
+    return Scene(tenant, host, running, waiting, (await host.take())["jobRunId"])

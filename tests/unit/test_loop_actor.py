@@ -1,0 +1,630 @@
+"""What we need of Pykka's inner hooks, pinned; and what our actors make of them."""
+
+import asyncio
+import gc
+import inspect
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pykka
+import pytest
+from pykka import ActorDeadError, messages
+from pykka._envelope import Envelope
+
+from actors.loop_actor import MESSAGES_PER_TURN, LoopActor, LoopFuture, LoopInbox
+from interlock.errors import InvalidState, Unavailable
+
+LONG = 20.0  # seconds: a bound for what should take none
+
+
+class Turns:
+    """A loop that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self.waiting.append((callback, args))
+
+    def turn(self) -> None:
+        """One callback."""
+        callback, args = self.waiting.popleft()
+        callback(*args)
+
+    def run(self) -> None:
+        """Until nothing is left."""
+        while self.waiting:
+            self.turn()
+
+
+class Diary(LoopActor):
+    """Writes down what happens to it. A message that is callable is called, and its result is the reply."""
+
+    def __init__(self, scheduler: Any) -> None:
+        super().__init__(scheduler)
+        self.lines: list[Any] = []
+
+    def on_start(self) -> None:
+        self.lines.append("start")
+
+    def on_stop(self) -> None:
+        self.lines.append("stop")
+
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+        del exception_type, traceback
+        self.lines.append(f"failure {exception_value}")
+
+    def on_receive(self, message: Any) -> Any:
+        if callable(message):
+            return message()
+        self.lines.append(message)
+        return f"did {message}"
+
+
+def raises(error: BaseException) -> Callable[[], Any]:
+    """A message whose handling fails."""
+
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+def started(turns: Any) -> Diary:
+    """A running actor, which the test keeps."""
+    diary = Diary(turns)
+    diary._start_actor_loop()
+    return diary
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+@pytest.fixture
+def diary(turns: Turns) -> Diary:
+    return started(turns)
+
+
+# ---- Pykka's hooks ---------------------------------------------------------------------------------------------------
+
+
+class Plain(pykka.Actor):
+    """The least that Pykka asks of an actor type."""
+
+    called: list[str]
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return deque[Any]()
+
+    @staticmethod
+    def _create_future() -> Any:
+        return pykka.ThreadingFuture()
+
+    def _start_actor_loop(self) -> None:
+        """Nothing runs."""
+
+    def on_start(self) -> None:
+        self.called = ["on_start"]
+
+    def on_stop(self) -> None:
+        self.called.append("on_stop")
+
+    def on_failure(self, exception_type: Any, exception_value: Any, traceback: Any) -> None:
+        del exception_type, exception_value, traceback
+        self.called.append("on_failure")
+
+    def on_receive(self, message: Any) -> Any:
+        return f"did {message}"
+
+
+def test_pykka_is_of_the_version_whose_hooks_we_know() -> None:
+    assert tuple(map(int, version("pykka").split(".")[:2])) >= (4, 5)
+    assert version("pykka").startswith("4.")
+
+
+def test_pykka_keeps_three_hooks_for_implementors() -> None:
+    hooks = {"_create_actor_inbox", "_create_future", "_start_actor_loop"}
+    assert pykka.Actor.__abstractmethods__ == hooks
+    assert all(getattr(LoopActor, hook) is not getattr(pykka.Actor, hook) for hook in hooks)
+
+
+@pytest.mark.parametrize(
+    ("hook", "parameters"),
+    [
+        ("_create_actor_inbox", []),
+        ("_create_future", []),
+        ("_start_actor_loop", ["self"]),
+        ("_handle_receive", ["self", "message"]),
+        ("_handle_failure", ["self", "exception_type", "exception_value", "traceback"]),
+        ("_stop", ["self"]),
+        ("_actor_loop_setup", ["self"]),
+        ("_actor_loop_teardown", ["self"]),
+    ],
+)
+def test_pykkas_inner_hooks_take_what_we_give_them(hook: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(pykka.Actor, hook)).parameters) == parameters
+
+
+def test_pykkas_reference_copies_the_mailbox_and_the_stopped_flag() -> None:
+    plain = Plain()
+    assert plain.actor_ref.actor_inbox is plain.actor_inbox
+    assert plain.actor_ref.actor_stopped is plain.actor_stopped
+
+
+def test_pykkas_reference_is_weak() -> None:
+    plain = Plain()
+    gone, ref = weakref.ref(plain), plain.actor_ref
+    del plain
+    gc.collect()
+    assert gone() is None
+    assert ref.actor_class is Plain
+
+
+def test_pykka_puts_envelopes_with_the_future_of_the_actors_class() -> None:
+    plain = Plain()
+    put: list[Any] = []
+    plain.actor_ref.actor_inbox = type("Box", (), {"put": lambda _, envelope: put.append(envelope)})()
+    plain.actor_ref.tell("a")
+    future = plain.actor_ref.ask("b", block=False)
+    assert [(type(each), each.message, each.reply_to) for each in put] == [
+        (Envelope, "a", None),
+        (Envelope, "b", future),
+    ]
+    assert isinstance(future, pykka.ThreadingFuture)
+
+
+def test_pykkas_hooks_call_those_of_the_actor() -> None:
+    plain = Plain()
+    plain._actor_loop_setup()
+    assert plain._handle_receive("it") == "did it"
+    plain._handle_receive(messages._ActorStop())
+    assert plain.called == ["on_start", "on_stop"]
+    assert plain.actor_stopped.is_set()
+
+
+def test_pykkas_handling_of_a_failure_stops_the_actor_but_leaves_on_failure_to_us() -> None:
+    plain = Plain()
+    plain._actor_loop_setup()
+    plain._handle_failure(ValueError, ValueError("no"), None)
+    assert plain.called == ["on_start"]
+    assert not plain.actor_ref.is_alive()
+
+
+def test_pykkas_future_has_room_for_a_get_hook() -> None:
+    future = LoopFuture()
+    future.set_get_hook(lambda _timeout: "hooked")
+    assert future.get() == "hooked"
+
+
+def test_our_reference_copies_our_mailbox_and_flag_too(diary: Diary) -> None:
+    assert diary.actor_ref.actor_inbox is diary.inbox
+    assert diary.actor_ref.actor_stopped is diary.actor_stopped
+    assert isinstance(diary.inbox, LoopInbox)
+
+
+# ---- ask, tell, and the life of an actor -------------------------------------------------------------------------------
+
+
+def test_an_actor_that_is_not_started_is_a_plain_object(turns: Turns) -> None:
+    diary = Diary(turns)
+    diary.actor_ref.tell("waits")
+    assert diary.on_receive("by hand") == "did by hand"
+    assert (diary.lines, len(turns.waiting)) == (["by hand"], 0)
+
+
+def test_it_starts_before_its_first_message_and_handles_messages_in_order(diary: Diary, turns: Turns) -> None:
+    diary.actor_ref.tell("one")
+    diary.actor_ref.tell("two")
+    assert diary.lines == ["start"]
+    turns.run()
+    assert diary.lines == ["start", "one", "two"]
+
+
+def test_what_was_sent_before_it_was_started_is_handled_when_it_is(turns: Turns) -> None:
+    diary = Diary(turns)
+    diary.actor_ref.tell("early")
+    diary._start_actor_loop()
+    turns.run()
+    assert diary.lines == ["start", "early"]
+
+
+def test_an_ask_is_answered_with_what_the_handler_returns(diary: Diary, turns: Turns) -> None:
+    reply: Any = diary.actor_ref.ask("sum", block=False)
+    assert not reply.done
+    turns.run()
+    assert reply.get() == "did sum"
+
+
+def test_a_started_actor_stays_as_long_as_its_reference(turns: Turns) -> None:
+    ref = Diary.start(turns)
+    gc.collect()
+    reply = ref.ask("still there", block=False)
+    turns.run()
+    assert reply.get() == "did still there"
+
+
+def test_no_actor_is_in_pykkas_registry(diary: Diary) -> None:
+    assert diary.actor_ref not in pykka.ActorRegistry.get_all()
+
+
+def test_a_stopped_actor_handles_what_came_before_and_refuses_what_comes_after(diary: Diary, turns: Turns) -> None:
+    before = diary.actor_ref.ask("before", block=False)
+    diary.stop()
+    after = diary.actor_ref.ask("after", block=False)
+    turns.run()
+    assert diary.lines == ["start", "before", "stop"]
+    assert before.get() == "did before"
+    with pytest.raises(ActorDeadError):
+        after.get()
+    with pytest.raises(ActorDeadError):
+        diary.actor_ref.tell("later still")
+    with pytest.raises(ActorDeadError):
+        diary.actor_ref.ask("later still", block=False).get()
+
+
+def test_messages_left_in_the_queue_after_an_actor_stops_receive_an_error(diary: Diary, turns: Turns) -> None:
+    diary.stop()
+    left = [diary.actor_ref.ask(number, block=False) for number in range(3 * MESSAGES_PER_TURN)]
+    diary.actor_ref.tell("nobody waits for this one")
+    turns.run()
+    assert [type(future.error) for future in left if isinstance(future, LoopFuture)] == [ActorDeadError] * len(left)
+    assert len(diary.inbox) == 0
+
+
+def test_a_second_stop_behind_the_first_does_no_harm(diary: Diary, turns: Turns) -> None:
+    first, second = diary.actor_ref.ask(messages._ActorStop(), block=False), diary.actor_ref.stop(block=False)
+    turns.run()
+    assert first.get() is None
+    assert second.get() is True
+    assert diary.actor_ref.stop(block=False).get() is False
+    assert diary.lines == ["start", "stop"]
+
+
+def test_an_on_stop_that_fails_still_stops(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
+    diary = started(turns)
+    diary.on_stop = raises(ValueError("cannot let go"))  # type: ignore[method-assign]
+    diary.stop()
+    turns.run()
+    assert not diary.actor_ref.is_alive()
+    assert "Unhandled exception" in caplog.text
+
+
+def test_an_actor_that_cannot_start_is_dead_and_says_so(turns: Turns, caplog: pytest.LogCaptureFixture) -> None:
+    diary = Diary(turns)
+    diary.on_start = raises(ValueError("cannot begin"))  # type: ignore[method-assign]
+    early = diary.actor_ref.ask("early", block=False)
+    diary._start_actor_loop()
+    turns.run()
+    assert isinstance(early, LoopFuture)
+    assert isinstance(early.error, ActorDeadError)
+    assert not diary.actor_ref.is_alive()
+    assert "Unhandled exception" in caplog.text
+
+
+# ---- failures ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_goes_to_the_asker_and_the_actor_lives_on(diary: Diary, turns: Turns) -> None:
+    refused = diary.actor_ref.ask(raises(InvalidState("not now")), block=False)
+    told = diary.actor_ref.ask("next", block=False)
+    turns.run()
+    with pytest.raises(InvalidState, match="not now"):
+        refused.get()
+    assert told.get() == "did next"
+
+
+def test_a_refusal_under_tell_is_nobodys_and_the_actor_lives_on(diary: Diary, turns: Turns) -> None:
+    diary.actor_ref.tell(raises(InvalidState("not now")))
+    diary.actor_ref.tell("next")
+    turns.run()
+    assert diary.lines == ["start", "next"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), AssertionError("a bug"), SystemExit("a bug")])
+def test_an_unexpected_exception_under_ask_drops_the_actor(diary: Diary, turns: Turns, error: BaseException) -> None:
+    asked = diary.actor_ref.ask(raises(error), block=False)
+    left = diary.actor_ref.ask("left", block=False)
+    turns.run()
+    assert isinstance(asked, LoopFuture)
+    assert asked.error is error
+    assert diary.lines == ["start", "failure a bug"]
+    assert not diary.actor_ref.is_alive()
+    with pytest.raises(ActorDeadError):
+        left.get()
+
+
+def test_an_unexpected_exception_under_tell_drops_the_actor(diary: Diary, turns: Turns) -> None:
+    diary.actor_ref.tell(raises(ValueError("a bug")))
+    diary.actor_ref.tell("left")
+    turns.run()
+    assert diary.lines == ["start", "failure a bug"]
+    assert not diary.actor_ref.is_alive()
+
+
+@pytest.mark.parametrize("error", [SystemExit("one"), KeyboardInterrupt("one"), GeneratorExit("one")])
+def test_what_ends_processes_ends_one_actor_only(turns: Turns, error: BaseException) -> None:
+    one, other = started(turns), started(turns)
+    one.actor_ref.tell(raises(error))
+    reply = other.actor_ref.ask("still here", block=False)
+    turns.run()
+    assert not one.actor_ref.is_alive()
+    assert reply.get() == "did still here"
+
+
+def test_an_on_failure_that_fails_itself_is_logged_and_no_more(
+    diary: Diary, turns: Turns, caplog: pytest.LogCaptureFixture
+) -> None:
+    diary.on_failure = lambda *_: raises(ValueError("worse"))()  # type: ignore[method-assign]
+    asked = diary.actor_ref.ask(raises(ValueError("a bug")), block=False)
+    left = diary.actor_ref.ask("left", block=False)
+    turns.run()
+    assert "on_failure" in caplog.text
+    with pytest.raises(ValueError, match="a bug"):
+        asked.get()
+    with pytest.raises(ActorDeadError):
+        left.get()
+
+
+# ---- replies that come later -------------------------------------------------------------------------------------------
+
+
+def test_a_handler_may_reply_later(diary: Diary, turns: Turns) -> None:
+    later = LoopFuture()
+    asked: Any = diary.actor_ref.ask(lambda: later, block=False)
+    behind: Any = diary.actor_ref.ask("behind", block=False)
+    turns.run()
+    assert (asked.done, behind.done) == (False, True)
+    later.set("now")
+    assert asked.get() == "now"
+
+
+@pytest.mark.parametrize("error", [Unavailable("the disk is full"), ValueError("a bug")])
+def test_a_later_reply_may_be_an_error_and_the_actor_lives_on(diary: Diary, turns: Turns, error: Exception) -> None:
+    later = LoopFuture()
+    asked: Any = diary.actor_ref.ask(lambda: later, block=False)
+    turns.run()
+    later.set_exception((type(error), error, None))
+    assert asked.error is error
+    assert diary.actor_ref.is_alive()
+
+
+def test_a_later_reply_that_is_there_already_is_passed_on_at_once(diary: Diary, turns: Turns) -> None:
+    refused: Any = diary.actor_ref.ask(lambda: LoopFuture.of(InvalidState("no")), block=False)
+    granted: Any = diary.actor_ref.ask(lambda: LoopFuture.of("yes"), block=False)
+    turns.run()
+    assert granted.get() == "yes"
+    assert isinstance(refused.error, InvalidState)
+
+
+def test_a_reply_is_sent_once(turns: Turns) -> None:
+    del turns
+    future = LoopFuture.of(1)
+    with pytest.raises(RuntimeError, match="already"):
+        future.set(2)
+    with pytest.raises(RuntimeError, match="already"):
+        future.set_exception((ValueError, ValueError(), None))
+    assert future.get() == 1
+
+
+def test_an_exception_is_by_default_the_one_being_handled() -> None:
+    future = LoopFuture()
+    try:
+        raises(ValueError("this one"))()
+    except ValueError:
+        future.set_exception()
+    assert str(future.error) == "this one"
+
+
+def test_every_listener_is_called_whether_it_came_before_or_after_the_reply() -> None:
+    future, heard = LoopFuture(), list[str]()
+    future.then(lambda _: heard.append("first"))
+    future.then(lambda _: heard.append("second"))
+    future.set(None)
+    future.then(lambda _: heard.append("late"))
+    assert heard == ["first", "second", "late"]
+
+
+# ---- awaiting ----------------------------------------------------------------------------------------------------------
+
+
+async def test_awaiting_never_blocks_the_loop() -> None:
+    diary = started(asyncio.get_running_loop())
+    later, turned = LoopFuture(), asyncio.Event()
+    waiting = asyncio.create_task(_await(diary.actor_ref.ask(lambda: later, block=False)))
+    asyncio.get_running_loop().call_soon(turned.set)
+    await asyncio.wait_for(turned.wait(), LONG)
+    assert not waiting.done()
+    later.set("now")
+    assert await asyncio.wait_for(waiting, LONG) == "now"
+
+
+async def test_waiting_without_await_on_the_loop_is_refused_instead_of_blocking_it() -> None:
+    diary = started(asyncio.get_running_loop())
+    with pytest.raises(RuntimeError, match="await"):
+        diary.actor_ref.ask("question", block=True)
+
+
+async def test_a_reply_that_is_there_is_awaited_without_a_turn() -> None:
+    assert await LoopFuture.of("here") == "here"
+
+
+async def test_an_error_is_raised_where_it_is_awaited() -> None:
+    diary = started(asyncio.get_running_loop())
+    with pytest.raises(InvalidState, match="no"):
+        await diary.actor_ref.ask(raises(InvalidState("no")), block=False)
+
+
+async def test_several_may_await_one_reply_and_one_that_gives_up_disturbs_nobody() -> None:
+    future = LoopFuture()
+    impatient, patient = (asyncio.create_task(_await(future)) for _ in range(2))
+    await _turn()
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    future.set("at last")
+    assert await asyncio.wait_for(patient, LONG) == "at last"
+    assert await future == "at last"
+
+
+async def test_a_reply_may_be_set_from_another_thread() -> None:
+    future = LoopFuture()
+    waiting = asyncio.create_task(_await(future))
+    await _turn()
+    thread = threading.Thread(target=future.set, args=("from afar",))
+    thread.start()
+    assert await asyncio.wait_for(waiting, LONG) == "from afar"
+    thread.join()
+
+
+def test_a_thread_without_a_loop_may_wait_for_a_reply() -> None:
+    future = LoopFuture()
+    thread = threading.Thread(target=future.set, args=("here",))
+    thread.start()
+    assert future.get(timeout=LONG) == "here"
+    thread.join()
+
+
+def test_a_thread_that_waits_in_vain_is_told() -> None:
+    with pytest.raises(pykka.Timeout):
+        LoopFuture().get(timeout=0)
+
+
+class Interrupted(LoopFuture):
+    """Lets another thread set the reply just while somebody begins to listen."""
+
+    def __init__(self) -> None:
+        self.interrupt: Callable[[], None] = lambda: None
+        super().__init__()
+
+    @property
+    def _listeners(self) -> Any:
+        interrupt, self.interrupt = self.interrupt, lambda: None
+        interrupt()
+        return self._kept
+
+    @_listeners.setter
+    def _listeners(self, listeners: Any) -> None:
+        self._kept = listeners
+
+
+def test_a_reply_that_is_set_while_somebody_begins_to_listen_is_heard() -> None:
+    future, was_set, heard = Interrupted(), threading.Event(), threading.Event()
+
+    def set_it() -> None:
+        future.set("meanwhile")
+        was_set.set()
+
+    thread = threading.Thread(target=set_it)
+
+    def interrupt() -> None:
+        thread.start()
+        was_set.wait(0.2)  # where setting has to wait for the listener, this is over without it
+
+    future.interrupt = interrupt
+    future.then(lambda _: heard.set())
+    thread.join(LONG)
+    assert heard.wait(0 if was_set.is_set() else LONG)
+
+
+async def test_awaiting_a_stop_tells_whether_it_was_alive() -> None:
+    diary = started(asyncio.get_running_loop())
+    async with asyncio.timeout(1):
+        assert await diary.actor_ref.stop(block=False) is True
+
+
+async def _await(future: Any) -> Any:
+    return await future
+
+
+async def _turn() -> None:
+    """Let everything that is ready on the loop run."""
+    turned = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(turned.set_result, None)
+    await turned
+
+
+# ---- turns -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_busy_actor_gives_the_loop_a_turn_after_a_bounded_number_of_messages(turns: Turns) -> None:
+    busy, quiet = started(turns), started(turns)
+    for number in range(3 * MESSAGES_PER_TURN):
+        busy.actor_ref.tell(number)
+    quiet.actor_ref.tell("me too")
+    turns.turn()
+    assert len(busy.lines) == 1 + MESSAGES_PER_TURN
+    turns.turn()
+    assert quiet.lines == ["start", "me too"]
+    turns.run()
+    assert busy.lines[1:] == list(range(3 * MESSAGES_PER_TURN))
+
+
+def test_many_messages_ask_for_one_turn_only(diary: Diary, turns: Turns) -> None:
+    for number in range(10):
+        diary.actor_ref.tell(number)
+    assert len(turns.waiting) == 1
+
+
+def test_a_message_that_an_actor_sends_itself_is_handled_in_its_place(diary: Diary, turns: Turns) -> None:
+    diary.actor_ref.tell(lambda: diary.actor_ref.tell("to myself"))
+    diary.actor_ref.tell("from outside")
+    turns.run()
+    assert diary.lines == ["start", "from outside", "to myself"]
+
+
+def test_an_actor_that_tells_itself_without_end_leaves_the_others_their_turns(turns: Turns) -> None:
+    endless, other = started(turns), started(turns)
+
+    def again() -> None:
+        endless.actor_ref.tell(again)
+
+    endless.actor_ref.tell(again)
+    other.actor_ref.tell("mine")
+    turns.turn()
+    turns.turn()
+    assert other.lines == ["start", "mine"]
+
+
+def test_while_a_mailbox_is_asleep_its_messages_wait_in_order(turns: Turns) -> None:
+    diary = Diary(turns)
+    diary.inbox.asleep = True
+    diary._start_actor_loop()
+    for number in range(3):
+        diary.actor_ref.tell(number)
+    turns.run()
+    assert (diary.lines, len(diary.inbox)) == (["start"], 3)
+    diary.inbox.asleep = False
+    diary.inbox.nudge()
+    turns.run()
+    assert diary.lines == ["start", 0, 1, 2]
+
+
+def test_an_actor_that_falls_asleep_in_a_turn_leaves_the_rest_for_later(diary: Diary, turns: Turns) -> None:
+    diary.actor_ref.tell(lambda: setattr(diary.inbox, "asleep", True))
+    diary.actor_ref.tell("later")
+    turns.run()
+    assert diary.lines == ["start"]
+    diary.inbox.asleep = False
+    diary.inbox.nudge()
+    turns.run()
+    assert diary.lines == ["start", "later"]
+
+
+def test_a_nudge_without_messages_asks_for_nothing(diary: Diary, turns: Turns) -> None:
+    diary.inbox.nudge()
+    assert not turns.waiting
+
+
+def test_a_mailbox_counts_what_waits(diary: Diary, turns: Turns) -> None:
+    assert (len(diary.inbox), diary.inbox.empty()) == (0, True)
+    for number in range(5):
+        diary.actor_ref.tell(number)
+    assert (len(diary.inbox), diary.inbox.empty()) == (5, False)
+    turns.run()
+    assert (len(diary.inbox), diary.inbox.empty()) == (0, True)
