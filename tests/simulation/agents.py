@@ -7,7 +7,7 @@ import msgspec
 
 from actors.messages import Beat, NoteProgress, Poll, PollAnswer, ReportResult
 from interlock.errors import Conflict, InterlockError, NotFound
-from interlock.wire import Report, TakenJob
+from interlock.wire import Report, ReportStatus, TakenJob
 from tests.simulation.loop import Violation
 from tests.simulation.server import Life
 
@@ -188,7 +188,7 @@ class Agent:
     def _finish(self, run_id: str) -> None:
         if self.running == run_id:
             draw = 0.9 if self.healthy else self.world.chance.random()
-            status = "failed" if draw < 0.3 else "rejected" if draw < 0.33 else "success"
+            status: ReportStatus = "failed" if draw < 0.3 else "rejected" if draw < 0.33 else "success"
             self._end(run_id, Report(status=status, retryable=draw > 0.05))
 
     def _end(self, run_id: str, report: Report) -> None:

@@ -135,7 +135,7 @@ class SimJournal:
 
     def _later(self, outcome: Callable[[], None]) -> None:
         self._outcomes.append(outcome)
-        self._loop.call_later(self._chance.uniform(0, 0.002), lambda: self._outcomes.popleft()())
+        self._loop.call_later(self._chance.uniform(0, 0.002), lambda: self._outcomes.popleft()())  # noqa: PLW0108 - the oldest when it fires, not now
 
 
 class SimReader:
@@ -218,7 +218,12 @@ class Life:
 
     def _sweep(self) -> None:
         now = self._clock.now()
-        self.reader.read(self.sweep.looking(now), lambda found, error: error or self.sweep.act(found, now))
+
+        def looked(found: Any, error: BaseException | None) -> None:
+            if error is None:
+                self.sweep.act(found, now)
+
+        self.reader.read(self.sweep.looking(now), looked)
         self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def heal(self) -> None:

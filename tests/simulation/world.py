@@ -19,7 +19,7 @@ import msgspec
 
 from actors import Limits
 from actors.host import HostActor
-from actors.messages import CancelJob, Caller, CreateJob, NewJob, PollAnswer, RetryJob
+from actors.messages import Caller, CancelJob, CreateJob, NewJob, PollAnswer, RetryJob
 from interlock.errors import InterlockError
 from interlock.states import LIVE, TERMINAL, WAITING, RunStatus
 from interlock.wire import JobEvent, UserRef
@@ -28,7 +28,7 @@ from store.accounts import By, create_host
 from store.claims import read_open
 from store.database import migrate
 from tests.simulation.agents import Agent
-from tests.simulation.loop import CountingIds, VirtualClock, VirtualLoop, Violation
+from tests.simulation.loop import CountingIds, Violation, VirtualClock, VirtualLoop
 from tests.simulation.server import Faults, Life
 
 LIMITS = Limits(
@@ -197,8 +197,8 @@ class World:
 
     # ---- invariants ------------------------------------------------------------------------------------------------
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return list(self.database.execute_sql(sql).fetchall())
+    def _rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        return list(self.database.execute_sql(sql, values).fetchall())
 
     def _look_before(self) -> None:
         self._waiting_before = {}
@@ -238,17 +238,17 @@ class World:
     def _check_answer(self, value: Any) -> None:
         """Before it is on its way to anybody: the rows must know it already."""
         if isinstance(value, PollAnswer) and value.job_run_id is not None:
-            rows = self._rows(f"SELECT status FROM job_run WHERE id = '{value.job_run_id}'")
+            rows = self._rows("SELECT status FROM job_run WHERE id = ?", value.job_run_id)
             if not rows or rows[0][0] in WAITING:
                 raise Violation(f"run {value.job_run_id} was handed out before its commit")
         if isinstance(value, bytes) and value.startswith(b'{"id"'):
             job_id = msgspec.json.decode(value)["id"]
-            if not self._rows(f"SELECT 1 FROM job WHERE id = '{job_id}'"):
+            if not self._rows("SELECT 1 FROM job WHERE id = ?", job_id):
                 raise Violation(f"job {job_id} was accepted before its commit")
 
     def _published(self, event: str, data: msgspec.Struct) -> None:
         if isinstance(data, JobEvent):
-            rows = self._rows(f"SELECT status FROM job_run WHERE id = '{data.job_run_id}'")
+            rows = self._rows("SELECT status FROM job_run WHERE id = ?", data.job_run_id)
             ended = event == "job_run.done"
             if (
                 not rows

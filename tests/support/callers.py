@@ -1,6 +1,7 @@
 """Users, agents and dashboards of a running server, as tests speak for them over HTTP."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -38,8 +39,8 @@ class Reply(NamedTuple):
 
     @property
     def refusal(self) -> tuple[int, str]:
-        """Status and code."""
-        return self.status, self.code
+        """Status and code; no code when it is no refusal."""
+        return self.status, self.code if self.status >= 400 else ""
 
 
 class Caller:
@@ -63,7 +64,7 @@ class Caller:
         url = url.update_query({name: str(value) for name, value in query.items()}) if query else url
         async with (
             asyncio.timeout(PATIENCE + float(query.get("wait", 0))),
-            self.session.request(method, url, data=data, headers=sent, allow_redirects=False) as response,
+            self.session.request(method, url, data=_stream(data), headers=sent, allow_redirects=False) as response,
         ):
             return Reply(response.status, response.headers, await response.read())
 
@@ -74,6 +75,11 @@ class Caller:
         self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, **query: Any
     ) -> Reply:
         return await self.ask("POST", path, body, headers=headers, **query)
+
+
+def _stream(data: bytes | None) -> Any:
+    """Large bodies in portions, as the client library wants them."""
+    return io.BytesIO(data) if data is not None and len(data) > 2**20 else data
 
 
 class Agent(Caller):

@@ -173,9 +173,9 @@ class HostRig:
         self.alarms += d.alarms
         for poll, answer in d.answers:
             poll.answer.settle(answer)
-        if d.joins:
+        if seqs:
             joining = self._decision()
-            join(self.state, d.joins, seqs, joining)
+            join(self.state, d, seqs, joining)
             self._carry_out(joining)
         self.check()
 
@@ -225,15 +225,17 @@ class HostRig:
 
     def next_look(self) -> int | None:
         """When its timer, an alarm or the sweep would make it look at the clock."""
-        times = [next_deadline(self.state), self.state.first_due()]
+        state = self.state
+        silent = (state.host.last_seen_at or 0) + self.limits.offline_after_ms
+        goes_offline = silent if state.online and state.poll is None else None
+        times = [next_deadline(state), state.first_due(), goes_offline]
         return min((at for at in times if at is not None), default=None)
 
     # ---- lives -----------------------------------------------------------------------------------------------------
 
     def rebuild(self, *, cold: bool = False) -> None:
         """A new incarnation reads the rows; `cold`: the whole server has just started."""
-        host = replace(self.state.host, last_seen_at=None)
-        claimed = Claimed(host, self.rows.open())
+        claimed = Claimed(replace(self.state.host), self.rows.open())
         self.state = HostState(claimed, self.limits, self.now, started_at=self.now if cold else 0)
         self.check()
 
@@ -243,7 +245,7 @@ class HostRig:
         """A new job in line; the attempt as the host remembers it."""
         d = self.do(CreateJob(job=msgspec.structs.replace(NEW_JOB, **changes), by=USER))
         assert not isinstance(d.reply, InterlockError), d.reply
-        (attempt,) = d.joins
+        (attempt,) = [*d.placed, *d.joins]
         return attempt
 
     def poll(self, *, waits: bool = False, instance: str | None = None, running: tuple[str, ...] | None = None) -> Poll:
