@@ -44,6 +44,8 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Value]", max_depth: int) 
     """The value, or `InvalidRequest` that says where the mistake is. `max_depth` 0: the items are inspected later."""
     try:
         value = decoder.decode(body)
+        if not body.isascii():
+            body.decode()  # fields that are passed over are not looked at by the decoder
         if max_depth:
             _inspect(body, max_depth)
     except msgspec.ValidationError as error:
