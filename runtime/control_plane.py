@@ -60,7 +60,7 @@ class ControlPlane:
     async def start(self) -> None:
         """Up to answering requests; raises an `InterlockError` that says what is in the way."""
         settings, loop = self.settings, asyncio.get_running_loop()
-        if settings.redis_url or settings.database_url and not settings.database_url.startswith("sqlite:"):
+        if settings.redis_url or (settings.database_url and not settings.database_url.startswith("sqlite:")):
             raise CannotStart("This version runs on its embedded default: leave database_url and redis_url empty")
         self._folder.create()
         if not settings.database_url:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from actors.messages import Caller
 from interlock.errors import Forbidden, InvalidRequest, NotFound, SetupRequired, Unauthenticated, Unavailable
-from interlock.ids import is_id
+from interlock.ids import UuidIds, is_id
 from interlock.wire import UserRef
 from store import accounts
 from store.accounts import Person
@@ -14,6 +14,18 @@ from web.services import Services
 from web.tokens import AgentClaims, UserClaims
 
 REQUEST_ID = web.RequestKey("request_id", str)
+_IDS = UuidIds()
+_LONGEST_ID = 100
+
+
+def request_id(request: web.Request) -> str:
+    """This request's id: the client's own if that is decent, else a fresh one."""
+    known = request.get(REQUEST_ID)
+    if known is None:
+        given = request.headers.get("X-Request-Id")
+        decent = given and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable()
+        known = request[REQUEST_ID] = given if given and decent else _IDS.new()
+    return known
 
 
 class Member(NamedTuple):

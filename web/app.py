@@ -13,8 +13,7 @@ from interlock.errors import (
     PayloadTooLarge,
     Unavailable,
 )
-from interlock.ids import UuidIds
-from web.access import REQUEST_ID
+from web.access import request_id
 from web.edge import expect
 from web.problems import problem_response
 from web.routes import ROUTES
@@ -23,8 +22,6 @@ from web.services import SERVICES, Services
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_IDS = UuidIds()
-_LONGEST_ID = 100
 
 
 def make_app(services: Services) -> web.Application:
@@ -44,32 +41,25 @@ def make_app(services: Services) -> web.Application:
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every request gets an id and an answer; errors become problems."""
-    request[REQUEST_ID] = _request_id(request)
+    own_id = request_id(request)
     try:
         response = await handler(request)
     except InterlockError as error:
-        response = problem_response(error, request[REQUEST_ID])
+        response = problem_response(error, own_id)
     except web.HTTPException as error:
-        response = problem_response(_from_aiohttp(error), request[REQUEST_ID])
+        response = problem_response(_from_aiohttp(error), own_id)
     except (ConnectionError, TimeoutError) as error:
         log.debug("The client went away: %s", error)
-        response = problem_response(Unavailable("The connection was lost"), request[REQUEST_ID])
+        response = problem_response(Unavailable("The connection was lost"), own_id)
     except Exception:
-        log.exception("Request %s failed unexpectedly", request[REQUEST_ID])
-        response = problem_response(Unavailable("This could not be decided"), request[REQUEST_ID])
+        log.exception("Request %s failed unexpectedly", own_id)
+        response = problem_response(Unavailable("This could not be decided"), own_id)
     request.app[SERVICES].metrics.responses[response.status] += 1
     return response
 
 
-def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-Id")
-    if given is not None and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable():
-        return given
-    return _IDS.new()
-
-
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    response.headers["X-Request-Id"] = request_id(request)
     response.headers["Server"] = "interlock"
 
 

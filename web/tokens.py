@@ -17,6 +17,7 @@ USERS = "interlock"
 AGENTS = "interlock-agent"
 _ALGORITHM = "HS256"
 _MAX_TOKEN = 4096  # bytes; a longer one is refused before it is read
+_FOREVER = 2**53  # seconds; an instant beyond it is as good
 _LEEWAY = 10  # seconds of clock skew
 _REMEMBERED = 10_000  # verified tokens kept, so that a signature is checked once
 
@@ -26,7 +27,7 @@ class UserClaims(msgspec.Struct, frozen=True):
 
     user_id: str
     org_id: str | None
-    expires_at: float  # seconds since 1970
+    expires_at: int  # seconds since 1970
 
 
 class AgentClaims(msgspec.Struct, frozen=True):
@@ -67,7 +68,7 @@ class Tokens:
             org_id = found.get("org")
             if not is_id(found["sub"]) or not (org_id is None or (isinstance(org_id, str) and is_id(org_id))):
                 raise Unauthenticated("The token names no account")
-            claims = UserClaims(found["sub"], org_id, float(found["exp"]))
+            claims = UserClaims(found["sub"], org_id, min(int(found["exp"]), _FOREVER))
             _remember(self._users, token, claims)
         if claims.expires_at + _LEEWAY <= self._clock.now() / 1000:
             self._users.pop(token, None)

@@ -112,6 +112,7 @@ class Rows:
                 before = self.jobs.get(change.id)
                 assert (None if before is None else before.status) == change.was, change
                 job = JobRow(*change.image)
+                job.seq = 0 if before is None else before.seq  # the commit alone gives a job its place
                 if change.new_seq:
                     job.seq = seqs[job.id] = self._next_seq
                     self._next_seq += 1

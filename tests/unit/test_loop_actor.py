@@ -495,41 +495,57 @@ def test_a_thread_that_waits_in_vain_is_told() -> None:
         LoopFuture().get(timeout=0)
 
 
-class Interrupted(LoopFuture):
-    """Lets another thread set the reply just while somebody begins to listen."""
+class Watched(LoopFuture):
+    """Lets a test stop a thread just before or just after it looks who listens."""
 
     def __init__(self) -> None:
-        self.interrupt: Callable[[], None] = lambda: None
+        self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
         super().__init__()
 
     @property
     def _listeners(self) -> Any:
-        interrupt, self.interrupt = self.interrupt, lambda: None
-        interrupt()
-        return self._kept
+        self.before()
+        kept = self._kept
+        self.after()
+        return kept
 
     @_listeners.setter
     def _listeners(self, listeners: Any) -> None:
         self._kept = listeners
 
 
-def test_a_reply_that_is_set_while_somebody_begins_to_listen_is_heard() -> None:
-    future, was_set, heard = Interrupted(), threading.Event(), threading.Event()
+@pytest.mark.parametrize("where", ["between two steps", "between three steps"])
+def test_a_reply_is_heard_whichever_step_of_listening_it_falls_into(where: str) -> None:
+    future, heard = Watched(), threading.Event()
+    setter_looked, setter_may_go_on = threading.Event(), threading.Event()
+    setter = threading.Thread(target=future.set, args=("meanwhile",))
+    looks = 0
 
-    def set_it() -> None:
-        future.set("meanwhile")
-        was_set.set()
+    def before() -> None:
+        nonlocal looks
+        if threading.current_thread() is setter:
+            return
+        looks += 1
+        if looks > 1:  # the listener has put itself down and looks again
+            setter_may_go_on.set()
+            setter.join(LONG)
 
-    thread = threading.Thread(target=set_it)
+    def after() -> None:
+        if threading.current_thread() is setter:
+            setter_looked.set()
+            setter_may_go_on.wait(LONG)
+        elif looks == 1:
+            setter.start()
+            setter_looked.wait(0.2)  # where setting has to wait for the listener, this is over without it
 
-    def interrupt() -> None:
-        thread.start()
-        was_set.wait(0.2)  # where setting has to wait for the listener, this is over without it
-
-    future.interrupt = interrupt
+    if where == "between two steps":
+        setter_may_go_on.set()
+    future.before, future.after = before, after
     future.then(lambda _: heard.set())
-    thread.join(LONG)
-    assert heard.wait(0 if was_set.is_set() else LONG)
+    setter_may_go_on.set()
+    setter.join(LONG)
+    assert heard.is_set()
 
 
 async def test_awaiting_a_stop_tells_whether_it_was_alive() -> None:
