@@ -83,6 +83,8 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     if isinstance(asked, ReportResult):
         _late(state, asked, job, run, d)
     elif isinstance(asked, AppendLogs):
+        following = state.attempt_of_job(job.id)  # the next attempt is open: its job row is the one that counts
+        job = job if following is None else following.job
         _log_lines(d, job, run, asked)
         d.reply = RunState(status=run.status, cancel_requested=job.cancel_requested)
     else:

@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 MESSAGES_PER_TURN = 32  # then the loop gets a turn, so that one busy actor cannot starve the sockets
 
 
+# One lock for all: a reply may be set by another thread just while somebody begins to listen. Held for nanoseconds.
+_LISTENING = threading.Lock()
+
+
 class WouldBlock(RuntimeError):
     """`get` was called on the loop for a reply that is not there yet: await it instead."""
 
@@ -77,15 +81,11 @@ class LoopFuture(pykka.Future[Any]):
 
     def then(self, listener: "Callable[[LoopFuture], None]") -> None:
         """Call the listener when the reply is there: at once, or from where it is set."""
-        if self.done:
-            listener(self)
-            return
-        if self._listeners is None:
-            self._listeners = [listener]
-        else:
-            self._listeners.append(listener)
-        if self._was_set():
-            self._hear_late(listener)
+        with _LISTENING:
+            if not self._done:
+                self._listeners = [*(self._listeners or ()), listener]
+                return
+        listener(self)
 
     @property
     def done(self) -> bool:
@@ -138,20 +138,11 @@ class LoopFuture(pykka.Future[Any]):
     def _finish(self, value: Any, error: BaseException | None) -> None:
         if self._done:
             raise RuntimeError("this reply has been sent already")
-        self._value, self._error, self._done = value, error, True
-        listeners, self._listeners = self._listeners, None
+        with _LISTENING:
+            self._value, self._error, self._done = value, error, True
+            listeners, self._listeners = self._listeners, None
         for listener in listeners or ():
             listener(self)
-
-    def _hear_late(self, listener: "Callable[[LoopFuture], None]") -> None:
-        """Another thread set it between the look and the append, and may not have seen this listener."""
-        left = self._listeners
-        if left is not None and listener in left:
-            left.remove(listener)
-            listener(self)
-
-    def _was_set(self) -> bool:
-        return self._done
 
     def _wait(self, timeout: float | None) -> None:
         try:

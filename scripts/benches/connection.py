@@ -47,7 +47,9 @@ class Connection(asyncio.Protocol):
         return expect(await self.begin(request), expected)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; a reply that was still to come is nobody's loss."""
+        if self._reply is not None:
+            self._reply.cancel()
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from actors.messages import Beat, NoteProgress, Poll, PollAnswer, ReportResult
+from actors.messages import AppendLogs, Beat, Line, NoteProgress, Poll, PollAnswer, ReportResult
 from interlock.errors import Conflict, InterlockError, NotFound
 from interlock.wire import Report, ReportStatus, TakenJob
 from tests.simulation.loop import Violation
@@ -194,9 +194,18 @@ class Agent:
     def _end(self, run_id: str, report: Report) -> None:
         self.running = None
         self._remember(run_id, report)
+        self._after(self.world.chance.uniform(0, 10), self._trail)
         if self.kind == "split":
             self._beat()
         self._loop()
+
+    def _trail(self) -> None:
+        """Log lines may come after the end of their run, and even while its next attempt runs."""
+        run_id = self.world.chance.choice(list(self.machine.started))
+        message = AppendLogs(job_run_id=run_id, lines=(Line(self.world.chance.randrange(9), "info", "late", None),))
+        self.world.send(
+            lambda life: life.directory.ask(self.host_id, message), lambda _: None, lambda: None, PATIENCE, self.host_id
+        )
 
     def _remember(self, run_id: str, report: Report) -> None:
         self.machine.results[run_id] = report
