@@ -1,6 +1,7 @@
 """Agents and users that go on through the deaths of their server, and remember all that they were told."""
 
 import asyncio
+import functools
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -48,29 +49,30 @@ class Doorman:
 
 
 class LoyalAgent:
-    """One run at a time; a result is kept until it is acknowledged. It says what it runs on every poll."""
+    """One run at a time; a result is kept until it is acknowledged. Every poll says what it runs or still has to tell."""
 
     def __init__(self, host: Agent, doorman: Doorman, chance: random.Random, *, chains: bool) -> None:
         self.host = host
         self.instance = f"process-of-{host.id}"
         self.chains = chains  # takes the next job with the result, and polls only when that brought none
-        self.current: str | None = None
+        self.working: str | None = None
+        self.untold: list[str] = []  # runs whose result is on its way
         self.started: list[Document] = []  # what was taken, each run once, in order
         self.ended: list[tuple[Document, str]] = []  # runs whose result was acknowledged
         self.wrongs: list[str] = []
         self._doorman = doorman
         self._chance = chance
         self._done: set[str] = set()
-        self._idle = asyncio.Event()
+        self._told = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             while True:
-                if self.chains and self.current is not None:
-                    self._idle.clear()
-                    await self._idle.wait()
+                while self.chains and self._open:
+                    self._told.clear()
+                    await self._told.wait()
                 reply = await self._doorman.insist(self._poll)
                 if reply.status == 200:
                     self._take(reply.json)
@@ -81,44 +83,48 @@ class LoyalAgent:
                 task.cancel()
             await asyncio.gather(*self._work, return_exceptions=True)
 
+    @property
+    def _open(self) -> list[str]:
+        return self.untold if self.working is None else [*self.untold, self.working]
+
     async def _poll(self) -> Reply:
-        named = [] if self.current is None else [self.current]
-        wait = 5 if self.current is None else 1
-        return await self.host.poll(wait, running=named, instance=self.instance)
+        return await self.host.poll(1 if self._open else 5, running=self._open, instance=self.instance)
 
     def _take(self, taken: Document) -> None:
         run_id = taken["jobRunId"]
-        if run_id == self.current:
+        if run_id in self._open:
             return
-        if self.current is not None:
-            self.wrongs.append(f"{run_id} was handed out while {self.current} ran")
+        if self.working is not None:
+            self.wrongs.append(f"{run_id} was handed out while {self.working} ran")
         elif run_id in self._done:
             self.wrongs.append(f"{run_id} was handed out again after its end")
         elif self.started and taken["runNo"] <= self.started[-1]["runNo"]:
             self.wrongs.append(f"run number {taken['runNo']} came after {self.started[-1]['runNo']}")
         else:
-            self.current = run_id
+            self.working = run_id
             self.started.append(taken)
             task = asyncio.create_task(self._carry_out(taken))
             self._work.add(task)
             task.add_done_callback(self._work.discard)
 
     async def _carry_out(self, taken: Document) -> None:
-        run_id, following = taken["jobRunId"], None
+        run_id: str = taken["jobRunId"]
         for percent in range(0, 100, self._chance.choice((25, 50, 100))):
-            await self._doorman.insist(lambda percent=percent: self.host.progress(run_id, percent))  # type: ignore[misc]
+            await self._doorman.insist(functools.partial(self.host.progress, run_id, percent))
         status = "failed" if taken["attempt"] <= taken["payload"]["fails"] else "success"
-        reply = await self._doorman.insist(lambda: self.host.result(run_id, status, take_next=self.chains))
+        self.working = None
+        self.untold.append(run_id)
+        report = functools.partial(self.host.result, run_id, status, take_next=self.chains)
+        reply = await self._doorman.insist(report)
+        self.untold.remove(run_id)
+        self._done.add(run_id)
         if reply.status == 200:
-            following = reply.json.get("next")
             self.ended.append((taken, reply.json["jobStatus"]))
+            if reply.json.get("next") is not None:
+                self._take(reply.json["next"])
         else:
             self.wrongs.append(f"the result of {run_id} was refused: {reply.body!r}")
-        self._done.add(run_id)
-        self.current = None
-        if following is not None:
-            self._take(following)
-        self._idle.set()
+        self._told.set()
         await self._doorman.note("result acknowledged")
 
 
