@@ -75,7 +75,7 @@ class Route(NamedTuple):
 
 
 _JOBS = "/api/orgs/{org_id}/jobs"
-_JOB = "/api/orgs/{org_id}/jobs/{job_id:(?!batch$)[^/]+}"  # so that GET …/batch is a wrong method, not a job
+_JOB = "/api/orgs/{org_id}/jobs/{job_id}"
 _HOST = "/api/agent/hosts/{host_id}"
 _RUN = "/api/agent/hosts/{host_id}/jobs/{run_id}"
 

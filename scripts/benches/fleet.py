@@ -27,10 +27,9 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     drained: int = 2000
     others: int = 1000  # hosts that nobody serves
     pending_each: int = 100  # of their jobs
-    dispatched: int = 300
+    dispatched: int = 300  # rounded up to a multiple of `hosts`
     echoes: int = 30_000
     idle: int = 10_000  # hosts that are brought to life for the memory's figure
-    pause_seconds: float = 0.002  # between two dispatched jobs
 
 
 QUICK = Sizes(rounds=1, jobs=500, drained=400, others=100, dispatched=100, echoes=3000, idle=1000)
@@ -168,7 +167,6 @@ class Fleet:
                 count=count,
                 clients=z.clients,
                 batch=z.batch,
-                pause_seconds=z.pause_seconds,
                 org=seed.org,
                 token=seed.token,
                 hosts=seed.hosts,

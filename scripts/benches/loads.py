@@ -43,8 +43,6 @@ async def round_trip(plan: Plan) -> Outcome:
             began = time.perf_counter()
             expect(await links[0].begin(_ECHO), _OK)
             latencies.append((time.perf_counter() - began) * 1000)
-            if plan.pause_seconds:
-                await asyncio.sleep(plan.pause_seconds)
         return watch.stop(plan.count, latencies)
 
 
@@ -86,23 +84,25 @@ async def drain(plan: Plan) -> Outcome:
 
 
 async def dispatch(plan: Plan) -> Outcome:
-    """From just before a create is sent until the host's parked poll is answered, one job at a time."""
+    """From just before a create is sent until the host's parked poll is answered, one job at a time. All polls are
+    parked first, so that each host is idle and the server is too.
+    """
     creates = _creates(plan)
     latencies: list[float] = []
     async with _connections(plan.port, 1) as users, _fleet(plan) as (agents, _):
-        parked = [agent.begin_poll() for agent in agents]
-        await asyncio.sleep(SETTLE_SECONDS)
         watch = Stopwatch(plan.pid)
-        for place in itertools.islice(itertools.cycle(range(len(agents))), plan.count):
-            began = time.perf_counter()
-            created = users[0].begin(creates[place])
-            taken = await parked[place]
-            latencies.append((time.perf_counter() - began) * 1000)
-            expect(await created, _CREATED)
-            await agents[place].finish(expect(taken, _OK))
-            parked[place] = agents[place].begin_poll()
-            await asyncio.sleep(plan.pause_seconds)  # the host is idle again, its poll parked
-        return watch.stop(plan.count, latencies)
+        while len(latencies) < plan.count:
+            parked = [agent.begin_poll() for agent in agents]
+            await asyncio.sleep(SETTLE_SECONDS)
+            for create, poll in zip(creates, parked, strict=True):
+                began = time.perf_counter()
+                created = users[0].begin(create)
+                await poll
+                latencies.append((time.perf_counter() - began) * 1000)
+                expect(await created, _CREATED)
+            for agent, poll in zip(agents, parked, strict=True):
+                await agent.finish(expect(poll.result(), _OK))
+        return watch.stop(len(latencies), latencies)
 
 
 async def touch(plan: Plan) -> Outcome:

@@ -28,7 +28,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     count: int  # jobs, requests or hosts, as the load has it
     clients: int = 32  # connections that create jobs, or echo
     batch: int = 100  # jobs in one batch
-    pause_seconds: float = 0.0  # between two jobs or requests of a load that runs one at a time
     org: str = ""
     token: str = ""  # a user's
     hosts: Sequence[FleetHost] = ()

@@ -153,13 +153,18 @@ class HostRig:
 
     # ---- messages --------------------------------------------------------------------------------------------------
 
-    def do(self, message: Message) -> Decision:
-        """Decide, commit, and let the effects out; a refusal is the decision's reply, as it is in the actor."""
+    def decide(self, message: Message) -> Decision:
+        """Decide, and leave the commit under way; a refusal is the decision's reply, as it is in the actor."""
         d = self._decision()
         try:
             HANDLERS[type(message)](self.state, message, d)
         except InterlockError as refusal:
             d.reply = refusal
+        return d
+
+    def do(self, message: Message) -> Decision:
+        """Decide, commit, and let the effects out."""
+        d = self.decide(message)
         self._carry_out(d)
         if d.look_up is not None and not isinstance(message, Found):
             return self.do(self._found(d.look_up))
