@@ -9,11 +9,9 @@ from functools import lru_cache
 from peewee import Database
 
 from interlock.clock import Millis
-from interlock.states import LIVE, WAITING
-from store.models import Host, Job, JobRun
+from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
 
-OPEN = tuple(sorted(LIVE | WAITING))
 _HOST = [getattr(Host, name) for name in HOST_COLUMNS]
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
 _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
@@ -43,7 +41,7 @@ def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]
     found = database.execute_sql(hosts, tuple(host_ids)).fetchall()
     claimed = {host.id: Claimed(host) for host in map(host_from, found)}
     width = len(RUN_COLUMNS)
-    for columns in database.execute_sql(runs, (*host_ids, *OPEN)).fetchall():
+    for columns in database.execute_sql(runs, tuple(host_ids)).fetchall():
         run, job = run_from(columns[:width]), job_from(columns[width:])
         claimed[str(run.host_id)].runs.append((job, run))
     return claimed
@@ -55,9 +53,7 @@ def _statements(database: Database, hosts: int) -> tuple[str, str]:
     marks = [""] * hosts
     host = Host.select(*_HOST).where(Host.id.in_(marks))
     run = (
-        JobRun.select(*_RUN, *_JOB)
-        .join(Job, on=(Job.id == JobRun.job_id))
-        .where(JobRun.host_id.in_(marks) & JobRun.status.in_(OPEN))
+        JobRun.select(*_RUN, *_JOB).join(Job, on=(Job.id == JobRun.job_id)).where(JobRun.host_id.in_(marks) & OPEN_RUNS)
     )
     compiled = [database.get_sql_context().parse(query)[0] for query in (host, run)]
     return compiled[0], compiled[1]
@@ -75,7 +71,7 @@ def release(database: Database, owner: str, released: Iterable[tuple[str, int]])
 
 def hosts_with_live_runs(database: Database) -> list[str]:
     """Hosts that held a run when the last server ended: they are brought back at start."""
-    query = JobRun.select(JobRun.host_id).where(JobRun.status.in_(sorted(LIVE)))
+    query = JobRun.select(JobRun.host_id).where(LIVE_RUNS)
     return [host_id for (host_id,) in query.tuples().execute(database)]
 
 
@@ -83,7 +79,7 @@ def due_by(database: Database, by: Millis, limit: int) -> list[tuple[str, Millis
     """Hosts with a retry or scheduled job that is due by then, and when; the earliest first."""
     query = (
         JobRun.select(JobRun.host_id, JobRun.available_at)
-        .where((JobRun.status == "scheduled") & (JobRun.available_at <= by) & JobRun.host_id.is_null(False))
+        .where(SCHEDULED_RUNS & (JobRun.available_at <= by) & JobRun.host_id.is_null(False))
         .order_by(JobRun.available_at)
         .limit(limit)
     )
@@ -92,6 +88,6 @@ def due_by(database: Database, by: Millis, limit: int) -> list[tuple[str, Millis
 
 def expired_by(database: Database, by: Millis, limit: int) -> list[str]:
     """Hosts with a job that should have started by then and has not."""
-    late = Job.start_before.is_null(False) & (Job.start_before <= by) & (Job.status == "PENDING")
+    late = WAITING_JOBS_THAT_EXPIRE & (Job.start_before <= by)
     query = Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False)).limit(limit)
     return [host_id for (host_id,) in query.tuples().execute(database)]

@@ -7,7 +7,7 @@ from peewee import Database, Query, fn
 
 from interlock.clock import Millis
 from store.compiled import ARG, rows
-from store.models import Host, Job, JobLog, JobRun, LateReport, User
+from store.models import LIVE_RUNS, Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, run_from
 
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
@@ -162,9 +162,7 @@ class HostGlance:
 
 def glance_at_hosts(database: Database, host_ids: Sequence[str]) -> dict[str, HostGlance]:
     """The hosts of a page of jobs, in two queries."""
-    live = JobRun.select(JobRun.host_id).where(
-        JobRun.host_id.in_(host_ids) & JobRun.status.in_(("offered", "running", "cancelling", "unreachable"))
-    )
+    live = JobRun.select(JobRun.host_id).where(JobRun.host_id.in_(host_ids) & LIVE_RUNS)
     busy = {host_id for (host_id,) in live.tuples().execute(database)}
     columns = (
         Host.id,

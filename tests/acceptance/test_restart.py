@@ -42,13 +42,12 @@ async def test_a_polite_stop_answers_parked_polls_and_says_goodbye_to_dashboards
     job = await tenant.create(tenant.host("other"))
     async with tenant.watch() as watch:
         polls = [asyncio.create_task(host.poll(50)) for host in hosts]
-        following = asyncio.create_task(tenant.user.get(f"{tenant.jobs_path}/{job['id']}/logs", follow=1))
         for _ in hosts:
             await watch.until("host.online")
+        listening = asyncio.create_task(watch.socket.receive())
         code = await asyncio.to_thread(plane.server.terminate)
         replies = await asyncio.gather(*polls)
-        goodbye = await watch.socket.receive()
-        assert (await following).status in {200, 503}
+        goodbye = await listening
     assert code == 0
     for reply in replies:
         assert reply.status == 204 or reply.refusal == (503, "unavailable")
@@ -56,6 +55,15 @@ async def test_a_polite_stop_answers_parked_polls_and_says_goodbye_to_dashboards
     assert (goodbye.type, goodbye.data) == (aiohttp.WSMsgType.CLOSE, 1001)
     await asyncio.to_thread(plane.server.start)
     assert (await tenant.show(job))["status"] == "PENDING"
+
+
+async def test_a_followed_log_does_not_hold_up_a_stop(plane: Plane, tenant: Tenant) -> None:
+    job = await tenant.create(tenant.host())
+    following = asyncio.create_task(tenant.user.get(f"{tenant.jobs_path}/{job['id']}/logs", follow=1))
+    await tenant.show(job)
+    assert await asyncio.to_thread(plane.server.terminate) == 0
+    reply = await following
+    assert (reply.status, reply.json["items"]) == (200, []) or reply.refusal == (503, "unavailable")
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])

@@ -209,6 +209,8 @@ class HostRig:
         current = self.state.current
         if current is not None and not current.job.needs_user_action:
             assert next_deadline(self.state) is not None, f"nobody moves {current.run}"
+        if current is not None and current.run.status is RunStatus.CANCELLING:
+            assert current.run.stop_by is not None, f"no deadline of {current.run}"
 
     def attempts(self) -> list[Attempt]:
         """All that the host remembers."""
