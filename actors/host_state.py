@@ -240,6 +240,8 @@ class HostState:
             self._hold(attempt, d)
         if to is RunStatus.RUNNING and run.started_at is None:
             self._start(attempt, d)
+        if to is RunStatus.CANCELLING:  # also when it comes back: from now on its agent can be asked
+            run.stop_by = d.now + self.limits.cancel_grace_ms + self.limits.cancel_slack_ms
         run.unreachable_at = d.now if to is RunStatus.UNREACHABLE else None
 
     def _wait_in_line(self, attempt: Attempt, was: RunStatus) -> None:
@@ -339,13 +341,10 @@ class HostState:
         run = attempt.run
         d.touch(attempt)
         reason = StopReason.TIMEOUT if event is RunEvent.TIMEOUT else StopReason.USER
-        first = run.stop_reason is StopReason.NONE
         if event is not RunEvent.TIMEOUT:
             attempt.job.cancel_requested = True
         run.stop_reason = reason
         self.advance(attempt, event, d)
-        if run.status is RunStatus.CANCELLING and first:
-            run.stop_by = d.now + self.limits.cancel_grace_ms + self.limits.cancel_slack_ms
         if run.status in LIVE and self.poll is not None:
             self.answer_poll(PollAnswer(cancel=run.id), d)
 

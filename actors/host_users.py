@@ -16,7 +16,8 @@ from store.rows import JobRow
 def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
     """A new job: durable before the answer, in line once the commit has given it its place."""
     new, limits = message.job, state.limits
-    if limits.max_pending_per_host and len(state.line) + len(state.backoff) >= limits.max_pending_per_host:
+    waiting = len(state.line) + len(state.backoff) + state.joining
+    if limits.max_pending_per_host and waiting >= limits.max_pending_per_host:
         raise QuotaExceeded(f"{limits.max_pending_per_host} jobs wait on this host, and no more may", retry_after=5)
     later = new.run_at is not None and new.run_at > d.now
     job = JobRow(
@@ -131,6 +132,7 @@ def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -
     job.status = JobStatus.PENDING
     job.attempts = job.progress = 0
     job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
+    job.start_before = None  # that hour has passed, or was kept the first time
     job.cancel_requested = False
     run = new_run(job, d, 1)
     _let_join(state, Attempt(job, run), d)

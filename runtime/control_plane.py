@@ -139,6 +139,7 @@ class ControlPlane:
         s = self.services
         s.stopping.set()
         s.directory.close()
+        s.streams.wake_all()
         if hasattr(self, "_runner"):
             await self._runner.cleanup()
         await self._sweep.stop()

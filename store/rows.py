@@ -60,9 +60,9 @@ class JobRow:
     timeout_ms: Millis
     priority: int
     run_at: Millis | None
-    start_before: Millis | None
     seq: int  # its place in line: the commit that creates it, or tries it afresh, allots it
     # What follows changes.
+    start_before: Millis | None
     max_attempts: int
     status: JobStatus
     attempts: int
@@ -114,7 +114,7 @@ class RunRow:
 JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 HOST_COLUMNS = tuple(field.name for field in fields(HostRow))
-JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("max_attempts") :]
+JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("start_before") :]
 RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") :]
 HOST_OWNED = HOST_COLUMNS[HOST_COLUMNS.index("run_no") :]
 

@@ -17,6 +17,7 @@ from web.services import Services
 
 CHECKED_EVERY = 10.0  # seconds between looks whether the watcher still may
 PING_EVERY = 20.0  # seconds
+CLOSE_SECONDS = 2.0  # that a client may take to answer our close
 MAX_FRAME = 65_536  # bytes that a dashboard may send at once
 _encode = msgspec.json.Encoder().encode
 
@@ -34,7 +35,7 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
     if token is not None:
         await _may_watch(s, token, org_id)
     position = s.streams.stream(org_id).newest if is_id(org_id) else 0
-    ws = web.WebSocketResponse(heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
+    ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
     await ws.prepare(request)
     try:
         if token is None:

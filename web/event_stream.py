@@ -49,10 +49,14 @@ class EventStream:
         self.newest += 1
         self._frames.append(Frame(event, self.newest, at, data))
         if self._waiting:
-            waiting, self._waiting = self._waiting, set()
-            for waiter in waiting:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self.wake()
+
+    def wake(self) -> None:
+        """Let all who wait look again."""
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def after(self, seq: int) -> list[Frame] | None:
         """The frames after that number, oldest first; None when some of them are gone, or never were."""
@@ -65,8 +69,8 @@ class EventStream:
         return [self._frames[place] for place in range(first, min(first + _AT_ONCE, len(self._frames)))]
 
     async def wait(self, seq: int) -> None:
-        """Return when there is something after that number."""
-        while self.newest == seq:
+        """Return when there is something after that number, or when all are woken."""
+        if self.newest == seq:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(waiter)
             try:
@@ -94,6 +98,11 @@ class EventStreams:
         if stream is None:
             stream = self._streams[org_id] = EventStream(self._clock.now(), self._history)
         return stream
+
+    def wake_all(self) -> None:
+        """The server is stopping: nobody is to wait for an event any more."""
+        for stream in self._streams.values():
+            stream.wake()
 
     def publish(self, org_id: str, event: str, data: msgspec.Struct) -> None:
         """Tell all dashboards of the org."""

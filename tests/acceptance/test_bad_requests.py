@@ -118,7 +118,7 @@ ODD_HEADERS: dict[str, list[str | bytes]] = {
     "cookie": [b"Cookie: \xff=\xff; ;;=;"],
     "range": ["Range: bytes=0-0,5-2,x"],
     "two ids": ["X-Request-Id: a", "X-Request-Id: b"],
-    "forwarded": ["X-Forwarded-For: '; DROP TABLE job", "Forwarded: for=\"[::1]\";host=%00"],
+    "forwarded": ["X-Forwarded-For: '; DROP TABLE job", 'Forwarded: for="[::1]";host=%00'],
     "origin": ["Origin: http://evil.example", "Referer: javascript:alert(1)"],
     "many": [f"X-Header-{n}: {n}" for n in range(100)],
     "empty": ["X-Empty:"],
@@ -126,7 +126,7 @@ ODD_HEADERS: dict[str, list[str | bytes]] = {
     "override": ["X-HTTP-Method-Override: DELETE", "X-Original-URL: /debug/actors"],
     "prefer": [b"Prefer: \xff, wait=\xb2, wait"],
     "upgrade": ["Connection: Upgrade", "Upgrade: h2c"],
-    "date": ["If-Modified-Since: never", "If-Match: \"x\""],
+    "date": ["If-Modified-Since: never", 'If-Match: "x"'],
 }
 
 

@@ -117,7 +117,9 @@ async def test_numbers_of_events_never_repeat_across_a_restart(plane: Plane, ten
     assert created["seq"] > last
 
 
-async def test_ten_kills_under_load_lose_nothing_double_nothing_and_keep_the_order(plane: Plane, tenant: Tenant) -> None:
+async def test_ten_kills_under_load_lose_nothing_double_nothing_and_keep_the_order(
+    plane: Plane, tenant: Tenant
+) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown with a failure, so that the same choices can be made again
     chance = random.Random(seed)

@@ -155,7 +155,7 @@ class HostRig:
 
     def decide(self, message: Message) -> Decision:
         """Decide, and leave the commit under way; a refusal is the decision's reply, as it is in the actor."""
-        d = self._decision()
+        d = self.decision()
         try:
             HANDLERS[type(message)](self.state, message, d)
         except InterlockError as refusal:
@@ -170,7 +170,7 @@ class HostRig:
             return self.do(self._found(d.look_up))
         return d
 
-    def _decision(self) -> Decision:
+    def decision(self) -> Decision:
         return Decision(self.now, self.ids, self.chance)
 
     def _carry_out(self, d: Decision) -> None:
@@ -180,7 +180,7 @@ class HostRig:
         for poll, answer in d.answers:
             poll.answer.settle(answer)
         if seqs:
-            joining = self._decision()
+            joining = self.decision()
             join(self.state, d, seqs, joining)
             self._carry_out(joining)
         self.check()

@@ -147,7 +147,7 @@ def test_a_host_that_may_take_nothing_gets_nothing(closed: dict[str, object]) ->
     host = HostRig(**closed)
     if "unhealthy" in closed:
         host.state.switches = ()
-        host.state.set_health("two processes use this host's key in turn", host._decision())
+        host.state.set_health("two processes use this host's key in turn", host.decision())
     host.create()
     assert answer_of(host.poll()) == NOTHING
 
