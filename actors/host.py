@@ -5,6 +5,7 @@ order. The first that fails ends this incarnation: everything behind it is refus
 which claims the host and reads the rows.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -42,6 +43,8 @@ from store.claims import Claimed
 from store.entries import Change
 from store.jobs import job_and_last_run, job_and_run
 from store.rows import host_image
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[HostState, Any, Decision], None]
 _AGAIN = 2.0  # seconds that a caller is asked to wait while the host's actor is rebuilt
@@ -209,19 +212,35 @@ class HostActor(LoopActor):
             return  # this incarnation has ended meanwhile
         if isinstance(outcome, Refused):
             self._around.dropped(self, outcome.why, None)
+        else:
+            self._guarded(lambda: self._settle_first(outcome))
+
+    def _settle_first(self, outcome: Committed) -> None:
+        """The oldest decision is durable. It leaves the queue last: a bug on the way finds it there, still unanswered."""
+        if not self._in_flight:
             return
-        flight = self._in_flight.popleft()
-        if self._somebody_appended(outcome):
-            self._release(flight.decision, flight.reply, None)
-            self._around.dropped(self, "another process appended to this host", None)
-            return
-        if flight.decision.joins or flight.decision.placed:
+        flight = self._in_flight[0]
+        appended = self._somebody_appended(outcome)
+        if (flight.decision.joins or flight.decision.placed) and not appended:
             self._join(flight.decision, outcome)
         self._release(flight.decision, flight.reply, None)
         for follower in flight.followers:
             follower(None)
-        if not self._in_flight:
-            self._in_flight = None
+        if self._in_flight:
+            self._in_flight.popleft()
+        self._in_flight = self._in_flight or None
+        if appended:
+            self._around.dropped(self, "another process appended to this host", None)
+
+    def _guarded(self, work: Callable[[], object], reply: LoopFuture | None = None) -> None:
+        """What runs outside a turn of the mailbox: a bug there ends this incarnation just the same."""
+        try:
+            work()
+        except BaseException as error:
+            log.exception("Unexpected error in the actor of host %s", self.host_id)
+            self._around.dropped(self, "an unexpected error", error)
+            if reply is not None:
+                _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
 
     def _somebody_appended(self, outcome: Committed) -> bool:
         if self.state is None:
@@ -284,8 +303,8 @@ class HostActor(LoopActor):
             elif submitted != self.submitted:
                 self._behind_all(read)  # the rows may be older than what was decided meanwhile
             else:
-                job, run = rows
-                self._decide(Found(asked=asked, job=job, run=run, reply=reply), reply)
+                found = Found(asked=asked, job=rows[0], run=rows[1], reply=reply)
+                self._guarded(lambda: self._decide(found, reply), reply)
 
         self._behind_all(read)
 

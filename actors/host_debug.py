@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
+
 from actors.decision import Decision
 from actors.documents import run_document
 from actors.host_state import HostState
 from actors.line import Attempt
 from actors.messages import Describe
-from interlock.wire import JobRun
 
 SHOWN = 100  # runs of a long line that a snapshot lists
 
@@ -39,12 +40,8 @@ def describe(state: HostState, _message: Describe, d: Decision) -> None:
 
 
 def _shown(attempt: Attempt) -> dict[str, Any]:
-    document: JobRun = run_document(attempt.run)
-    document.result.output = None
-    return {
-        "jobId": attempt.job.id,
-        "type": attempt.job.type,
-        "seq": attempt.job.seq,
-        "priority": attempt.job.priority,
-        "run": document,
-    }
+    """The run as users see it, without its output, and what decides its place."""
+    document: dict[str, Any] = msgspec.to_builtins(run_document(attempt.run))
+    del document["result"]
+    job = attempt.job
+    return document | {"type": job.type, "seq": job.seq, "priority": job.priority}

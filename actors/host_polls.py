@@ -48,6 +48,8 @@ def declare(state: HostState, poll: Poll, d: Decision) -> None:
         state.set_gate(d, closed=True)
     elif not named and (fresh or poll.running is not None or not state.host.declares):
         declared_idle(state, poll, d)
+    elif named:
+        state.set_gate(d, closed=False)  # it runs what we think it runs, and nothing else
 
 
 def declared_idle(state: HostState, poll: Poll, d: Decision) -> None:

@@ -318,35 +318,3 @@ class LogEvent(Lenient):
     job_id: str
     job_run_id: str
     lines: int
-
-
-class HostDoc(Lenient):
-    """A host as users see it."""
-
-    id: str
-    org_id: str
-    name: str
-    kind: str
-    labels: dict[str, str]
-    presence: str
-    health: str
-    last_seen_at: str | None
-    paused: bool
-    note: str | None
-    paused_until: str | None
-    draining: bool
-    pending_count: int
-    current_job_run_id: str | None
-    created_at: str
-
-
-class HostQueue(Lenient):
-    """One consistent snapshot of a host's line, from its actor."""
-
-    current: JobRun | None
-    pending: list[JobRun]
-    backoff: list[JobRun]
-    connections: list[Json]
-    presence: str
-    paused: bool
-    mailbox: int

@@ -157,7 +157,7 @@ async def test_ten_kills_under_load_lose_nothing_double_nothing_and_keep_the_ord
 async def kill_in_the_middle(server: Server, doorman: Doorman, chance: random.Random) -> None:
     """Kill it at some acknowledgement or creation after there has been some of both, and start it again."""
     before = Counter(doorman.happened)
-    most = {"job created": chance.randint(5, 25), "result acknowledged": chance.randint(5, 25)}
+    most = {"job created": chance.randint(5, 60), "result acknowledged": chance.randint(5, 60)}
     await doorman.wait(lambda: all(doorman.happened[what] >= before[what] + number for what, number in most.items()))
     doorman.up.clear()
     await restart(server, kill=True)

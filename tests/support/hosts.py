@@ -13,6 +13,7 @@ from actors.host_times import next_deadline
 from actors.host_users import join
 from actors.limits import Limits
 from actors.line import Attempt
+from actors.loop_actor import LoopFuture
 from actors.messages import (
     AppendLogs,
     Beat,
@@ -31,7 +32,6 @@ from actors.messages import (
     Take,
     Tick,
 )
-from actors.loop_actor import LoopFuture
 from interlock.errors import InterlockError
 from interlock.states import LIVE, TERMINAL, WAITING, RunStatus
 from interlock.wire import Report, TakenJob, UserRef
@@ -243,8 +243,11 @@ class HostRig:
 
     def rebuild(self, *, cold: bool = False) -> None:
         """A new incarnation reads the rows; `cold`: the whole server has just started."""
+        line, current = self.waiting(), self.state.current
         claimed = Claimed(replace(self.state.host), self.rows.open())
         self.state = HostState(claimed, self.limits, self.now, started_at=self.now if cold else 0)
+        assert self.waiting() == line
+        assert (self.state.current is None) == (current is None)
         self.check()
 
     # ---- short forms -----------------------------------------------------------------------------------------------

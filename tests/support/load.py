@@ -88,7 +88,9 @@ class LoyalAgent:
         return self.untold if self.working is None else [*self.untold, self.working]
 
     async def _poll(self) -> Reply:
-        return await self.host.poll(1 if self._open else 5, running=self._open, instance=self.instance)
+        # Who was given another run has thereby been told that the one before is over.
+        running = self.untold if self.working is None else [self.working]
+        return await self.host.poll(1 if running else 5, running=running, instance=self.instance)
 
     def _take(self, taken: Document) -> None:
         run_id = taken["jobRunId"]

@@ -1,8 +1,10 @@
 """What a host's state makes of polls and heartbeats: the take, the idle gate, instances, leases and verdicts."""
 
+from typing import Any
+
 import pytest
 
-from actors.messages import NOTHING, EndPoll, HandOutAgain, Poll, PollAnswer, Take, Tick
+from actors.messages import NOTHING, Describe, EndPoll, HandOutAgain, Poll, PollAnswer, Take, Tick
 from actors.policies import Policy, text_of
 from interlock.errors import Superseded
 from interlock.states import RunStatus
@@ -143,7 +145,7 @@ def test_a_poll_of_a_run_that_should_stop_is_told_so(host: HostRig) -> None:
 
 
 @pytest.mark.parametrize("closed", [{"paused": True}, {"draining": True}, {"unhealthy": "a cloned key"}])
-def test_a_host_that_may_take_nothing_gets_nothing(closed: dict[str, object]) -> None:
+def test_a_host_that_may_take_nothing_gets_nothing(closed: dict[str, Any]) -> None:
     host = HostRig(**closed)
     if "unhealthy" in closed:
         host.state.switches = ()
@@ -363,13 +365,13 @@ def test_reports_are_fenced_by_the_run_alone(host: HostRig) -> None:
 def test_three_alternations_within_a_minute_make_the_host_unhealthy_for_a_minute(host: HostRig) -> None:
     for instance in ("a", "b", "a", "b"):
         host.poll(instance=instance, running=())
-        assert host.state.host.unhealthy is None
+        assert host.do(Describe()).reply["health"] == "ok"
     host.create()
     assert answer_of(host.poll(instance="a", running=())) == NOTHING
-    assert host.state.host.unhealthy is not None
+    assert host.do(Describe()).reply["health"] == "unhealthy"
     assert "host.updated" in host.events
     host.wait(61)
-    assert host.state.host.unhealthy is None
+    assert host.do(Describe()).reply["health"] == "ok"
     assert answer_of(host.poll(instance="a", running=())).taken is not None
 
 

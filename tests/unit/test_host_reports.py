@@ -58,7 +58,7 @@ def test_a_failure_and_the_row_of_its_retry_are_one_commit(host: HostRig) -> Non
 
 def test_attempts_come_two_and_four_seconds_apart_and_the_third_failure_is_the_last(host: HostRig) -> None:
     created = host.create()
-    gaps = []
+    gaps: list[int] = []
     for _ in range(3):
         host.report(host.take(), "failed", errorMessage="no", errorCode="nope")
         if host.alarms[len(gaps) :]:

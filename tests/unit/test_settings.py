@@ -1,0 +1,194 @@
+"""One settings value, checked whole: where each comes from, and what is said of mistakes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors import Limits
+from runtime.settings import BadSettings, Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+FIELDS = [field.name for field in msgspec.structs.fields(Settings)]
+
+
+def toml(folder: Path, text: str) -> Path:
+    file = folder / "interlock.toml"
+    file.write_text(text)
+    return file
+
+
+def mistakes(given: dict[str, Any] | None = None, environ: dict[str, str] | None = None, file: Any = None) -> list[str]:
+    """The lines of the complaint."""
+    with pytest.raises(BadSettings) as complaint:
+        load_settings(given, environ, file)
+    return complaint.value.detail.splitlines()
+
+
+# ---- where they come from ----------------------------------------------------------------------------------------------
+
+
+def test_nothing_set_is_the_defaults() -> None:
+    assert load_settings() == load_settings({}, {}) == Settings()
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'host = "file"\nport = 1\ndata_dir = "file"\n')
+    settings = load_settings({"host": "line"}, {"INTERLOCK_HOST": "environ", "INTERLOCK_PORT": "2"}, file)
+    assert (settings.host, settings.port, settings.data_dir) == ("line", 2, "file")
+
+
+def test_what_the_command_line_leaves_unsaid_is_taken_from_elsewhere() -> None:
+    assert load_settings({"port": None}, {"INTERLOCK_PORT": "81"}).port == 81
+
+
+def test_zero_is_said_and_not_unsaid() -> None:
+    assert load_settings({"port": 0}, {"INTERLOCK_PORT": "81"}).port == 0
+
+
+def test_a_wrong_value_that_is_overruled_does_no_harm() -> None:
+    assert load_settings({"port": 80}, {"INTERLOCK_PORT": "eighty"}).port == 80
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(Settings), ids=lambda field: field.name)
+def test_every_setting_can_be_given_by_its_variable(field: msgspec.structs.FieldInfo) -> None:
+    given = {str: "debug", int: "20", float: "20.5"}[type(field.default)]
+    settings = load_settings({}, {f"INTERLOCK_{field.name.upper()}": given})
+    assert str(getattr(settings, field.name)) == given
+
+
+def test_a_variable_of_somebody_else_is_passed_over() -> None:
+    assert load_settings({}, {"PORT": "1", "HOME": "/", "interlock_port": "x", "INTERLOCKPORT": "x"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "name", ["URL", "TOKEN", "ORG", "DEBUG", "AGENT_KEY", "STATE_DIR", "JOB_ID", "JOB_RUN_ID", "JOB_TYPE", "ATTEMPT"]
+)
+def test_variables_of_the_client_the_agent_and_its_jobs_are_no_mistakes(name: str) -> None:
+    assert load_settings({}, {f"INTERLOCK_{name}": "x"}) == Settings()
+
+
+def test_a_fraction_of_seconds_is_fine_and_a_whole_number_too(tmp_path: Path) -> None:
+    settings = load_settings({}, {}, toml(tmp_path, "lease_seconds = 2\nlost_after_seconds = 0.25\n"))
+    assert (settings.limits().lease_ms, settings.limits().lost_after_ms) == (2000, 250)
+
+
+# ---- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'prot = 1\nmailbox = "many"\n')
+    told = mistakes({"port": 70_000}, {"INTERLOCK_LEASE_SECONDS": "soon", "INTERLOCK_LEESE": "1"}, file)
+    assert len(told) == 5
+    for name in ("prot", "mailbox", "port", "lease_seconds", "INTERLOCK_LEESE"):
+        assert any(line.startswith(name) or f" {name}:" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("INTERLOCK_PROT", "port"), ("INTERLOCK_LEASE_SECOND", "lease_seconds"), ("INTERLOCK_DATADIR", "data_dir")],
+)
+def test_a_setting_that_does_not_exist_is_told_with_the_one_that_may_be_meant(wrong: str, meant: str) -> None:
+    (line,) = mistakes({}, {wrong: "x"})
+    assert line == f"{wrong}: no such setting; did you mean {meant}?"
+
+
+def test_a_name_like_no_other_is_told_without_a_guess() -> None:
+    assert mistakes({}, {"INTERLOCK_XYZZY": "x"}) == ["INTERLOCK_XYZZY: no such setting"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("port", "-1"),
+        ("port", "65536"),
+        ("port", "eighty"),
+        ("port", ""),
+        ("port", "1.5"),
+        ("lease_seconds", "-1"),
+        ("lease_seconds", "nan"),
+        ("lease_seconds", "inf"),
+        ("lease_seconds", "1e300"),
+        ("sweep_seconds", "0"),
+        ("max_attempts", "0"),
+        ("max_batch_jobs", "1001"),
+        ("max_pending_per_org", "9999999999999999999999"),
+        ("read_threads", "0"),
+    ],
+)
+def test_a_value_out_of_its_bounds_is_told_with_its_name(field: str, value: str) -> None:
+    (line,) = mistakes({}, {f"INTERLOCK_{field.upper()}": value})
+    assert line.startswith(f"{field}: ")
+
+
+def test_a_log_level_that_does_not_exist_is_a_mistake() -> None:
+    (line,) = mistakes({}, {"INTERLOCK_LOG_LEVEL": "loud"})
+    assert line.startswith("log_level: ")
+
+
+@pytest.mark.parametrize("text", ["port = true", "host = 1", "port = 80.5", "lease_seconds = nan", "port = [80]"])
+def test_a_value_of_another_type_in_the_file_is_a_mistake(tmp_path: Path, text: str) -> None:
+    (line,) = mistakes({}, {}, toml(tmp_path, text))
+    assert line.startswith(text.split(" ", 1)[0])
+
+
+@pytest.mark.parametrize("text", ["port = ", "[server]\nport = 1", '"\x00" = 1'])
+def test_a_file_that_cannot_be_understood_is_named(tmp_path: Path, text: str) -> None:
+    file = toml(tmp_path, text)
+    assert mistakes({}, {}, file)[0].startswith(str(file))
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+    missing, binary = tmp_path / "missing.toml", tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for file in (missing, binary, tmp_path):
+        (line,) = mistakes({}, {}, file)
+        assert line.startswith(str(file))
+
+
+# ---- what becomes of them ----------------------------------------------------------------------------------------------
+
+
+def test_what_may_hold_a_password_is_hidden() -> None:
+    settings = Settings(database_url="postgresql://u:hunter2@h/d", redis_url="redis://:hunter2@h/0")
+    assert "hunter2" not in f"{settings!r} {settings}"
+
+
+def test_nobody_changes_settings_later() -> None:
+    with pytest.raises(AttributeError):
+        Settings().port = 1  # type: ignore[misc]  # that is the point
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_setting_is_used_somewhere(field: str) -> None:
+    sources = [path.read_text() for path in (ROOT / "runtime").glob("*.py")]
+    assert any(re.search(rf"(self|settings)\.{field}\b", source) for source in sources)
+
+
+PLAIN_LIMITS = {"claim_retry_ms", "claims_per_batch", "alternations"}  # workings, not limits that users meet
+
+
+@pytest.mark.parametrize("limit", [field.name for field in msgspec.structs.fields(Limits)])
+def test_every_limit_of_the_actors_is_a_setting_in_seconds_or_as_it_is(limit: str) -> None:
+    name = f"{limit.removesuffix('_ms')}_seconds" if limit.endswith("_ms") else limit
+    if name not in FIELDS:
+        assert limit in PLAIN_LIMITS
+        return
+    settings = load_settings({name: 17})
+    assert getattr(settings.limits(), limit) == (17_000 if limit.endswith("_ms") else 17)
+
+
+def test_the_defaults_of_settings_and_limits_are_the_same() -> None:
+    assert Settings().limits() == Limits()
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_setting_is_named_in_the_docs(field: str) -> None:
+    assert f"`{field}`" in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_the_embedded_database_lies_in_the_data_folder(tmp_path: Path) -> None:
+    assert Settings(data_dir=str(tmp_path)).url_of_database == f"sqlite://{tmp_path}/interlock.db"
+    assert Settings(database_url="postgresql://u@h/d").url_of_database == "postgresql://u@h/d"
