@@ -1,10 +1,13 @@
 """The instance's own signing secret: 256 bits in the data folder, readable by this user alone."""
 
+import logging
 import os
 import secrets
 from pathlib import Path
 
 from interlock.errors import InterlockError
+
+log = logging.getLogger(__name__)
 
 MINIMUM = 32  # bytes: HS256 wants a key as long as its hash
 
@@ -18,27 +21,28 @@ class BadSecret(InterlockError):
 def load_secret(data_dir: Path) -> bytes:
     """The secret, made at the first call. Two processes that make it at once end with the same one."""
     path = data_dir / "secret"
-    fresh = data_dir / f".secret-{os.getpid()}"
-    if not path.exists():
-        try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(MINIMUM))
-                file.flush()
-                os.fsync(file.fileno())
-            _link(fresh, path)
-        except OSError as error:
-            raise BadSecret(f"{path} cannot be written: {error.strerror}") from error
-    secret = path.read_text().strip().encode()
+    try:
+        if not path.exists():
+            _make(data_dir, path)
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise BadSecret(f"{path} cannot be made or read: {error.strerror}") from error
     if len(secret) < MINIMUM:
         raise BadSecret(f"{path} holds fewer than {MINIMUM} bytes; remove it and all credentials start afresh")
     return secret
 
 
-def _link(fresh: Path, path: Path) -> None:
+def _make(data_dir: Path, path: Path) -> None:
+    """Write it whole under a name of its own, then give it the one that counts."""
+    fresh = data_dir / f".secret-{secrets.token_hex(8)}"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(MINIMUM))
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(fresh)
     except FileExistsError:
-        pass  # another process was first: its secret counts
+        log.debug("Another process made the secret first: its secret counts")
     finally:
         fresh.unlink()

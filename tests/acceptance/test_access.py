@@ -248,17 +248,17 @@ async def test_a_revoked_key_opens_nothing_and_a_second_key_of_the_host_goes_on(
     assert (await host.poll()).status == 204
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["", "Bearer", "Bearer ", "Basic dTpw", "bearer", "Token x", "Bearer  \t", "Bearer \xff", "Bearer a b"],
-)
+NO_CREDENTIALS = ("", "Bearer", "Bearer ", "Basic dTpw", "bearer", "Token x", "Bearer  \t", "Bearer \xff", "Bearer a b")
+
+
 @pytest.mark.parametrize("route", ALL_ROUTES, ids=name_of)
-async def test_a_header_without_a_credential_is_no_credential(tenant: Tenant, route: Route, header: str) -> None:
+async def test_a_header_without_a_credential_is_no_credential(tenant: Tenant, route: Route) -> None:
     scene = await set_scene(tenant)
-    nobody = tenant.plane.stranger
-    path, body = scene.path(route), scene.body(route)
-    reply = await nobody.ask(route.method, path, body, headers={"Authorization": header})
-    assert reply.refusal == (401, "unauthenticated")
+    nobody, path, body = tenant.plane.stranger, scene.path(route), scene.body(route)
+    for header in NO_CREDENTIALS:
+        reply = await nobody.ask(route.method, path, body, headers={"Authorization": header})
+        assert reply.refusal == (401, "unauthenticated")
+    assert (await nobody.ask(route.method, path, body)).refusal == (401, "unauthenticated")
 
 
 async def test_the_scheme_of_a_credential_is_written_in_any_case(tenant: Tenant) -> None:

@@ -37,22 +37,18 @@ async def test_a_poll_takes_the_next_job_and_starts_it(tenant: Tenant) -> None:
 @pytest.mark.parametrize("wait", [50, 51, 10**6, 10**30])
 async def test_a_long_poll_waits_for_a_job_and_its_length_is_clamped(tenant: Tenant, wait: int) -> None:
     host = tenant.host()
-    poll = asyncio.create_task(host.get(f"{host.path}/jobs?wait={wait}"))
-    while not (poll.done() or (await tenant.queue(host))["connections"]):
-        await asyncio.sleep(0)
-    job = await tenant.create(host)
-    reply = await poll
+    async with tenant.parking(host, host.get(f"{host.path}/jobs?wait={wait}")) as poll:
+        job = await tenant.create(host)
+        reply = await poll
     assert reply.status == 200, reply
     assert reply.json["jobId"] == job["id"]
 
 
 async def test_a_preference_to_wait_means_the_same(tenant: Tenant) -> None:
     host = tenant.host()
-    poll = asyncio.create_task(host.poll(headers={"Prefer": "respond-async, wait=25"}))
-    while not (poll.done() or (await tenant.queue(host))["connections"]):
-        await asyncio.sleep(0)
-    job = await tenant.create(host)
-    assert (await poll).json["jobId"] == job["id"]
+    async with tenant.parking(host, host.poll(headers={"Prefer": "respond-async, wait=25"})) as poll:
+        job = await tenant.create(host)
+        assert (await poll).json["jobId"] == job["id"]
 
 
 @pytest.mark.parametrize("preference", ["wait=abc", "wait", "wait=", "wait=²", ";;;,,=", "handling=lenient"])

@@ -1,13 +1,14 @@
 """What an agent says of a run: its result, repeated, late or contradicting; its progress; its log."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.support.callers import Agent, Document, Tenant
 
 
-async def started(tenant: Tenant, **fields: object) -> tuple[Agent, Document, str]:
+async def started(tenant: Tenant, **fields: Any) -> tuple[Agent, Document, str]:
     """A host, its job and the run that its agent has taken."""
     host = tenant.host()
     job = await tenant.create(host, **fields)
@@ -27,7 +28,7 @@ async def started(tenant: Tenant, **fields: object) -> tuple[Agent, Document, st
 )
 async def test_a_result_ends_the_run(
     tenant: Tenant,
-    report: dict[str, object],
+    report: dict[str, Any],
     run_status: str,
     job_status: str,
     will_retry: bool,

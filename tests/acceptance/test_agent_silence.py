@@ -1,30 +1,34 @@
 """Agents that fall silent, against a server whose patience is short."""
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.support.callers import Agent, Document, Tenant
+from tests.support.callers import PATIENCE, Agent, Document, Plane, Tenant
 from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Leases of a second; the agent has half a second to confirm a cancel."""
+    """Half a second for a lease, as much to confirm a cancel."""
     impatient = {
-        "lease_seconds": 1,
-        "lost_after_seconds": 1,
+        "lease_seconds": 0.5,
+        "lost_after_seconds": 0.5,
         "cancel_grace_seconds": 0.25,
         "cancel_slack_seconds": 0.25,
-        "offline_after_seconds": 1,
+        "offline_after_seconds": 0.6,
         "startup_grace_seconds": 0,
+        "socket_auth_seconds": 0.3,
+        "sweep_seconds": 0.2,
     }
     with Server(tmp_path_factory.mktemp("data"), **impatient) as running:
         yield running
     assert running.tracebacks() == []
 
 
-async def leased(tenant: Tenant, **fields: object) -> tuple[Agent, Document, str]:
+async def leased(tenant: Tenant, **fields: Any) -> tuple[Agent, Document, str]:
     """A run whose agent heartbeats, and from now on falls silent."""
     host = tenant.host()
     job = await tenant.create(host, **fields)
@@ -35,12 +39,11 @@ async def leased(tenant: Tenant, **fields: object) -> tuple[Agent, Document, str
 
 async def until_run_is(tenant: Tenant, job: Document, status: str) -> Document:
     """The job once its first run is so; a wait for which no event exists."""
-    while True:
-        shown = await tenant.show(job)
-        if shown["jobRuns"][0]["status"] == status:
-            return shown
-        follow = await tenant.user.get(f"{tenant.jobs_path}/{job['id']}")
-        assert follow.status == 200
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            shown = await tenant.show(job)
+            if shown["jobRuns"][0]["status"] == status:
+                return shown
 
 
 async def test_a_silent_run_is_unreachable_and_still_holds_its_host(tenant: Tenant) -> None:
@@ -117,9 +120,17 @@ async def test_an_agent_that_never_heartbeats_has_no_lease(tenant: Tenant) -> No
 async def test_a_silent_host_is_offline_and_a_parked_poll_keeps_it_online(tenant: Tenant) -> None:
     host = tenant.host()
     async with tenant.watch() as watch:
-        assert (await host.poll(2)).status == 204
+        assert (await host.poll(1)).status == 204
         await watch.until("host.offline", hostId=host.id)
     assert watch.events == ["host.online", "host.offline"]
     job = await tenant.create(host)
     assert job["wait"]["reason"] == "host_offline"
     assert (await host.take(0))["jobId"] == job["id"]
+
+
+async def test_a_socket_that_brings_no_credential_in_time_is_closed(plane: Plane, tenant: Tenant) -> None:
+    async with plane.session.ws_connect(f"{plane.url}/ws?orgId={tenant.id}") as socket:
+        async with asyncio.timeout(PATIENCE):
+            frames = [message.json() async for message in socket]
+        assert socket.close_code == 1008
+    assert [(frame["event"], frame["data"]["code"]) for frame in frames] == [("error", "unauthenticated")]

@@ -64,7 +64,23 @@ MORE_PLACES: dict[str, list[tuple[Any, ...]]] = {
     "heartbeat": [("instanceId",)],
 }
 
-WRONG = [None, True, -1, 1.5, "", "x", "%00", "\x7f", "x" * 300_000, [], {}, [[]], {"a": {}}, 2**53, "0" * 36]
+WRONG: list[Any] = [
+    None,
+    True,
+    -1,
+    1.5,
+    "",
+    "x",
+    "%00",
+    "\x7f",
+    "x" * 300_000,
+    [],
+    {},
+    [[]],
+    {"a": {}},
+    2**53,
+    "0" * 36,
+]
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -198,38 +214,47 @@ async def test_a_job_with_a_wrong_value_is_a_typed_problem(tenant: Tenant) -> No
     assert await scene.state() == before
 
 
+def each(body: dict[str, Any], field: str, *values: Any) -> list[dict[str, Any]]:
+    """The body with each of these values in that field."""
+    return [body | {field: value} for value in values]
+
+
+FAILED: dict[str, Any] = {"status": "failed"}
+LINE: dict[str, Any] = {"seq": 1, "message": "x"}
+WRONG_LINES = [
+    *each(LINE, "seq", -1, 1.5, "1", None, True, 2**53, []),
+    *each(LINE, "message", None, 1, [], {}),
+    *each(LINE, "level", None, 1, []),
+    *each(LINE, "at", "", "now", 1, "2026-01-01"),
+]
 WRONG_BODIES: dict[str, list[Any]] = {
     "result": [
-        *({"status": status} for status in ("SUCCESS", "done", "", None, 1, True, [], {}, "lost", "running")),
-        *({"status": "failed", "durationMs": wrong} for wrong in (-1, 1.5, "1", True, 2**53, [])),
-        *({"status": "failed", "errorMessage": wrong} for wrong in (1, True, [], {})),
-        *({"status": "failed", "errorCode": wrong} for wrong in (1, [], {})),
-        *({"status": "failed", "retryable": wrong} for wrong in (None, 0, "false", [])),
         {"durationMs": 1},
+        *each({}, "status", "SUCCESS", "done", "", None, 1, True, [], {}, "lost", "running"),
+        *each(FAILED, "durationMs", -1, 1.5, "1", True, 2**53, []),
+        *each(FAILED, "errorMessage", 1, True, [], {}),
+        *each(FAILED, "errorCode", 1, [], {}),
+        *each(FAILED, "retryable", None, 0, "false", []),
     ],
     "progress": [
-        *({"progress": wrong} for wrong in (-1, 101, 2**31, 0.5, "1", None, True, [], {})),
-        *({"progress": 1, "message": wrong} for wrong in (1, [], {}, False)),
-        *({"progress": 1, "needsUserAction": wrong} for wrong in (1, "yes", [])),
         {"message": "x"},
+        *each({}, "progress", -1, 101, 2**31, 0.5, "1", None, True, [], {}),
+        *each({"progress": 1}, "message", 1, [], {}, False),
+        *each({"progress": 1}, "needsUserAction", 1, "yes", []),
     ],
     "logs": [
-        *({"lines": wrong} for wrong in (None, {}, "x", 1, [None], ["x"], [[]], [{}], [1])),
-        *({"lines": [{"seq": wrong, "message": "x"}]} for wrong in (-1, 1.5, "1", None, True, 2**53, [])),
-        *({"lines": [{"seq": 1, "message": wrong}]} for wrong in (None, 1, [], {})),
-        *({"lines": [{"seq": 1, "message": "x", "level": wrong}]} for wrong in (None, 1, [])),
-        *({"lines": [{"seq": 1, "message": "x", "at": wrong}]} for wrong in ("", "now", 1, "2026-01-01")),
-        {"lines": [{"seq": n, "message": ""} for n in range(1001)]},
+        *each({}, "lines", None, {}, "x", 1, [None], ["x"], [[]], [{}], [1], [LINE] * 1001),
+        *({"lines": [line]} for line in WRONG_LINES),
     ],
     "cancel": [
-        *({"reason": wrong} for wrong in (1, True, [], {})),
-        *({"force": wrong} for wrong in (1, 0, "true", "", None, [], {})),
-        *({"force": True, "reason": wrong} for wrong in (1, [])),
+        *each({}, "reason", 1, True, [], {}),
+        *each({}, "force", 1, 0, "true", "", None, [], {}),
+        *each({"force": True}, "reason", 1, []),
     ],
-    "batch": [{}, *({"jobs": wrong} for wrong in (None, {}, "x", 1, True, [{}] * 1001))],
+    "batch": [{}, *each({}, "jobs", None, {}, "x", 1, True, [{}] * 1001)],
     "heartbeat": [
-        *({"running": wrong} for wrong in ("", "x", {}, 1, True, [None], [1], ["x"], ["0" * 36] * 101)),
-        *({"instanceId": wrong} for wrong in (1, [], {}, True, "x" * 201, "\x7f", "é", "a\nb")),
+        *each({}, "running", "", "x", {}, 1, True, [None], [1], ["x"], ["0" * 36] * 101),
+        *each({}, "instanceId", 1, [], {}, True, "x" * 201, "\x7f", "é", "a\nb"),
     ],
 }
 

@@ -131,11 +131,11 @@ async def test_a_timed_out_run_that_reports_success_is_timed_out(tenant: Tenant)
 
 async def test_the_clock_of_a_run_stands_still_while_it_waits_for_its_user(tenant: Tenant) -> None:
     host = tenant.host()
-    job = await tenant.create(host, timeoutSeconds=1)
+    job = await tenant.create(host, timeoutSeconds=0.5)
     run_id = (await host.take())["jobRunId"]
     await host.progress(run_id, 5, message="captcha", needsUserAction=True)
     assert (await tenant.show(job))["needsUserAction"] is True
-    reply = await host.poll(2, running=[run_id])
+    reply = await host.poll(1, running=[run_id])
     assert (reply.status, "Interlock-Cancel" in reply.headers) == (204, False)
     await host.progress(run_id, 6, needsUserAction=False)
     assert (await host.poll(25, running=[run_id])).headers["Interlock-Cancel"] == run_id

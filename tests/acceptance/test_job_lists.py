@@ -83,7 +83,7 @@ async def test_a_page_has_fifty_jobs_unless_asked_otherwise_and_at_most_two_hund
     ],
     ids=str,
 )
-async def test_an_unusable_filter_is_refused(tenant: Tenant, query: dict[str, str]) -> None:
+async def test_an_unusable_filter_is_refused(tenant: Tenant, query: dict[str, Any]) -> None:
     assert (await tenant.user.get(tenant.jobs_path, **query)).refusal == (400, "invalid_request")
 
 

@@ -65,7 +65,7 @@ async def test_a_new_job_tells_its_place_at_once(tenant: Tenant) -> None:
 
 async def test_a_scheduled_job_waits_until_its_time_and_then_runs(tenant: Tenant) -> None:
     host = tenant.host()
-    due = at(1.2)
+    due = at(0.7)
     job = await tenant.create(host, runAt=due)
     assert job["jobRuns"][0]["status"] == "scheduled"
     wait = await wait_of(tenant, job)
@@ -134,7 +134,7 @@ async def test_jobs_run_by_priority_and_then_in_the_order_of_their_creation(tena
 async def test_a_job_that_was_not_started_in_time_expires(tenant: Tenant) -> None:
     host = tenant.host()
     async with tenant.watch() as watch:
-        job = await tenant.create(host, startBefore=at(1))
+        job = await tenant.create(host, startBefore=at(0.5))
         done = await watch.until("job_run.done", jobId=job["id"])
     assert (done["data"]["status"], done["data"]["jobStatus"]) == ("expired", "FAILED")
     shown = await tenant.show(job)
@@ -145,10 +145,9 @@ async def test_a_job_that_was_not_started_in_time_expires(tenant: Tenant) -> Non
 
 async def test_a_job_whose_latest_start_has_passed_already_is_never_handed_out(tenant: Tenant) -> None:
     host = tenant.host()
-    async with tenant.watch() as watch:
-        async with tenant.parked(host):
-            job = await tenant.create(host, startBefore=at(-60))
-            first = await watch.until("job_run.started", "job_run.done", jobId=job["id"])
+    async with tenant.watch() as watch, tenant.parked(host):
+        job = await tenant.create(host, startBefore=at(-60))
+        first = await watch.until("job_run.started", "job_run.done", jobId=job["id"])
     assert first["data"]["status"] == "expired"
     assert (await tenant.show(job))["errorCode"] == "expired"
 
@@ -156,7 +155,7 @@ async def test_a_job_whose_latest_start_has_passed_already_is_never_handed_out(t
 async def test_a_scheduled_job_that_comes_due_too_late_expires(tenant: Tenant) -> None:
     host = tenant.host()
     async with tenant.watch() as watch:
-        job = await tenant.create(host, runAt=at(60), startBefore=at(1))
+        job = await tenant.create(host, runAt=at(60), startBefore=at(0.5))
         await watch.until("job_run.done", jobId=job["id"], status="expired")
     assert (await tenant.show(job))["status"] == "FAILED"
 
@@ -169,15 +168,17 @@ async def test_a_job_that_started_in_time_does_not_expire_during_its_retries(ten
     assert (second["jobId"], second["attempt"]) == (job["id"], 2)
 
 
+WRONG_BOUNDS: dict[str, list[Any]] = {
+    "priority": [1001, -1001, 1.5, "1", True, None],
+    "maxAttempts": [0, -1, 101, 1.5, "3", True],
+    "timeoutSeconds": [0, -1, 30 * 86400 + 1, "60", True],
+    "runAt": ["", "soon", "2026-01-01", "2026-01-01T00:00:00", 5, "2026-02-30T00:00:00Z"],
+    "startBefore": ["", "9999-99-99T00:00:00Z", "2026-01-01T00:00:00+25:00", []],
+}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("priority", value) for value in (1001, -1001, 1.5, "1", True, None)),
-        *(("maxAttempts", value) for value in (0, -1, 101, 1.5, "3", True)),
-        *(("timeoutSeconds", value) for value in (0, -1, 30 * 86400 + 1, "60", True)),
-        *(("runAt", value) for value in ("", "soon", "2026-01-01", "2026-01-01T00:00:00", 5, "2026-02-30T00:00:00Z")),
-        *(("startBefore", value) for value in ("", "9999-99-99T00:00:00Z", "2026-01-01T00:00:00+25:00", [])),
-    ],
+    ("field", "value"), [(field, value) for field in WRONG_BOUNDS for value in WRONG_BOUNDS[field]]
 )
 async def test_a_bound_that_makes_no_sense_is_refused(tenant: Tenant, field: str, value: Any) -> None:
     body = {"type": "SERVER_START", "hostId": tenant.host().id, field: value}

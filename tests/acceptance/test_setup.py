@@ -107,18 +107,21 @@ async def test_admin_takes_ids_wherever_a_thing_is_named(second: Server) -> None
 
 
 async def test_admin_says_calmly_what_is_wrong(second: Server) -> None:
-    await admin(second, "create-org", "twice")
-    await admin(second, "create-org", "twice")
+    await asyncio.gather(admin(second, "create-org", "twice"), admin(second, "create-org", "twice"))
     host = ("create-host", "--name", "h")
-    assert "nowhere" in await refused(second, *host, "--org", "nowhere")
-    assert "id" in await refused(second, *host, "--org", "twice")
-    assert "nobody" in await refused(second, "token", "--email", "nobody@example.com")
-    assert await refused(second, "create-org", "")
-    assert await refused(second, "create-org", "a\x07b")
-    assert await refused(second, "token", "--email", "x", "--ttl", "0")
     user = ("create-user", "--email", "x@example.com", "--name", "X", "--org", "nowhere")
-    assert "nowhere" in await refused(second, *user, "--role", "viewer")
-    assert "role" in await refused(second, *user, "--role", "king")
+    mistakes = {
+        "'nowhere'": (*host, "--org", "nowhere"),
+        "use its id": (*host, "--org", "twice"),
+        "'nobody@example.com'": ("token", "--email", "nobody@example.com"),
+        "1 to 200 printable characters": ("create-org", ""),
+        "printable": ("create-org", "a\x07b"),
+        "--ttl": ("token", "--email", "x", "--ttl", "0"),
+        "There is no organization 'nowhere'": (*user, "--role", "viewer"),
+        "--role": (*user, "--role", "king"),
+    }
+    said = await asyncio.gather(*(refused(second, *words) for words in mistakes.values()))
+    assert [told for told, text in zip(mistakes, said, strict=True) if told not in text] == []
 
 
 def test_a_second_server_on_the_same_data_says_why_it_cannot_start(server: Server) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -115,7 +115,7 @@ class Agent(Caller):
         return reply.json
 
     async def result(self, run_id: str, status: str = "success", *, take_next: bool = False, **fields: Any) -> Reply:
-        query = {"next": 1} if take_next else {}
+        query: dict[str, Any] = {"next": 1} if take_next else {}
         return await self.post(f"{self.path}/jobs/{run_id}/result", {"status": status, **fields}, **query)
 
     async def finish(self, run_id: str, status: str = "success", **fields: Any) -> Any:
@@ -217,14 +217,19 @@ class Tenant:
         snapshot: Document = reply.json
         return snapshot
 
-    @asynccontextmanager
-    async def parked(self, host: Agent, **declared: Any) -> AsyncIterator["asyncio.Task[Reply]"]:
+    def parked(self, host: Agent, **declared: Any) -> "AbstractAsyncContextManager[asyncio.Task[Reply]]":
         """A long-poll of that host which the server has parked; left alone, it is given up at the end."""
-        poll = asyncio.create_task(host.poll(50, **declared))
+        return self.parking(host, host.poll(50, **declared))
+
+    @asynccontextmanager
+    async def parking(self, host: Agent, asking: Coroutine[Any, Any, Reply]) -> AsyncIterator["asyncio.Task[Reply]"]:
+        """The same for a poll in whatever form."""
+        poll = asyncio.create_task(asking)
         try:
             async with asyncio.timeout(PATIENCE):
-                while not (poll.done() or (await self.queue(host))["connections"]):
-                    await asyncio.sleep(0)
+                while not poll.done():
+                    if (await self.queue(host))["connections"]:
+                        break
             yield poll
         finally:
             poll.cancel()
@@ -233,8 +238,9 @@ class Tenant:
     async def in_line(self, job: Document) -> None:
         """Return when a job that waits for its time has come into line."""
         async with asyncio.timeout(PATIENCE):
-            while (await self.show(job))["jobRuns"][-1]["status"] == "scheduled":
-                await asyncio.sleep(0.02)
+            while True:
+                if (await self.show(job))["jobRuns"][-1]["status"] != "scheduled":
+                    return
 
     @asynccontextmanager
     async def watch(self, **query: Any) -> AsyncIterator[Watch]:

@@ -41,11 +41,16 @@ def test_what_a_crash_left_behind_under_the_same_process_number_is_no_obstacle(t
     assert len(load_secret(tmp_path)) >= MINIMUM
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"   \n", b"\xff" * 64])
+@pytest.mark.parametrize("content", [b"", b"short", b"   \n", b"\xff" * 31], ids=["empty", "short", "blank", "bytes"])
 def test_a_secret_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret").write_bytes(content)
     with pytest.raises(BadSecret, match="secret"):
         load_secret(tmp_path)
+
+
+def test_a_secret_that_an_operator_made_of_any_bytes_is_used(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff" * 64)
+    assert load_secret(tmp_path) == b"\xff" * 64
 
 
 def test_a_folder_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def test_a_wrong_value_that_is_overruled_does_no_harm() -> None:
 
 @pytest.mark.parametrize("field", msgspec.structs.fields(Settings), ids=lambda field: field.name)
 def test_every_setting_can_be_given_by_its_variable(field: msgspec.structs.FieldInfo) -> None:
-    given = {str: "debug", int: "20", float: "20.5"}[type(field.default)]
+    given = "debug" if isinstance(field.default, str) else "20"
     settings = load_settings({}, {f"INTERLOCK_{field.name.upper()}": given})
-    assert str(getattr(settings, field.name)) == given
+    assert getattr(settings, field.name) == (given if isinstance(field.default, str) else 20)
 
 
 def test_a_variable_of_somebody_else_is_passed_over() -> None:
