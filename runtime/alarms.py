@@ -20,7 +20,8 @@ QUEUE = "alarms"
 
 class InProcessBroker(StubBroker):
     """Dramatiq's in-memory broker. Its delay queues are kept out of the declared ones: a worker would else prefetch no
-    more than two delayed messages per thread, and far alarms would block near ones.
+    more than two delayed messages per thread, and far alarms would block near ones. So it prefetches 1,000; beyond that
+    many within a minute the sweep stands in for those behind.
     """
 
     def get_declared_queues(self) -> set[str]:
@@ -44,6 +45,7 @@ class DramatiqAlarms:
         self._worker: dramatiq.Worker | None = None
         self._armed: dict[tuple[str, Millis], None] = {}  # set and not yet due, oldest first
         declare = dramatiq.actor(broker=broker, actor_name="alarm", queue_name=QUEUE)
+        self._forget_at: Millis = 0
         self._alarm: Any = declare(self._rung)
         self.rung = 0
 
@@ -65,7 +67,8 @@ class DramatiqAlarms:
         now = self._clock.now()
         if due_at - now > HORIZON or (host_id, due_at) in self._armed:
             return
-        self._forget(now)
+        if now >= self._forget_at:
+            self._forget(now)
         self._armed[host_id, due_at] = None
         try:
             self._alarm.send_with_options(args=(host_id,), delay=max(due_at - now, 0))
@@ -73,6 +76,8 @@ class DramatiqAlarms:
             log.warning("An alarm could not be set; the sweep stands in", exc_info=True)
 
     def _forget(self, now: Millis) -> None:
+        """Once a second, not at every alarm: a whole fleet may fail within a minute."""
+        self._forget_at = now + 1000
         for key in [key for key in self._armed if key[1] < now - HORIZON]:
             del self._armed[key]
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from benches.figures import document, loads, table
-from benches.fleet import QUICK, Fleet, Sizes
+from benches.fleet import QUICK, Fleet, Sizes, rows
 from benches.machine import facts
 from benches.plan import BenchFailed
 
@@ -57,19 +57,19 @@ def _fleet(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _document(command: str, known: dict[str, str], fleet: Fleet) -> dict[str, Any]:
-    rows = fleet.rows()
+    found = rows(fleet.sizes, fleet.values)
     cores = {load: [times._asdict() for times in each] for load, each in fleet.cores.items()}
-    missed = [row.name for row in rows if row.passed is False]
-    figures = {"rows": [document(row) for row in rows], "cores": cores, "missed": missed}
+    missed = [row.name for row in found if row.passed is False]
+    figures = {"rows": [document(row) for row in found], "cores": cores, "missed": missed}
     return {"bench": command, "sizes": fleet.sizes, "machine": known} | figures
 
 
 def _page(known: dict[str, str], fleet: Fleet) -> str:
-    rows = fleet.rows()
+    found = rows(fleet.sizes, fleet.values)
     head = "\n".join(f"{name + ':':<12}{fact}" for name, fact in known.items())
-    floors = [row.passed for row in rows if row.passed is not None]
+    floors = [row.passed for row in found if row.passed is not None]
     busy = f"Cores kept busy (medians; figures taken beside much of others' are worth little):\n\n{loads(fleet.cores)}"
-    return f"\n{head}\n\n{table(rows)}\n\n{busy}\n\n{sum(floors)} of {len(floors)} floors are reached."
+    return f"\n{head}\n\n{table(found)}\n\n{busy}\n\n{sum(floors)} of {len(floors)} floors are reached."
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,7 @@ from benches.plan import BenchFailed, Outcome, Plan
 INTERLOCK = str(Path(sys.executable).with_name("interlock"))
 READY_SECONDS = 120.0  # until /readyz says yes
 LOOK_SECONDS = 0.01  # between two looks at /readyz
+IDLE_PERCENT = 8.0  # of all cores: what a machine that does nothing still does
 TERM_SECONDS = 20.0  # between SIGTERM and SIGKILL
 
 _GAUGE = re.compile(r"^interlock_host_actors ([0-9.]+)", re.MULTILINE)
@@ -84,6 +85,14 @@ def drive(plan: Plan) -> Outcome:
     if done.returncode != 0:
         raise BenchFailed(f"The driver failed:\n{done.stderr.decode()[-3000:]}")
     return msgspec.json.decode(done.stdout, type=Outcome)
+
+
+def wait_until_quiet(patience_seconds: float) -> None:
+    """Return when the machine has been idle for a second, or when the patience is over."""
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        if psutil.cpu_percent(interval=1.0) < IDLE_PERCENT:
+            return
 
 
 @contextmanager

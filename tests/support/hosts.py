@@ -38,6 +38,7 @@ from interlock.wire import Report, TakenJob, UserRef
 from store.claims import Claimed
 from store.entries import Append, JobChange, RunChange
 from store.rows import HostRow, JobRow, RunRow, host_image
+from tests.support.rows import host_row
 
 NOW = 1_700_000_000_000
 SECOND = 1000
@@ -57,30 +58,7 @@ NEW_JOB = NewJob(
     start_before=None,
     creator=ANN,
 )
-FRESH_HOST = HostRow(
-    id="host",
-    org_id="org",
-    name="eu-3",
-    kind="machine",
-    labels="{}",
-    created_at=0,
-    owner="me",
-    epoch=1,
-    next_seq=1,
-    rev=0,
-    paused=False,
-    paused_by=None,
-    note=None,
-    paused_until=None,
-    draining=False,
-    run_no=0,
-    instance_id=None,
-    declares=False,
-    awaiting_idle=False,
-    unhealthy=None,
-    last_seen_at=None,
-    delivered_at=None,
-)
+FRESH_HOST = host_row(id="host", owner="me", epoch=1)
 
 
 class Ids:

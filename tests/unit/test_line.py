@@ -1,52 +1,17 @@
 """A host's waiting line: highest priority first, then the lowest place."""
 
-from itertools import count
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.line import Attempt, Line
-from interlock.states import JobStatus, RunStatus
-from store.rows import JobRow, RunRow
-
-NUMBERS = count(1)
+from tests.support.rows import job_row, run_row
 
 
 def attempt(seq: int, priority: int = 0) -> Attempt:
     """A waiting attempt that stands at `seq`."""
-    number = next(NUMBERS)
-    job = JobRow(
-        id=f"job-{number}",
-        org_id="org",
-        host_id="host",
-        server_instance_id=None,
-        type="T",
-        created_by_id=None,
-        created_at=0,
-        payload="{}",
-        policy=None,
-        timeout_ms=1,
-        priority=priority,
-        run_at=None,
-        start_before=None,
-        seq=seq,
-        max_attempts=3,
-        status=JobStatus.PENDING,
-        attempts=0,
-        progress=0,
-        log_seq=0,
-        output=None,
-        error_code=None,
-        error_message=None,
-        needs_user_action=False,
-        cancel_requested=False,
-        assigned_agent_id=None,
-        started_at=None,
-        completed_at=None,
-    )
-    run = RunRow(f"run-{number}", job.id, "org", "host", 1, 0, RunStatus.PENDING)
-    return Attempt(job, run)
+    job = job_row(seq=seq, priority=priority)
+    return Attempt(job, run_row(job))
 
 
 def line_of(*attempts: Attempt) -> Line:
