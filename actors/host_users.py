@@ -5,7 +5,7 @@ from actors.documents import encode, job_document, job_event
 from actors.host_polls import serve
 from actors.host_state import HostState, new_run
 from actors.line import Attempt
-from actors.messages import CancelJob, CreateJob, ExplainWait, Found, RetryJob
+from actors.messages import CancelJob, CreateJob, ExplainWait, Found, NewJob, RetryJob
 from actors.ports import Effect
 from actors.waits import wait_of, wait_of_newcomer
 from interlock.errors import InvalidState, NotFound, QuotaExceeded, Unavailable
@@ -20,35 +20,7 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
     if limits.max_pending_per_host and waiting >= limits.max_pending_per_host:
         raise QuotaExceeded(f"{limits.max_pending_per_host} jobs wait on this host, and no more may", retry_after=5)
     later = new.run_at is not None and new.run_at > d.now
-    job = JobRow(
-        id=d.ids.new(),
-        org_id=new.org_id,
-        host_id=state.host.id,
-        server_instance_id=new.server_instance_id,
-        type=new.type,
-        created_by_id=new.creator.id,
-        created_at=d.now,
-        payload=new.payload,
-        policy=new.policy,
-        timeout_ms=new.timeout_ms or limits.timeout_ms,
-        priority=new.priority,
-        run_at=new.run_at,
-        start_before=new.start_before,
-        seq=0,
-        max_attempts=new.max_attempts,
-        status=JobStatus.PENDING,
-        attempts=0,
-        progress=0,
-        log_seq=0,
-        output=None,
-        error_code=None,
-        error_message=None,
-        needs_user_action=False,
-        cancel_requested=False,
-        assigned_agent_id=None,
-        started_at=None,
-        completed_at=None,
-    )
+    job = _row(state, new, d)
     d.new_job(job)
     run = new_run(job, d, 1, available_at=new.run_at if later else None)
     attempt = Attempt(job, run)
@@ -67,6 +39,25 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
         serve(state, d)
     else:
         _let_join(state, attempt, d)
+
+
+def _row(state: HostState, new: NewJob, d: Decision) -> JobRow:
+    return JobRow(
+        id=d.ids.new(),
+        org_id=new.org_id,
+        host_id=state.host.id,
+        server_instance_id=new.server_instance_id,
+        type=new.type,
+        created_by_id=new.creator.id,
+        created_at=d.now,
+        payload=new.payload,
+        policy=new.policy,
+        timeout_ms=new.timeout_ms or state.limits.timeout_ms,
+        priority=new.priority,
+        run_at=new.run_at,
+        start_before=new.start_before,
+        max_attempts=new.max_attempts,
+    )
 
 
 def _let_join(state: HostState, attempt: Attempt, d: Decision) -> None:

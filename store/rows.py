@@ -60,22 +60,22 @@ class JobRow:
     timeout_ms: Millis
     priority: int
     run_at: Millis | None
-    seq: int  # its place in line: the commit that creates it, or tries it afresh, allots it
+    seq: int = 0  # its place in line: the commit that creates it, or tries it afresh, allots it
     # What follows changes.
-    start_before: Millis | None
-    max_attempts: int
-    status: JobStatus
-    attempts: int
-    progress: int
-    log_seq: int  # the last line's number in the job's log
-    output: str | None
-    error_code: str | None
-    error_message: str | None
-    needs_user_action: bool
-    cancel_requested: bool
-    assigned_agent_id: str | None
-    started_at: Millis | None
-    completed_at: Millis | None
+    start_before: Millis | None = None
+    max_attempts: int = 3
+    status: JobStatus = JobStatus.PENDING
+    attempts: int = 0
+    progress: int = 0
+    log_seq: int = 0  # the last line's number in the job's log
+    output: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    needs_user_action: bool = False
+    cancel_requested: bool = False
+    assigned_agent_id: str | None = None
+    started_at: Millis | None = None
+    completed_at: Millis | None = None
 
 
 @dataclass(slots=True)
