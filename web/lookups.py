@@ -4,6 +4,7 @@ Only what was found is remembered, never an absence: rows that another process a
 away is noticed within `lookup_cache_seconds`.
 """
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -24,6 +25,7 @@ class Lookups:
         self._clock = clock
         self._trusted_ms = trusted_ms
         self._known: dict[Hashable, tuple[Millis, Any]] = {}
+        self._asking: dict[Hashable, asyncio.Future[Any]] = {}
         self._set_up = False
 
     async def is_set_up(self) -> bool:
@@ -77,9 +79,18 @@ class Lookups:
         now = self._clock.now()
         if known is not None and known[0] > now:
             return known[1]
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.ensure_future(self._ask(key, work))
+            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
+        """Many may want the same row at once, as the items of a batch do: it is read once for all of them."""
+        asked_at = self._clock.now()
         found = await self._store.fetch(work)
         if found is not None:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[key] = (now + self._trusted_ms, found)
+            self._known[key] = (asked_at + self._trusted_ms, found)
         return found
