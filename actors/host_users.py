@@ -1,11 +1,14 @@
 """What users ask of a host: a new job, a cancel, another try, and why a job is not running."""
 
+from collections.abc import Callable
+from typing import Any
+
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
 from actors.host_polls import serve
 from actors.host_state import HostState, new_run
 from actors.line import Attempt
-from actors.messages import CancelJob, CreateJob, ExplainWait, Found, NewJob, RetryJob
+from actors.messages import CancelJob, CreateJob, ExplainWait, Found, Message, NewJob, RetryJob
 from actors.ports import Effect
 from actors.waits import wait_of, wait_of_newcomer
 from interlock.errors import InvalidState, NotFound, QuotaExceeded, Unavailable
@@ -106,8 +109,14 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     asked, job, run = message.asked, message.job, message.run
     if job is None or run is None or job.host_id != state.host.id:
         raise NotFound("No such job")
-    if run.status not in TERMINAL or state.attempt_of_job(job.id) is not None:
-        raise Unavailable("The job is just being moved; ask again")
+    if state.attempt_of_job(job.id) is not None:
+        _HANDLERS[type(asked)](state, asked, d)  # it has come to stand here while the rows were read
+        return
+    if run.status not in TERMINAL:
+        if not state.joining:
+            raise Unavailable("The job is just being moved; ask again")
+        d.look_up = asked  # its commit is under way: once that is done, it stands here
+        return
     if isinstance(asked, CancelJob):
         if job.status is not JobStatus.CANCELLED:
             raise InvalidState(f"The job has ended: {job.status}", current={"status": job.status})
@@ -136,3 +145,9 @@ def explain_wait(state: HostState, message: ExplainWait, d: Decision) -> None:
     attempt = state.attempt_of_job(message.job_id)
     if attempt is not None and attempt.run.status in WAITING | {RunStatus.OFFERED}:
         d.reply = wait_of(state, attempt, d.now)
+
+
+_HANDLERS: dict[type[Message], Callable[[HostState, Any, Decision], None]] = {
+    CancelJob: cancel_job,
+    RetryJob: retry_job,
+}

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import fields
 
 from aiohttp import web
 
@@ -154,7 +153,16 @@ class ControlPlane:
 
 
 def _web_limits(settings: Settings) -> WebLimits:
-    return WebLimits(**{limit.name: getattr(settings, limit.name) for limit in fields(WebLimits)})
+    return WebLimits(
+        max_body_bytes=settings.max_body_bytes,
+        max_batch_bytes=settings.max_batch_bytes,
+        max_batch_jobs=settings.max_batch_jobs,
+        max_payload_bytes=settings.max_payload_bytes,
+        max_json_depth=settings.max_json_depth,
+        max_log_line_bytes=settings.max_log_line_bytes,
+        journal_queue=settings.journal_queue,
+        socket_auth_seconds=settings.socket_auth_seconds,
+    )
 
 
 def _metrics(

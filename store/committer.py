@@ -32,6 +32,10 @@ class RowMoved(Exception):
     """A row is not in the state that an actor believed: the actor's memory is wrong, not the row."""
 
 
+class NotBegun(Exception):
+    """The database is away, or somebody else holds it: nothing was tried."""
+
+
 class CommitUnknown(Exception):
     """COMMIT failed in a way that leaves open whether it happened."""
 
@@ -99,6 +103,9 @@ class Committer:
             return []
         try:
             return self._transaction(batches)
+        except NotBegun as error:
+            log.warning("No transaction can be begun: %s", error)
+            return [(batch, Refused(f"no transaction can be begun: {error}")) for batch in batches]
         except CommitUnknown as error:
             log.warning("A commit's outcome is unknown; %d hosts start afresh: %s", len(batches), error)
             return [(batch, Refused("the outcome of the commit is unknown", unknown=True)) for batch in batches]
@@ -109,10 +116,9 @@ class Committer:
             return [pair for batch in batches for pair in self._write_or_split([batch])]
 
     def _transaction(self, batches: list[_HostBatch]) -> list[tuple[_HostBatch, Outcome]]:
-        connection = self._connection()
+        connection = self._begin()
         cursor = connection.cursor()
         try:
-            cursor.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
             results = self._fence(cursor, batches)
             held = [batch for batch, outcome in results if isinstance(outcome, Committed)]
             self._write_jobs(cursor, held)
@@ -199,6 +205,16 @@ class Committer:
         cursor.executemany(rows.update.sql, images)
         if cursor.rowcount != len(images):
             raise RowMoved(f"{len(images) - cursor.rowcount} of {len(images)} rows had moved: {rows.update.sql[:40]}…")
+
+    def _begin(self) -> Any:
+        """A connection with a transaction begun. What fails here concerns all alike: nobody is tried by himself."""
+        try:
+            connection = self._connection()
+            connection.cursor().execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
+        except Exception as error:
+            self._forget_connection()
+            raise NotBegun(str(error)) from error
+        return connection
 
     def _connection(self) -> Any:
         if self.database.is_closed():

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from peewee import Database, OperationalError, PostgresqlDatabase, SqliteDatabase
+import psycopg2
+from peewee import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase
 from playhouse import db_url
 from playhouse.migrations import Runner
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# What can go wrong in a database: peewee's words, and the drivers' own where rows are fetched without peewee.
+DRIVER_ERRORS = (PeeweeException, sqlite3.Error, psycopg2.Error)
 OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which the fence needs
 _CONNECT_TRIES = 100
 _CONNECT_PAUSE = 0.05  # seconds
@@ -55,8 +58,11 @@ def open_database(url: str) -> Database:
 def migrate(database: Database) -> list[str]:
     """Apply what is missing, one migrator at a time; the names of what was applied."""
     _connect(database)
-    with _one_migrator(database):
-        return list(Runner(database, str(MIGRATIONS)).up())
+    try:
+        with _one_migrator(database):
+            return list(Runner(database, str(MIGRATIONS)).up())
+    except DRIVER_ERRORS as error:
+        raise DatabaseUnusable(f"The database cannot be brought up to date: {error}") from error
 
 
 def _connect(database: Database) -> None:
@@ -64,13 +70,13 @@ def _connect(database: Database) -> None:
     for _ in range(_CONNECT_TRIES - 1):
         try:
             database.connect(reuse_if_open=True)
-        except OperationalError as error:
+        except DRIVER_ERRORS as error:
             if "locked" not in str(error):
-                raise DatabaseUnusable(str(error)) from error
+                raise DatabaseUnusable(f"The database cannot be opened: {error}") from error
             time.sleep(_CONNECT_PAUSE)
         else:
             return
-    database.connect(reuse_if_open=True)
+    raise DatabaseUnusable("The database is locked by another process")
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from interlock.errors import Unavailable
 from store.committer import Committer
-from store.entries import Entry, Exclusive, Outcome
+from store.entries import Entry, Exclusive, Outcome, Refused
 
 log = logging.getLogger(__name__)
 
+_STOPPED = "The journal has stopped"
 MAX_BATCH = 1000  # decisions in one transaction; more would only delay the first of them
 
 
@@ -62,8 +64,14 @@ class Journal:
 
     def _put(self, item: Entry | Exclusive) -> None:
         with self._bell:
-            self._queue.append(item)
-            self._bell.notify()
+            if not self._stopping:
+                self._queue.append(item)
+                self._bell.notify()
+                return
+        if isinstance(item, Entry):
+            self._tell(lambda: item.done(Refused(_STOPPED)))
+        else:
+            self._tell(lambda: item.done(None, Unavailable(_STOPPED)))
 
     def _run(self) -> None:
         while True:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from peewee import Database, PeeweeException
+from peewee import Database
 
 from interlock.errors import Unavailable
 from store.committer import Committer
-from store.database import migrate
+from store.database import DRIVER_ERRORS, migrate
 from store.journal import Journal
 
 Result = TypeVar("Result")
@@ -24,8 +24,10 @@ class Store:
     def __init__(self, database: Database, owner: str, *, read_threads: int = 4) -> None:
         self.database = database
         self.owner = owner
-        self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read", initializer=self._connect)
+        self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
+        self._connections: list[Any] = []
         self.journal = Journal(Committer(database, owner), self._post)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> list[str]:
@@ -37,8 +39,11 @@ class Store:
 
     def stop(self) -> None:
         """Write what is queued, then let the threads go."""
+        self._stopped = True
         self.journal.stop()
         self._pool.shutdown()
+        while self._connections:
+            self._connections.pop().close()  # of the reading threads, which have ended
         self.database.close()
 
     def read(self, work: Callable[[Database], Any], done: Callable[[Any, BaseException | None], None]) -> None:
@@ -51,15 +56,22 @@ class Store:
                 result, error = None, failure
             self._post(lambda: done(result, error))
 
-        self._pool.submit(run)
+        try:
+            self._pool.submit(run)
+        except RuntimeError as error:
+            done(None, Unavailable(f"The server is stopping: {error}"))
 
     async def fetch(self, work: Callable[[Database], Result]) -> Result:
         """The result of `work(database)` on a reading thread; `Unavailable` when the database is."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, self._reading, work)
-        except PeeweeException as error:
+        except DRIVER_ERRORS as error:
             raise Unavailable(f"The database cannot be read: {error}") from error
+        except RuntimeError as error:
+            if not self._stopped:
+                raise
+            raise Unavailable("The server is stopping") from error
 
     async def change(self, work: Callable[[Database], Result]) -> Result:
         """The result of `work(database)` in a short transaction of its own; `Unavailable` when it was not committed."""
@@ -76,7 +88,7 @@ class Store:
         self.journal.exclusive(work, done)
         try:
             return await answer
-        except PeeweeException as error:
+        except DRIVER_ERRORS as error:
             raise Unavailable(f"The change was not written: {error}") from error
 
     def _post(self, callback: Callable[[], None]) -> None:
@@ -84,9 +96,8 @@ class Store:
             raise RuntimeError("the store has not been started")
         self._loop.call_soon_threadsafe(callback)
 
-    def _connect(self) -> None:
-        self.database.connect(reuse_if_open=True)
-
     def _reading(self, work: Callable[[Database], Result]) -> Result:
-        self.database.connect(reuse_if_open=True)
+        if self.database.is_closed():
+            self.database.connect()
+            self._connections.append(self.database.connection())
         return work(self.database)

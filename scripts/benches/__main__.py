@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from benches.figures import document, loads, table
-from benches.fleet import QUICK, Fleet, Sizes, rows
+from benches.fleet import Fleet
+from benches.fleet_rows import rows
 from benches.machine import facts
 from benches.plan import BenchFailed
+from benches.sizes import QUICK, Sizes
 
 
 def main() -> int:

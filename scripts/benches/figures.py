@@ -10,11 +10,10 @@ import msgspec
 
 
 class Floor(NamedTuple):
-    """What a figure must reach: `at_least`, or `at_most` where less is better. `of_ratio`: the ratio, not the value."""
+    """What a figure must reach: `at_least`, or `at_most` where less is better."""
 
     at_least: float | None = None
     at_most: float | None = None
-    of_ratio: bool = True
 
     def holds(self, figure: float) -> bool:
         """Whether the figure reaches it."""
@@ -67,11 +66,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool | None:
-        """Whether the floor is reached; None when there is none."""
+        """Whether the floor is reached, by the ratio if there is one; None when there is no floor."""
         if self.floor is None:
             return None
-        judged = self.ratio if self.floor.of_ratio and self.ratio is not None else self.value
-        return self.floor.holds(judged)
+        return self.floor.holds(self.value if self.ratio is None else self.ratio)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -2,43 +2,20 @@
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
-
-from benches.figures import Cores, Floor, Row, Yardstick, percentile
+from benches.figures import Cores, percentile
 from benches.plan import BenchFailed, FleetHost, Outcome, Plan
 from benches.processes import Server, bare, drive, interlock, wait_until_quiet
-from benches.seed import Seed, sow
+from benches.seed import Seed, copy_to_disk, sow
+from benches.sizes import Sizes
 
 Say = Callable[[str], None]
 Figures: TypeAlias = dict[str, float]
 
-
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of everything."""
-
-    rounds: int = 3
-    tries: int = 3  # at most, for a step during which others were busy
-    patience_seconds: float = 20.0  # at most, until others leave the machine alone before a step
-    hosts: int = 100
-    clients: int = 32
-    jobs: int = 5000
-    batch: int = 100
-    drained: int = 2000
-    others: int = 1000  # hosts that nobody serves
-    pending_each: int = 100  # of their jobs
-    dispatched: int = 300  # rounded up to a multiple of `hosts`
-    echoes: int = 30_000
-    idle: int = 10_000  # hosts that are brought to life for the memory's figure
-
-
-QUICK = Sizes(
-    rounds=1, tries=1, patience_seconds=0, jobs=500, drained=400, others=100, dispatched=100, echoes=3000, idle=1000
-)
 
 QUIET_CORES = 0.2  # what others may use while a figure is taken before it is taken again
 
@@ -156,7 +133,7 @@ class Fleet:
     def _server(self, name: str) -> Iterator[tuple[Server, Seed]]:
         """A new server on a copy of that data directory."""
         seed, copy = self._seeds[name], self._folder / "running"
-        shutil.copytree(seed.folder, copy)
+        copy_to_disk(seed.folder, copy)
         try:
             with interlock(copy) as server:
                 yield server, seed
@@ -186,35 +163,3 @@ class Fleet:
         busy = f"cores: server {server:.2f}, driver {driver:.2f}, others {others:.2f}"
         self._say(f"    {plan.load:<10} {outcome.rate:>9,.0f}/s   {outcome.server_cpu_us:>5,.0f} µs   {busy}")
         return outcome
-
-
-def rows(sizes: Sizes, of: Mapping[str, Sequence[float]]) -> list[Row]:
-    """The medians beside their yardsticks and floors."""
-    waiting = f"{sizes.others * sizes.pending_each:,} jobs"
-
-    def row(name: str, unit: str, key: str, stick: tuple[str, str] | None = None, floor: Floor | None = None) -> Row:
-        yardstick = None if stick is None else Yardstick(stick[0], of[stick[1]])
-        return Row(name=name, unit=unit, values=of[key], yardstick=yardstick, floor=floor)
-
-    def bare_post(load: str) -> tuple[str, str]:
-        return "bare POST/s", f"{load} bare"
-
-    def bare_cpu(load: str) -> tuple[str, str]:
-        return "bare µs/request", f"{load} bare CPU"
-
-    trip, none = ("bare round trip p50 ms", "round trip"), "with none waiting"
-    return [
-        row("end to end, single creates", "jobs/s", "single", bare_post("single"), Floor(at_least=0.09)),
-        row("end to end, batches and ?next=1", "jobs/s", "batch", bare_post("batch"), Floor(at_least=0.20)),
-        row("server CPU, single creates", "µs/job", "single CPU", bare_cpu("single"), Floor(at_most=15)),
-        row("server CPU, batches and ?next=1", "µs/job", "batch CPU", bare_cpu("batch"), Floor(at_most=6)),
-        row("dispatch latency, p50", "ms", "dispatch p50", trip, Floor(at_most=4)),
-        row("dispatch latency, p99", "ms", "dispatch p99", trip),
-        row("drain, none waiting elsewhere", "jobs/s", "drain small"),
-        row(f"drain, {waiting} elsewhere", "jobs/s", "drain deep", (none, "drain small"), Floor(at_least=0.9)),
-        row("memory per live idle host", "KB", "live KB", floor=Floor(at_most=6)),
-        row("memory per host without agent", "KB", "row KB", floor=Floor(at_most=0.05)),
-        row("actors of hosts without agent", "", "row actors", floor=Floor(at_most=0)),
-        row("start, none waiting", "s", "start small"),
-        row(f"start, {waiting} waiting", "s", "start deep", floor=Floor(at_most=10)),
-    ]

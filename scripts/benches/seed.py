@@ -1,5 +1,7 @@
 """Data directories as a server would have left them: an organization, hosts with keys and instances, waiting jobs."""
 
+import os
+import shutil
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -49,6 +51,14 @@ def sow(folder: Path, hosts: int, *, others: int = 0, pending: int = 0) -> Seed:
         busy = [_host(database, tokens, org, f"other-{number}") for number in range(others)]
         _pending(database, org, busy, pending)
     return Seed(folder, org, token, fleet)
+
+
+def copy_to_disk(source: Path, target: Path) -> None:
+    """Copy a data directory and wait until the copy is on the disk: the server's first flush would else pay for it."""
+    shutil.copytree(source, target)
+    for path in target.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _organization(database: Database, tokens: Tokens) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """Cancelling, forcing, timing out and trying afresh."""
 
+import asyncio
+
 import pytest
 
 from tests.support.callers import Document, Tenant
@@ -191,3 +193,22 @@ async def test_an_empty_object_is_as_good_as_no_body(tenant: Tenant) -> None:
     job = await ended(tenant)
     assert (await tenant.user.post(f"{tenant.jobs_path}/{job['id']}/retry", {})).status == 200
     assert (await tenant.user.post(f"{tenant.jobs_path}/{job['id']}/cancel", {})).status == 200
+
+
+async def test_a_retry_pressed_twice_is_done_once(tenant: Tenant) -> None:
+    for _ in range(5):
+        job = await ended(tenant)
+        replies = await asyncio.gather(*(tenant.retry(job) for _ in range(4)))
+        assert sorted(reply.refusal for reply in replies) == [(200, ""), *[(409, "invalid_state")] * 3]
+        assert [run["attempt"] for run in (await tenant.show(job))["jobRuns"]] == [1, 1]
+
+
+async def test_a_cancel_and_a_retry_at_once_are_both_decided(tenant: Tenant) -> None:
+    host = tenant.host()
+    for _ in range(10):
+        job = await tenant.create(host)
+        await tenant.cancel(job)
+        asked = [ask(job) for ask in (tenant.retry, tenant.cancel) * 3]
+        replies = await asyncio.gather(*asked)
+        assert {reply.refusal for reply in replies[1::2]} == {(200, "")}
+        assert {reply.refusal for reply in replies[::2]} <= {(200, ""), (409, "invalid_state")}

@@ -1,6 +1,7 @@
 """The pure parts of `./scripts/bench`: percentiles, verdicts, tables, and the reading of HTTP replies."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,9 @@ import pytest
 from benches.agents import run_in
 from benches.connection import Connection, Reply, post
 from benches.figures import Cores, Floor, Row, Yardstick, document, loads, number, percentile, table
+from benches.fleet_rows import rows
 from benches.plan import BenchFailed, Outcome
+from benches.sizes import QUICK, Sizes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,10 +52,10 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert row.ratio == 0.2
 
 
-def test_a_floor_is_of_the_ratio_unless_it_says_otherwise() -> None:
+def test_a_floor_is_of_the_ratio_if_there_is_one_else_of_the_value() -> None:
     bare = Yardstick("bare", [100])
-    assert Row(name="", unit="", values=[10], yardstick=bare, floor=Floor(at_least=0.1)).passed
-    assert not Row(name="", unit="", values=[10], yardstick=bare, floor=Floor(at_most=9, of_ratio=False)).passed
+    assert Row(name="", unit="", values=[10], yardstick=bare, floor=Floor(at_least=0.1)).passed is True
+    assert Row(name="", unit="", values=[10], floor=Floor(at_most=9)).passed is False
     assert Row(name="", unit="", values=[10]).passed is None
 
 
@@ -110,6 +113,14 @@ def test_a_row_as_a_document_has_every_rounds_value() -> None:
         "floor": "≥ 0.5",
         "passed": True,
     }
+
+
+def test_every_floor_has_a_row_whatever_the_sizes() -> None:
+    taken: dict[str, list[float]] = defaultdict(lambda: [1.0, 2.0, 3.0])
+    for sizes in (Sizes(), QUICK):
+        found = rows(sizes, taken)
+        assert len({row.name for row in found}) == len(found)
+        assert sum(row.floor is not None for row in found) == 10
 
 
 def test_an_outcome_divides_by_count_and_by_seconds() -> None:

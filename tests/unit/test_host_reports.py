@@ -79,6 +79,16 @@ def test_a_job_that_succeeds_at_its_third_attempt_shows_no_error(host: HostRig) 
     assert (job.status, job.attempts, job.error_code) == ("COMPLETED", 3, None)
 
 
+def test_a_job_shows_when_it_first_started_and_each_run_when_it_did(host: HostRig) -> None:
+    began = host.now
+    job_id, run_id = running(host)
+    host.report(run_id, "failed")
+    host.wait(5)
+    host.take(instance="a", running=())
+    assert host.rows.jobs[job_id].started_at == began
+    assert [run.started_at for run in host.runs_of(job_id)] == [began, began + 5000]
+
+
 def test_the_types_own_backoff_counts(host: HostRig) -> None:
     policy = text_of(Policy(backoff=Backoff(base_seconds=30, jitter=0)))
     _, run_id = running(host, policy=policy)
@@ -204,6 +214,14 @@ def test_a_replayed_report_gets_no_job_that_it_did_not_take(host: HostRig) -> No
     host.create()
     assert host.report(run_id, take_next=True).next is None
     assert len(host.waiting()) == 1
+
+
+def test_a_replayed_report_gets_no_job_that_a_poll_took(host: HostRig) -> None:
+    _, run_id = running(host)
+    host.report(run_id, take_next=True)
+    host.create()
+    host.take(instance="a", running=())
+    assert host.report(run_id, take_next=True).next is None
 
 
 def test_a_replayed_report_gets_no_job_that_has_ended_meanwhile(host: HostRig) -> None:

@@ -473,13 +473,12 @@ async def test_several_may_await_one_reply_and_one_that_gives_up_disturbs_nobody
 
 
 async def test_a_reply_may_be_set_from_another_thread() -> None:
+    asyncio.get_running_loop().set_debug(True)  # then the loop refuses what would not wake it
     future = LoopFuture()
     waiting = asyncio.create_task(_await(future))
     await _turn()
-    thread = threading.Thread(target=future.set, args=("from afar",))
-    thread.start()
+    await asyncio.to_thread(future.set, "from afar")
     assert await asyncio.wait_for(waiting, LONG) == "from afar"
-    thread.join()
 
 
 def test_a_thread_without_a_loop_may_wait_for_a_reply() -> None:

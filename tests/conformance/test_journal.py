@@ -1,0 +1,562 @@
+"""Group commit, exactly as promised: fenced, coalesced, in order, and poisoned where anything is not written."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from peewee import OperationalError
+
+from interlock.states import LIVE, TERMINAL, JobStatus, RunStatus
+from store import Committed, Refused
+from store.claims import read_open
+from store.committer import CommitUnknown
+from store.entries import RunChange, job_change, run_change
+from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, job_image, run_from, run_image
+from tests.support.desk import Claim, Desk, append, copy_of, created, log_line, moved
+from tests.support.rows import job_row, run_row
+
+S = RunStatus
+BIGGEST = 2**63 - 1
+
+
+def stored_run(desk: Desk, run_id: str) -> Any:
+    """The run as the table holds it."""
+    return run_from(desk.one(f"SELECT {', '.join(RUN_COLUMNS)} FROM job_run WHERE id = '{run_id}'"))  # noqa: S608
+
+
+def stored_job(desk: Desk, job_id: str) -> Any:
+    """The job as the table holds it."""
+    return job_from(desk.one(f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE id = '{job_id}'"))  # noqa: S608
+
+
+# ---- the fence ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_counts_up_the_hosts_revision(desk: Desk) -> None:
+    at = desk.host()
+    before = desk.fence(at)[3]
+    outcomes = desk.committed(at.entry(), at.entry())
+    assert [outcome.rev for outcome in outcomes] == [before + 1] * 2
+    assert desk.fence(at)[3] == before + 1
+    (later,) = desk.committed(at.entry())
+    assert later.rev == before + 2
+
+
+def test_places_are_allotted_in_the_order_of_the_decisions(desk: Desk) -> None:
+    at = desk.host(next_seq=7)
+    jobs = [at.new_job() for _ in range(3)]
+    one = at.entry(*created(*jobs[0]), *created(*jobs[1]))
+    outcomes = desk.committed(one, at.entry(), at.entry(*created(*jobs[2])))
+    places = {job.id: 7 + number for number, (job, _) in enumerate(jobs)}
+    assert all(outcome.seqs == places and outcome.first_seq == 7 for outcome in outcomes)
+    assert {job.id: stored_job(desk, job.id).seq for job, _ in jobs} == places
+    assert desk.fence(at)[2] == 10
+
+
+def test_each_host_allots_its_own_places(desk: Desk) -> None:
+    one, other = desk.host(), desk.host()
+    jobs = [claim.new_job() for claim in (one, other, one)]
+    outcomes = desk.committed(
+        one.entry(*created(*jobs[0])), other.entry(*created(*jobs[1])), one.entry(*created(*jobs[2]))
+    )
+    assert [outcome.seqs[job.id] for outcome, (job, _) in zip(outcomes, jobs, strict=True)] == [1, 1, 2]
+
+
+def test_a_gap_in_the_places_shows_that_somebody_else_appended(desk: Desk) -> None:
+    at = desk.host()
+    desk.waiting_job(at)
+    desk.rows(f"UPDATE host SET next_seq = next_seq + 4, rev = rev + 1 WHERE id = '{at.host.id}'")  # noqa: S608
+    (outcome,) = desk.committed(at.entry())
+    assert outcome.first_seq == 6
+
+
+def test_who_was_claimed_away_is_refused_and_poisoned_and_the_others_are_written(desk: Desk) -> None:
+    old, other = desk.host(), desk.host()
+    new = desk.claim(old.host.id)
+    jobs = [claim.new_job() for claim in (old, other, new)]
+    outcomes = desk.commit(
+        old.entry(*created(*jobs[0])), other.entry(*created(*jobs[1])), new.entry(*created(*jobs[2]))
+    )
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed, Committed]
+    assert [claim.incarnation.poisoned for claim in (old, other, new)] == [True, False, False]
+    assert {row[0] for row in desk.rows("SELECT id FROM job")} == {jobs[1][0].id, jobs[2][0].id}
+    assert desk.fence(new)[2] == 2
+
+
+@pytest.mark.parametrize("change", ["owner = 'another'", "owner = NULL", "epoch = epoch + 1", "epoch = epoch - 1"])
+def test_any_change_of_the_fence_refuses(desk: Desk, change: str) -> None:
+    at = desk.host()
+    desk.rows(f"UPDATE host SET {change} WHERE id = '{at.host.id}'")  # noqa: S608 - our own words
+    before = desk.fence(at)
+    job, run = at.new_job()
+    (outcome,) = desk.refused(at.entry(*created(job, run), log_line(run, 1, 1)))
+    assert (outcome.unknown, at.incarnation.poisoned) == (False, True)
+    assert desk.fence(at) == before
+    assert [desk.count(table) for table in ("job", "job_run", "job_log")] == [0, 0, 0]
+
+
+def test_a_host_that_is_gone_is_a_miss_of_the_fence(desk: Desk) -> None:
+    at = desk.host()
+    desk.rows(f"DELETE FROM host WHERE id = '{at.host.id}'")  # noqa: S608
+    desk.refused(at.entry())
+    assert at.incarnation.poisoned
+
+
+def test_the_owners_columns_are_written_as_the_last_decision_leaves_them_and_no_others(desk: Desk) -> None:
+    at = desk.host(name="eu-3")
+    desk.rows(f"UPDATE host SET name = 'renamed', paused = true WHERE id = '{at.host.id}'")  # noqa: S608
+    at.host.run_no, at.host.instance_id = 1, "a"
+    first = at.entry()
+    at.host.run_no, at.host.awaiting_idle, at.host.last_seen_at = 2, True, BIGGEST
+    desk.committed(first, at.entry())
+    row = read_open(desk.database, [at.host.id])[at.host.id].host
+    assert (row.run_no, row.instance_id, row.awaiting_idle, row.last_seen_at) == (2, "a", True, BIGGEST)
+    assert (row.name, row.paused) == ("renamed", True)
+
+
+# ---- coalescing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_created_taken_and_done_in_one_batch_is_written_once_as_it_is_last(desk: Desk) -> None:
+    at = desk.host()
+    job, run = at.new_job()
+    entries = [at.entry(*created(job, run)), *(at.entry(*moved(job, run, to)) for to in (S.RUNNING, S.SUCCESS))]
+    outcomes = desk.committed(*entries)
+    job.seq = outcomes[0].seqs[job.id]
+    assert stored_job(desk, job.id) == job
+    assert stored_run(desk, run.id) == run
+    assert (job.status, run.status, job.seq) == (JobStatus.COMPLETED, S.SUCCESS, 1)
+
+
+def test_the_first_word_on_what_a_row_was_is_what_the_commit_insists_on(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.waiting_job(at)
+    desk.committed(*(at.entry(*moved(job, run, to)) for to in (S.RUNNING, S.CANCELLING, S.CANCELLED)))
+    assert desk.status_of(run) == "cancelled"
+
+
+def test_a_freed_slot_is_taken_again_in_the_same_batch_whatever_the_order_of_the_changes(desk: Desk) -> None:
+    at = desk.host()
+    first, second, third = desk.running_job(at), desk.waiting_job(at), desk.waiting_job(at)
+    leaves = moved(*first, S.SUCCESS)
+    enters = moved(*second, S.RUNNING)
+    desk.committed(at.entry(*enters, *leaves))
+    assert [desk.status_of(run) for _, run in (first, second)] == ["success", "running"]
+    desk.committed(at.entry(*moved(*second, S.SUCCESS)), at.entry(*moved(*third, S.RUNNING)))
+    assert [desk.status_of(run) for _, run in (second, third)] == ["success", "running"]
+
+
+def test_a_new_job_may_take_the_slot_in_the_batch_that_frees_it(desk: Desk) -> None:
+    at = desk.host()
+    first = desk.running_job(at)
+    job, run = at.new_job()
+    run.status, job.status = S.RUNNING, JobStatus.RUNNING
+    desk.committed(at.entry(*created(job, run), *moved(*first, S.SUCCESS)))
+    assert [desk.status_of(each) for each in (first[1], run)] == ["success", "running"]
+
+
+def test_a_job_that_is_tried_afresh_gets_a_new_place(desk: Desk) -> None:
+    at = desk.host()
+    job, _ = desk.waiting_job(at)
+    other, _ = desk.waiting_job(at)
+    (outcome,) = desk.committed(at.entry(job_change(job, job.status, new_seq=True)))
+    assert (outcome.seqs[job.id], stored_job(desk, job.id).seq, stored_job(desk, other.id).seq) == (3, 3, 2)
+
+
+def test_a_job_that_is_written_again_later_keeps_its_place(desk: Desk) -> None:
+    at = desk.host()
+    job, run = at.new_job()
+    desk.committed(at.entry(*created(job, run)))  # in memory its place is still to be learnt
+    desk.committed(at.entry(*moved(job, run, S.RUNNING)))
+    assert stored_job(desk, job.id).seq == 1
+
+
+def test_many_hosts_are_written_in_one_transaction(desk: Desk) -> None:
+    claims = [desk.host() for _ in range(50)]
+    jobs = [claim.new_job() for claim in claims]
+    desk.committed(*(claim.entry(*created(*job)) for claim, job in zip(claims, jobs, strict=True)))
+    assert desk.count("job") == desk.count("job_run") == 50
+
+
+# ---- what had moved ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["run", "job"])
+def test_a_row_that_is_not_what_it_was_thought_to_be_fails_its_host_alone(desk: Desk, what: str) -> None:
+    wrong, right = desk.host(), desk.host()
+    job, run = desk.waiting_job(wrong)
+    stale_job, stale_run = copy_of(job, run)
+    stale_run.status, stale_job.status = S.CANCELLING, JobStatus.RUNNING
+    change = run_change(stale_run, S.RUNNING) if what == "run" else job_change(stale_job, JobStatus.RUNNING)
+    line = log_line(run, 1, 1)
+    before = desk.fence(wrong)
+    outcomes = desk.commit(wrong.entry(line, change), right.entry(*created(*right.new_job())))
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
+    assert (wrong.incarnation.poisoned, right.incarnation.poisoned) == (True, False)
+    assert (desk.fence(wrong), desk.status_of(run), desk.count("job_log")) == (before, "pending", 0)
+
+
+def test_a_row_that_is_not_there_fails_its_host_alone(desk: Desk) -> None:
+    wrong, right = desk.host(), desk.host()
+    _, run = wrong.new_job()
+    run.status = S.RUNNING
+    outcomes = desk.commit(right.entry(), wrong.entry(run_change(run, S.PENDING)), right.entry())
+    assert [type(outcome) for outcome in outcomes] == [Committed, Refused, Committed]
+
+
+def test_all_of_a_host_fails_together(desk: Desk) -> None:
+    at = desk.host()
+    good, bad = at.new_job(), at.new_job()
+    bad[1].status = S.RUNNING
+    desk.refused(at.entry(*created(*good)), at.entry(run_change(bad[1], S.PENDING)))
+    assert desk.count("job") == 0
+
+
+def test_two_jobs_of_one_id_fail_their_host_alone(desk: Desk) -> None:
+    wrong, right = desk.host(), desk.host()
+    job, _ = desk.waiting_job(wrong)
+    again = job_row(id=job.id, host_id=wrong.host.id)
+    outcomes = desk.commit(wrong.entry(*created(again, run_row(again))), right.entry(*created(*right.new_job())))
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
+
+
+# ---- one live run ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", sorted(LIVE))
+def test_no_second_run_of_a_host_can_become_live(desk: Desk, state: RunStatus) -> None:
+    at = desk.host()
+    first, second = desk.running_job(at), desk.waiting_job(at)
+    desk.refused(at.entry(*moved(*second, state)))
+    assert [desk.status_of(run) for _, run in (first, second)] == ["running", "pending"]
+
+
+def test_no_second_run_of_a_host_can_come_to_be_live(desk: Desk) -> None:
+    at = desk.host()
+    desk.running_job(at)
+    job, run = at.new_job()
+    run.status = S.RUNNING
+    desk.refused(at.entry(*created(job, run)))
+
+
+def test_two_runs_cannot_become_live_in_one_batch(desk: Desk) -> None:
+    at = desk.host()
+    jobs = [desk.waiting_job(at) for _ in range(2)]
+    desk.refused(*(at.entry(*moved(*job, S.RUNNING)) for job in jobs))
+    assert [desk.status_of(run) for _, run in jobs] == ["pending", "pending"]
+
+
+def test_any_number_of_runs_may_wait_or_have_ended(desk: Desk) -> None:
+    at = desk.host()
+    for state in sorted(TERMINAL | {S.SCHEDULED, S.PENDING}):
+        for _ in range(2):
+            job, run = at.new_job()
+            run.status = state
+            desk.committed(at.entry(*created(job, run)))
+
+
+# ---- poison ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_queued_behind_a_failed_batch_is_refused_unwritten(desk: Desk) -> None:
+    at, other = desk.host(), desk.host()
+    job, run = at.new_job()
+    create, missing = at.entry(*created(job, run)), at.new_job()[1]
+    missing.status = S.RUNNING
+    take = at.entry(*moved(job, run, S.RUNNING))
+    desk.refused(create, at.entry(run_change(missing, S.PENDING)))  # B is not created …
+    before = desk.fence(at)
+    outcomes = desk.commit(take, other.entry())  # … so nobody may take it
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
+    assert (desk.fence(at), desk.count("job_run")) == (before, 0)
+
+
+def test_even_a_decision_that_could_be_written_is_refused_behind_a_failed_one(desk: Desk) -> None:
+    at = desk.host()
+    at.incarnation.poisoned = True
+    desk.refused(at.entry(*created(*at.new_job())), at.entry())
+    assert desk.count("job") == 0
+
+
+def test_a_new_claim_goes_on_where_the_poisoned_one_ended(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.waiting_job(at)
+    at.incarnation.poisoned = True
+    new = desk.claim(at.host.id)
+    desk.committed(new.entry(*moved(job, run, S.RUNNING)))
+
+
+@pytest.mark.parametrize("really", [True, False])
+def test_an_unknown_outcome_poisons_all_that_were_in_the_batch(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, really: bool
+) -> None:
+    claims = [desk.host() for _ in range(3)]
+    finish = desk.committer._finish
+
+    def unknown(connection: Any) -> None:
+        if really:
+            finish(connection)
+        else:
+            connection.rollback()
+        raise CommitUnknown("the answer was lost")
+
+    monkeypatch.setattr(desk.committer, "_finish", unknown)
+    outcomes = desk.refused(*(claim.entry(*created(*claim.new_job())) for claim in claims))
+    assert all(outcome.unknown for outcome in outcomes)
+    assert all(claim.incarnation.poisoned for claim in claims)
+    assert desk.count("job") == (3 if really else 0)
+    monkeypatch.undo()
+    desk.refused(*(claim.entry() for claim in claims))
+    desk.committed(*(desk.claim(claim.host.id).entry() for claim in claims))
+
+
+def test_a_definite_failure_of_the_whole_batch_is_rerun_host_by_host(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = [desk.host() for _ in range(3)]
+    finish, failures = desk.committer._finish, [OperationalError("disk full")]
+
+    def fails_once(connection: Any) -> None:
+        if failures:
+            connection.rollback()
+            raise failures.pop()
+        finish(connection)
+
+    monkeypatch.setattr(desk.committer, "_finish", fails_once)
+    outcomes = desk.committed(*(claim.entry(*created(*claim.new_job())) for claim in claims))
+    assert all(outcome.first_seq == 1 for outcome in outcomes)
+    assert desk.count("job") == 3
+
+
+def test_a_database_that_is_away_refuses_everybody_and_the_next_commit_may_succeed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = [desk.host() for _ in range(3)]
+
+    def away() -> Any:
+        raise OperationalError("no database")
+
+    monkeypatch.setattr(desk.committer, "_connection", away)
+    outcomes = desk.refused(*(claim.entry() for claim in claims))
+    assert not any(outcome.unknown for outcome in outcomes)
+    monkeypatch.undo()
+    desk.committed(*(desk.claim(claim.host.id).entry() for claim in claims))
+
+
+def test_a_commit_that_the_database_itself_refuses_leaves_nothing_behind(desk: Desk) -> None:
+    if desk.committer.begin != ("IMMEDIATE",):
+        pytest.skip("SQLite says when a failed COMMIT has left the transaction open")
+    at, other = desk.host(), desk.host()
+    desk.rows("CREATE TABLE parent (id TEXT PRIMARY KEY)")
+    desk.rows("CREATE TABLE child (id TEXT REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
+    desk.rows(
+        "CREATE TRIGGER orphans AFTER INSERT ON job WHEN NEW.type = 'BAD' BEGIN INSERT INTO child VALUES ('none'); END"
+    )
+    bad, good = at.new_job(type="BAD"), other.new_job()
+    outcomes = desk.commit(at.entry(*created(*bad)), other.entry(*created(*good)))
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
+    assert isinstance(outcomes[0], Refused)
+    assert not outcomes[0].unknown
+    assert desk.rows("SELECT type FROM job") == [("SERVER_START",)]
+
+
+def test_no_entries_are_no_transaction(desk: Desk) -> None:
+    assert desk.commit() == []
+
+
+# ---- what is only ever inserted ----------------------------------------------------------------------------------------
+
+
+def test_a_log_line_that_comes_again_is_left_as_it_is(desk: Desk) -> None:
+    at = desk.host()
+    _, run = desk.running_job(at)
+    desk.committed(at.entry(log_line(run, 1, 1, "first"), log_line(run, 2, 2, "second")))
+    desk.committed(at.entry(log_line(run, 3, 1, "again"), log_line(run, 4, 2, "again"), log_line(run, 5, 3, "third")))
+    assert desk.rows("SELECT seq, message FROM job_log ORDER BY seq") == [(1, "first"), (2, "second"), (5, "third")]
+
+
+def test_a_log_line_that_comes_twice_in_one_batch_is_kept_once(desk: Desk) -> None:
+    at = desk.host()
+    _, run = desk.running_job(at)
+    desk.committed(at.entry(log_line(run, 1, 1, "first")), at.entry(log_line(run, 2, 1, "again")))
+    assert desk.rows("SELECT message FROM job_log") == [("first",)]
+
+
+def test_lines_of_the_servers_own_have_no_number_and_are_all_kept(desk: Desk) -> None:
+    at = desk.host()
+    _, run = desk.running_job(at)
+    desk.committed(at.entry(log_line(run, 1, None), log_line(run, 2, None)))
+    assert desk.count("job_log") == 2
+
+
+def test_lines_of_another_attempt_may_have_the_same_numbers(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.running_job(at)
+    second = run_row(job, attempt=2)
+    desk.committed(at.entry(log_line(run, 1, 1)), at.entry(log_line(second, 2, 1)))
+    assert desk.count("job_log") == 2
+
+
+def test_a_late_report_is_kept_once_and_another_about_the_same_run_too(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.running_job(at)
+    for digest in ("one", "one", "two"):
+        late = append("late_report", job_id=job.id, job_run_id=run.id, body="{}", body_hash=digest)
+        desk.committed(at.entry(late))
+    assert desk.rows("SELECT body_hash FROM late_report ORDER BY body_hash") == [("one",), ("two",)]
+
+
+def test_an_idempotency_key_that_is_used_already_fails_the_whole_creation(desk: Desk) -> None:
+    at = desk.host()
+    values = {"user_id": "ann", "key": "key", "fingerprint": "print", "response": "{}"}
+    desk.committed(at.entry(*created(*at.new_job()), append("idempotency_key", **values)))
+    desk.refused(at.entry(*created(*at.new_job()), append("idempotency_key", **values)))
+    assert desk.count("job") == desk.count("idempotency_key") == 1
+
+
+def test_audit_lines_are_written_with_what_they_tell_of(desk: Desk) -> None:
+    at = desk.host()
+    job, run = at.new_job()
+    line = {"actor_kind": "user", "actor_id": "ann", "action": "job.create", "target_kind": "job", "target_id": job.id}
+    desk.committed(at.entry(*created(job, run), append("audit_event", detail="{}", **line)))
+    assert desk.one("SELECT org_id, action, target_id, request_id FROM audit_event") == (
+        "org",
+        "job.create",
+        job.id,
+        None,
+    )
+
+
+# ---- to the letter -----------------------------------------------------------------------------------------------------
+
+TEXTS = ["", " ", "\\", "'; DROP TABLE job; --", "%s ? :x", "{}", "\t\r\n", "ÅΩ漢😀\u200f\ufffe", "x" * 300_000]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_text_comes_back_to_the_letter(desk: Desk, text: str) -> None:
+    at = desk.host()
+    job, run = desk.waiting_job(at, payload=text)
+    run.error_message = run.output = text
+    desk.committed(at.entry(run_change(run, S.PENDING), log_line(run, 1, 1, text)))
+    assert stored_job(desk, job.id).payload == text
+    assert (stored_run(desk, run.id).error_message, stored_run(desk, run.id).output) == (text, text)
+    assert desk.one("SELECT message FROM job_log") == (text,)
+
+
+def test_whole_numbers_up_to_64_bits_come_back(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.waiting_job(at, timeout_ms=BIGGEST, run_at=-BIGGEST - 1)
+    run.duration_ms, run.available_at, run.run_no = BIGGEST, 0, 2**53 + 1
+    desk.committed(at.entry(run_change(run, S.PENDING)))
+    assert (stored_job(desk, job.id).timeout_ms, stored_job(desk, job.id).run_at) == (BIGGEST, -BIGGEST - 1)
+    kept = stored_run(desk, run.id)
+    assert (kept.duration_ms, kept.available_at, kept.run_no) == (BIGGEST, 0, 2**53 + 1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"timeout_ms": BIGGEST + 1}, {"timeout_ms": 2**200}, {"payload": "\ud800"}, {"payload": None}],
+    ids=["65 bits", "200 bits", "lone surrogate", "nothing"],
+)
+def test_what_no_column_can_keep_fails_its_host_alone(desk: Desk, values: dict[str, Any]) -> None:
+    wrong, right = desk.host(), desk.host()
+    outcomes = desk.commit(wrong.entry(*created(*wrong.new_job(**values))), right.entry(*created(*right.new_job())))
+    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
+    assert desk.count("job") == 1
+
+
+def test_a_nul_comes_back_or_fails_its_host_alone(desk: Desk) -> None:
+    wrong, right = desk.host(), desk.host()
+    job, run = wrong.new_job(payload="a\0b")
+    outcomes = desk.commit(wrong.entry(*created(job, run)), right.entry(*created(*right.new_job())))
+    assert isinstance(outcomes[1], Committed)
+    if isinstance(outcomes[0], Committed):
+        assert stored_job(desk, job.id).payload == "a\0b"
+    else:
+        assert desk.count("job") == 1
+
+
+def test_every_column_of_a_job_and_a_run_comes_back(desk: Desk) -> None:
+    at = desk.host()
+    job, run = desk.waiting_job(at)
+    for number, name in enumerate(JOB_COLUMNS[JOB_COLUMNS.index("max_attempts") :]):
+        if name != "status":
+            kind = type(getattr(job_row(), name))
+            setattr(
+                job, name, True if kind is bool else number if kind is int or name.endswith("_at") else f"t{number}"
+            )
+    for number, name in enumerate(RUN_COLUMNS[RUN_COLUMNS.index("available_at") :]):
+        texts = {"instance_id", "taken_after", "error_code", "error_message", "output", "report_hash"}
+        if name != "stop_reason":
+            setattr(run, name, True if name == "leased" else f"t{number}" if name in texts else number)
+    desk.committed(at.entry(job_change(job, JobStatus.PENDING), run_change(run, S.PENDING)))
+    assert stored_job(desk, job.id) == job
+    assert stored_run(desk, run.id) == run
+    assert (job_image(stored_job(desk, job.id)), run_image(stored_run(desk, run.id))) == (
+        job_image(job),
+        run_image(run),
+    )
+
+
+# ---- any order ---------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([*["create", "take", "end"] * 4, "wrong"])),
+        min_size=8,
+        max_size=25,
+    ),
+    st.data(),
+)
+def test_however_decisions_are_cut_into_batches_each_host_ends_as_it_decided_or_starts_afresh(
+    desk: Desk, script: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    hosts = [_Simple(desk, desk.host()) for _ in range(3)]
+    queue = [(hosts[number], hosts[number].decide(step)) for number, step in script]
+    while queue:
+        size = data.draw(st.integers(1, len(queue)))
+        batch, queue = queue[:size], queue[size:]
+        outcomes = desk.commit(*(entry for _, entry in batch))
+        for (host, _), outcome in zip(batch, outcomes, strict=True):
+            host.written &= isinstance(outcome, Committed)
+    for host in hosts:
+        host.check()
+
+
+class _Simple:
+    """A host that decides without waiting, as actors do, and now and then believes something wrong."""
+
+    def __init__(self, desk: Desk, claim: Claim) -> None:
+        self.desk = desk
+        self.claim = claim
+        self.written = True
+        self.wrong = False
+        self.jobs: list[tuple[JobRow, RunRow]] = []
+        self.current: tuple[JobRow, RunRow] | None = None
+
+    def decide(self, step: str) -> Any:
+        if step == "create":
+            self.jobs.append(self.claim.new_job())
+            return self.claim.entry(*created(*self.jobs[-1]))
+        waiting = [pair for pair in self.jobs if pair[1].status is S.PENDING]
+        if step == "take" and self.current is None and waiting:
+            self.current = waiting[0]
+            return self.claim.entry(*moved(*self.current, S.RUNNING))
+        if step == "end" and self.current is not None:
+            ended, self.current = self.current, None
+            return self.claim.entry(*moved(*ended, S.SUCCESS))
+        if step == "wrong":
+            self.wrong = True
+            stray = self.claim.new_job()[1]
+            return self.claim.entry(RunChange(stray.id, S.RUNNING, run_image(stray)))
+        return self.claim.entry()
+
+    def check(self) -> None:
+        assert self.written != self.wrong
+        if self.written:
+            for job, run in self.jobs:
+                assert self.desk.status_of(run) == run.status
+                assert stored_job(self.desk, job.id).status == job.status

@@ -1,0 +1,495 @@
+"""The directory finds, starts, rebuilds and passivates actors; parked polls and timers outlive their incarnations."""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from peewee import OperationalError
+
+from actors import Directory, Limits, Surroundings
+from actors.loop_actor import LoopFuture
+from actors.messages import NOTHING, CreateJob, Describe, Message, Poll, ReportResult
+from actors.org import CountPending
+from interlock.errors import NotFound, QuotaExceeded, Superseded, Unavailable
+from interlock.wire import Report
+from store import Entry, open_database
+from store.committer import Committer
+from store.database import migrate
+from store.entries import Exclusive
+from store.journal import report, run_exclusive
+from tests.support.hosts import NEW_JOB, USER, Ids, answer_of
+from tests.support.rows import host_row, write_host
+
+NOW = 1_700_000_000_000
+
+
+class Timer:
+    """A callback at an instant."""
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback, self.args, self.cancelled = callback, args, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Town:
+    """Hosts in a real database, and a loop and a journal that the test works by hand."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.at = NOW
+        self.turns: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.timers: list[tuple[int, int, Timer]] = []
+        self.queue: deque[Entry | Exclusive] = deque()
+        self.exclusives = 0
+        self.fails: list[Exception] = []  # what befalls the next transactions
+        self._numbers = itertools.count()
+        self.database = open_database("sqlite:///:memory:")
+        migrate(self.database)
+        self.committer = Committer(self.database, "me")
+        around = Surroundings(
+            scheduler=self, clock=self, ids=Ids(), journal=self, reader=self, events=self, limits=Limits(**limits)
+        )
+        around.alarms = self
+        self.directory = Directory(around, self, "me", started_at=NOW)
+
+    # ---- its ports -------------------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        return self.at
+
+    def chance(self) -> float:
+        return 0.5
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self.turns.append((callback, args))
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        timer = Timer(callback, args)
+        heapq.heappush(self.timers, (self.at + round(delay * 1000), next(self._numbers), timer))
+        return timer
+
+    def submit(self, entry: Entry) -> None:
+        self.queue.append(entry)
+
+    def exclusive(self, work: Any, done: Any) -> None:
+        self.exclusives += 1
+        self.queue.append(Exclusive(work, done))
+
+    def read(self, work: Any, done: Any) -> None:
+        self.call_soon(done, work(self.database), None)
+
+    def publish(self, org_id: str, event: str, data: msgspec.Struct) -> None:
+        """Nobody listens."""
+
+    def set_alarm(self, host_id: str, due_at: int) -> None:
+        """The test rings."""
+
+    # ---- what the test does ----------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Let everything that is ready on the loop run; the disk is left alone."""
+        while self.turns:
+            callback, args = self.turns.popleft()
+            callback(*args)
+
+    def write(self) -> None:
+        """One transaction."""
+        item = self.queue.popleft()
+        if self.fails:
+            error = self.fails.pop(0)
+            item.done(None, error) if isinstance(item, Exclusive) else self._fail(item)
+        elif isinstance(item, Exclusive):
+            item.done(*run_exclusive(self.committer, item))
+        else:
+            report([item], self.committer.commit([item]))
+        self.turn()
+
+    def _fail(self, entry: Entry) -> None:
+        entry.incarnation.epoch -= 1  # the fence will miss
+        report([entry], self.committer.commit([entry]))
+
+    def settle(self) -> None:
+        """Everything that can happen now."""
+        self.turn()
+        while self.queue:
+            self.write()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, timers fire, and the disk keeps up."""
+        end = self.at + round(seconds * 1000)
+        while self.timers and self.timers[0][0] <= end:
+            at, _, timer = heapq.heappop(self.timers)
+            self.at = max(self.at, at)
+            if not timer.cancelled:
+                timer.callback(*timer.args)
+            self.settle()
+        self.at = end
+
+    def host(self) -> str:
+        """A new host's id."""
+        host = host_row()
+        write_host(self.database, host)
+        return host.id
+
+    def ask(self, host_id: str, message: Message) -> LoopFuture:
+        reply = self.directory.ask(host_id, message)
+        self.turn()
+        return reply
+
+    def create(self, host_id: str) -> LoopFuture:
+        """A new job for the host."""
+        message = CreateJob(job=msgspec.structs.replace(NEW_JOB, host_id=host_id), by=USER)
+        reply = self.directory.ask_org("org", message)
+        self.turn()
+        return reply
+
+    def poll(self, host_id: str, wait: float = 25, *, waits: bool = True) -> Poll:
+        poll = Poll(host_id, waits=waits, instance_id="a", running=())
+        self.directory.poll(poll, round(wait * 1000))
+        self.turn()
+        return poll
+
+    def fence(self, host_id: str) -> tuple[Any, ...]:
+        """The host's owner and epoch."""
+        sql = "SELECT owner, epoch FROM host WHERE id = ?"
+        return tuple(self.database.execute_sql(sql, (host_id,)).fetchone())
+
+
+@pytest.fixture
+def town() -> Iterator[Town]:
+    made = Town()
+    yield made
+    assert made.directory.failures == []
+
+
+# ---- coming to life ----------------------------------------------------------------------------------------------------
+
+
+def test_a_hosts_first_message_claims_it_and_waits_for_its_rows(town: Town) -> None:
+    host_id = town.host()
+    reply = town.ask(host_id, Describe())
+    assert (reply.done, town.fence(host_id)) == (False, (None, 0))
+    town.settle()
+    assert reply.get()["epoch"] == 1
+    assert town.fence(host_id) == ("me", 1)
+
+
+def test_a_host_that_does_not_exist_is_not_found_and_forgotten(town: Town) -> None:
+    reply, poll = town.ask("unknown", Describe()), town.poll("unknown")
+    town.settle()
+    assert isinstance(reply.error, NotFound)
+    assert isinstance(poll.answer.error, NotFound)
+    assert (town.directory.hosts, town.directory.polls) == ({}, {})
+
+
+def test_all_hosts_that_are_asked_for_in_one_turn_are_claimed_together(town: Town) -> None:
+    hosts = [town.host() for _ in range(5)]
+    town.directory.activate(hosts)
+    town.settle()
+    assert town.exclusives == 1
+    assert {town.fence(host_id) for host_id in hosts} == {("me", 1)}
+
+
+def test_claims_are_bounded() -> None:
+    town = Town(claims_per_batch=2)
+    town.directory.activate([town.host() for _ in range(5)])
+    town.settle()
+    assert town.exclusives == 3
+
+
+def test_a_second_message_claims_nothing_again(town: Town) -> None:
+    host_id = town.host()
+    for _ in range(3):
+        town.ask(host_id, Describe())
+        town.settle()
+    assert town.fence(host_id) == ("me", 1)
+
+
+async def test_a_start_waits_until_all_rows_are_read(town: Town) -> None:
+    town.directory.activate([town.host() for _ in range(3)])
+    waiting = town.directory.all_claimed()
+    waiting.send(None)
+    town.settle()
+    with pytest.raises(StopIteration):
+        waiting.send(None)
+
+
+def test_rows_that_cannot_be_read_are_a_try_later_and_a_later_message_tries_again(town: Town) -> None:
+    host_id = town.host()
+    town.fails = [OperationalError("away")]
+    reply = town.ask(host_id, Describe())
+    town.settle()
+    assert isinstance(reply.error, Unavailable)
+    again = town.ask(host_id, Describe())
+    town.settle()
+    assert again.get()["hostId"] == host_id
+
+
+def test_a_parked_poll_outlives_rows_that_could_not_be_read(town: Town) -> None:
+    host_id = town.host()
+    town.fails = [OperationalError("away")]
+    poll = town.poll(host_id)
+    town.settle()
+    assert not poll.answer.done
+    town.wait(2)
+    town.create(host_id)
+    town.settle()
+    assert answer_of(poll).taken is not None
+
+
+# ---- rebuilding --------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_that_was_not_written_ends_the_incarnation_and_its_parked_poll_stays(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    town.fails = [OperationalError("disk full")]
+    refused = town.create(host_id)
+    town.settle()
+    assert isinstance(refused.error, Unavailable)
+    assert not poll.answer.done
+    town.create(host_id)
+    town.settle()
+    assert answer_of(poll).taken is not None
+    assert (town.fence(host_id)[1], town.directory.rebuilt) == (2, 1)
+
+
+def test_a_host_with_a_live_run_is_rebuilt_at_once(town: Town) -> None:
+    host_id = town.host()
+    town.create(host_id)
+    town.settle()
+    poll = town.poll(host_id, waits=False)
+    town.settle()
+    town.fails = [OperationalError("disk full")]
+    town.create(host_id)
+    town.settle()
+    assert town.fence(host_id)[1] == 2
+    reported = town.ask(host_id, _report(answer_of(poll).job_run_id or ""))
+    town.settle()
+    assert reported.get().status == "success"
+
+
+def test_a_host_with_nothing_under_way_is_rebuilt_by_its_next_message(town: Town) -> None:
+    host_id = town.host()
+    town.create(host_id)
+    town.fails = [OperationalError("disk full")]
+    town.write()
+    town.settle()
+    assert host_id not in town.directory.hosts
+    created = town.create(host_id)
+    town.settle()
+    assert isinstance(created.get(), bytes)
+
+
+def test_a_poll_whose_time_is_over_while_its_host_is_rebuilt_is_still_answered(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id, wait=25)
+    town.settle()
+    town.fails = [OperationalError("disk full")]
+    town.create(host_id)  # its commit is under way …
+    town.at += 25_000
+    for _, _, timer in sorted(town.timers, key=lambda each: each[:2]):
+        if not timer.cancelled:
+            timer.callback(*timer.args)  # … when the poll's time is over, and the loop has not turned yet
+    town.timers.clear()
+    town.write()
+    town.settle()
+    town.wait(60)
+    assert poll.answer.done
+
+
+def _report(run_id: str) -> ReportResult:
+    return ReportResult(job_run_id=run_id, report=Report(status="success"), digest="digest", body="{}")
+
+
+# ---- polls -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_poll_ends_with_nothing_after_its_wait(town: Town) -> None:
+    poll = town.poll(town.host(), wait=25)
+    town.settle()
+    town.wait(24)
+    assert not poll.answer.done
+    town.wait(2)
+    assert answer_of(poll) == NOTHING
+    assert town.directory.polls == {}
+
+
+def test_an_answered_poll_leaves_no_timer_behind(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    town.create(host_id)
+    town.settle()
+    assert poll.answer.done
+    assert [timer for _, _, timer in town.timers if not timer.cancelled and poll in timer.args] == []
+
+
+def test_a_newer_poll_supersedes_the_parked_one(town: Town) -> None:
+    host_id = town.host()
+    old = town.poll(host_id)
+    town.settle()
+    new = town.poll(host_id)
+    town.settle()
+    assert isinstance(old.answer.error, Superseded)
+    assert town.directory.polls == {host_id: new}
+
+
+def test_a_poll_that_finds_a_full_mailbox_is_answered() -> None:
+    town = Town(mailbox=2)
+    host_id = town.host()
+    for _ in range(2):
+        town.directory.tell(host_id, Describe())
+    poll = town.poll(host_id, wait=25)
+    town.settle()
+    town.wait(60)
+    assert poll.answer.done
+
+
+def test_a_full_mailbox_refuses_and_a_tell_is_dropped() -> None:
+    town = Town(mailbox=2)
+    host_id = town.host()
+    kept = [town.ask(host_id, Describe()) for _ in range(2)]
+    refused = town.ask(host_id, Describe())
+    town.directory.tell(host_id, Describe())
+    assert isinstance(refused.error, Unavailable)
+    assert len(town.directory.hosts[host_id].inbox) == 2
+    town.settle()
+    assert all(reply.get()["hostId"] == host_id for reply in kept)
+
+
+# ---- time --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hosts_own_timer_looks_when_something_is_due(town: Town) -> None:
+    host_id = town.host()
+    town.create(host_id)
+    town.settle()
+    town.poll(host_id, waits=False)
+    town.settle()
+    town.wait(599)
+    assert _status(town) == "running"
+    town.wait(2)
+    assert _status(town) == "cancelling"
+
+
+def test_a_host_where_time_changes_nothing_has_no_timer(town: Town) -> None:
+    host_id = town.host()
+    town.create(host_id)
+    town.settle()
+    assert [timer for _, _, timer in town.timers if not timer.cancelled] == []
+
+
+def test_the_sweep_tells_hosts_that_are_due_and_brings_them_to_life(town: Town) -> None:
+    host_id = town.host()
+    town.directory.sweep([host_id])
+    town.settle()
+    assert town.fence(host_id) == ("me", 1)
+
+
+def test_the_sweep_saves_now_and_then_that_a_connected_host_is_here(town: Town) -> None:
+    host_id = town.host()
+    town.poll(host_id, wait=1000)
+    town.settle()
+    town.wait(40)
+    town.directory.sweep()
+    town.settle()
+    seen = town.database.execute_sql("SELECT last_seen_at FROM host").fetchone()[0]
+    assert seen == town.at
+
+
+def test_an_idle_host_leaves_the_memory_and_its_next_message_brings_it_back(town: Town) -> None:
+    host_id = town.host()
+    town.create(host_id)
+    town.settle()
+    town.wait(59)
+    town.directory.sweep()
+    assert host_id in town.directory.hosts
+    town.wait(1)
+    town.directory.sweep()
+    town.settle()
+    assert (town.directory.hosts, town.fence(host_id)) == ({}, (None, 1))
+    described = town.ask(host_id, Describe())
+    town.settle()
+    assert (described.get()["pendingCount"], town.fence(host_id)) == (1, ("me", 2))
+
+
+def test_a_host_with_a_parked_poll_or_a_live_run_stays(town: Town) -> None:
+    polled, busy = town.host(), town.host()
+    town.poll(polled, wait=10_000)
+    town.create(busy)
+    town.settle()
+    town.poll(busy, waits=False)
+    town.settle()
+    town.wait(500)
+    for _ in range(3):
+        town.directory.sweep()
+        town.settle()
+    assert set(town.directory.hosts) == {polled, busy}
+
+
+def test_a_host_that_was_seen_leaves_after_it_has_gone_offline(town: Town) -> None:
+    host_id = town.host()
+    town.poll(host_id, waits=False)
+    town.settle()
+    for _ in range(200):
+        town.wait(2)
+        town.directory.sweep()
+        town.settle()
+    assert town.directory.hosts == {}
+
+
+def _status(town: Town) -> str:
+    """Of the only run."""
+    return str(town.database.execute_sql("SELECT status FROM job_run").fetchone()[0])
+
+
+# ---- organizations -----------------------------------------------------------------------------------------------------
+
+
+def test_a_quota_of_an_organization_counts_what_was_routed_since_the_last_count() -> None:
+    town = Town(max_pending_per_org=3)
+    host_id = town.host()
+    supervisor = town.directory.supervisor("org")
+    supervisor.actor_ref.tell(CountPending(pending=1))
+    replies = [town.create(host_id) for _ in range(3)]
+    town.settle()
+    assert [type(reply.error) for reply in replies] == [type(None), type(None), QuotaExceeded]
+    supervisor.actor_ref.tell(CountPending(pending=0))
+    assert isinstance(_settled(town, town.create(host_id)).get(), bytes)
+
+
+def test_an_organizations_supervisor_that_died_is_started_again(town: Town) -> None:
+    host_id = town.host()
+    first = town.directory.supervisor("org")
+    first.stop()
+    town.settle()
+    assert isinstance(_settled(town, town.create(host_id)).get(), bytes)
+    assert town.directory.supervisor("org") is not first
+
+
+def _settled(town: Town, reply: LoopFuture) -> LoopFuture:
+    town.settle()
+    return reply
+
+
+# ---- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_at_the_end_parked_polls_are_answered_and_nothing_new_is_taken(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    created = town.create(host_id)
+    town.directory.close()
+    refused, late = town.ask(host_id, Describe()), town.poll(host_id)
+    town.settle()
+    assert [type(each.error) for each in (poll.answer, refused, late.answer)] == [Unavailable] * 3
+    assert isinstance(created.get(), bytes)
+    assert town.directory.polls == {}
