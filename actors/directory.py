@@ -11,7 +11,7 @@ from typing import Any
 from actors.host import HostActor, Surroundings
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopFuture
-from actors.messages import EndPoll, Message, Poll, RunDue, Take, Tick
+from actors.messages import NOTHING, EndPoll, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.ports import Handle, LoopPort
 from interlock.clock import Millis
@@ -97,20 +97,22 @@ class Directory:
             handle.cancel()
 
     def _poll_over(self, poll: Poll) -> None:
+        """Its actor answers it, or has done so in a decision that is on its way; else whoever rebuilds the actor does."""
+        poll.over = True
+        actor = self.hosts.get(poll.host_id)
         if poll.answer.done:
             return
-        actor = self.hosts.get(poll.host_id)
         if actor is None or actor.state is None:
             poll.answer.settle(Unavailable(_REBUILT))
         else:
             actor.actor_ref.tell(EndPoll(poll=poll))
 
     def _poll_refused(self, poll: Poll, reply: LoopFuture) -> None:
-        """The host does not exist, or nothing works: a poll that can wait is tried again with the next incarnation."""
+        """Nobody took it in. While its host's actor is being rebuilt it waits for the next incarnation."""
         if reply.error is None or poll.answer.done:
             return
-        waits = poll.waits and self._closed is None and isinstance(reply.error, Unavailable)
-        if not waits:
+        rebuilding = poll.host_id not in self.hosts and self._closed is None and isinstance(reply.error, Unavailable)
+        if not (poll.waits and rebuilding):
             poll.answer.settle(reply.error if isinstance(reply.error, InterlockError) else Unavailable(_REBUILT))
 
     # ---- lives -----------------------------------------------------------------------------------------------------
@@ -208,6 +210,8 @@ class Directory:
         if self._closed is not None:
             return
         poll = self.polls.get(host_id)
+        if poll is not None and poll.over:
+            poll.answer.settle(NOTHING)
         if poll is not None and not poll.answer.done:
             self._ask(self._actor(host_id), Take(poll=poll)).then(lambda reply: self._poll_refused(poll, reply))
         else:

@@ -77,7 +77,7 @@ NOTHING = PollAnswer()
 class Poll:
     """A parked long-poll. It outlives the actor's incarnations: the directory keeps it until it is answered."""
 
-    __slots__ = ("answer", "host_id", "instance_id", "is_open", "running", "waits")
+    __slots__ = ("answer", "host_id", "instance_id", "is_open", "over", "running", "waits")
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Poll:
         self.instance_id = instance_id
         self.running = running  # None: it says nothing; (): it says that it runs nothing
         self.is_open = is_open  # whether anybody still listens
+        self.over = False  # it has waited long enough
         self.answer = LoopFuture()
 
 

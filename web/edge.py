@@ -29,7 +29,7 @@ class EdgeHandler(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what could not be read as a request, and close the connection."""
         request_id = _IDS.new()
-        fault = status >= _SERVER_FAULT
+        fault = status >= _SERVER_FAULT and not isinstance(exc, ConnectionError)
         log.log(logging.ERROR if fault else logging.DEBUG, "Request %s was not read: %r", request_id, exc)
         if request.writer.output_size > 0:
             raise ConnectionError("An answer is under way already")
