@@ -41,6 +41,7 @@ class Directory:
         self._claiming: set[str] = set()
         self._claim_waiters: list[LoopFuture] = []
         self._poll_ends: dict[Poll, Handle] = {}
+        self._retrying: set[str] = set()  # hosts that a timer will claim again
         self._closed: InterlockError | None = None
         around.dropped = self._dropped
         around.settled = self._settled
@@ -63,13 +64,14 @@ class Directory:
 
     def ask(self, host_id: str, message: Message) -> LoopFuture:
         """The reply of the host's actor, to come; `NotFound` when there is no such host."""
-        return self._ask(self._actor(host_id), message)
+        return LoopFuture.of(self._closed) if self._closed else self._ask(self._actor(host_id), message)
 
     def tell(self, host_id: str, message: Message) -> None:
         """Send without waiting; a full mailbox drops it, which whoever tells must be able to bear."""
-        actor = self._actor(host_id)
-        if self._closed is None and len(actor.inbox) < self._around.limits.mailbox:
-            actor.actor_ref.tell(message)
+        if self._closed is None:
+            actor = self._actor(host_id)
+            if len(actor.inbox) < self._around.limits.mailbox:
+                actor.actor_ref.tell(message)
 
     def _ask(self, actor: Any, message: Message) -> LoopFuture:
         if self._closed is not None:
@@ -83,6 +85,9 @@ class Directory:
 
     def poll(self, poll: Poll, wait_ms: Millis) -> None:
         """Take a poll in; it is answered in its own time, at the latest after `wait_ms`."""
+        if self._closed is not None:
+            poll.answer.settle(self._closed)
+            return
         self.polls[poll.host_id] = poll
         poll.answer.then(lambda _: self._poll_answered(poll))
         if poll.waits:
@@ -124,7 +129,7 @@ class Directory:
 
     async def all_claimed(self) -> None:
         """Return when no host's rows are still to be read."""
-        while self._to_claim or self._claiming:
+        while self._to_claim or self._claiming or self._retrying:
             waiter = LoopFuture()
             self._claim_waiters.append(waiter)
             await waiter
@@ -193,12 +198,15 @@ class Directory:
         del self.hosts[actor.host_id]
         self._set_timer(actor, None)
         self.rebuilt += 1
+        retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
         needed = actor.state is not None and actor.state.current is not None
         actor.refuse_all(Unavailable(_REBUILT))
         poll = self.polls.get(actor.host_id)
-        if self._closed is not None or not (needed or poll is not None or retry):
+        lost = actor.state is None  # nobody knows what it holds
+        if self._closed is not None or not (needed or poll is not None or lost) or actor.host_id in self._retrying:
             return
         if retry:
+            self._retrying.add(actor.host_id)
             chance = self._around.clock.chance()
             delay = self._around.limits.claim_retry_ms / 1000 * (0.5 + chance)
             self._loop.call_later(delay, self._rebuild, actor.host_id)
@@ -207,6 +215,7 @@ class Directory:
 
     def _rebuild(self, host_id: str) -> None:
         """A new incarnation; the parked poll is told to it as if it had just come."""
+        self._retrying.discard(host_id)
         if self._closed is not None:
             return
         poll = self.polls.get(host_id)
@@ -241,6 +250,8 @@ class Directory:
 
     def sweep(self, due: Iterable[str] = ()) -> None:
         """Every few seconds: look at the clock of all that may be due, and let idle actors go."""
+        if self._closed is not None:
+            return
         now = self._around.clock.now()
         for host_id in due:
             self.tell(host_id, RunDue())
@@ -270,16 +281,24 @@ class Directory:
             del self.hosts[actor.host_id]
             self._set_timer(actor, None)
             actor.refuse_all(Unavailable(_REBUILT))
-        if released:
-            self._around.journal.exclusive(_releasing(self._owner, released), _log_failure)
+        size = self._around.limits.claims_per_batch
+        for start in range(0, len(released), size):
+            self._around.journal.exclusive(_releasing(self._owner, released[start : start + size]), _log_failure)
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Answer parked polls and take nothing more; what was decided is still committed and answered."""
+        """Answer parked polls and take nothing more; what was decided is still committed and answered.
+
+        A poll is answered by its actor, so that a job which is on its way to it is not dropped; one whose actor has not
+        read its rows yet is answered here.
+        """
         self._closed = Unavailable("The server is stopping", retry_after=2)
-        for poll in list(self.polls.values()):
-            if not poll.answer.done:
+        for poll in {*self._poll_ends, *self.polls.values()}:
+            actor = self.hosts.get(poll.host_id)
+            if actor is not None and actor.state is not None and actor.actor_ref.is_alive():
+                actor.actor_ref.tell(EndPoll(poll=poll, why=self._closed))
+            elif not poll.answer.done:
                 poll.answer.settle(self._closed)
         for actor in self.hosts.values():
             self._set_timer(actor, None)

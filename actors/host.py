@@ -17,6 +17,7 @@ from actors.host_state import HostState
 from actors.limits import Limits
 from actors.loop_actor import LoopActor, LoopFuture, Scheduler
 from actors.messages import (
+    AnyReply,
     AppendLogs,
     Beat,
     CancelJob,
@@ -28,6 +29,8 @@ from actors.messages import (
     HandOutAgain,
     Message,
     NoteProgress,
+    Poll,
+    PollAnswer,
     ReportResult,
     RetryJob,
     RunDue,
@@ -47,6 +50,7 @@ from store.rows import host_image
 log = logging.getLogger(__name__)
 
 Handler = Callable[[HostState, Any, Decision], None]
+MOST_READS = 50  # of the rows of an ended run, on a host that changes all the time
 _AGAIN = 2.0  # seconds that a caller is asked to wait while the host's actor is rebuilt
 
 
@@ -126,6 +130,7 @@ class HostActor(LoopActor):
         self.last_message_at: Millis = around.clock.now()
         self.timer: tuple[Millis, Any] | None = None  # kept here by the directory, which owns it
         self.submitted = 0
+        self.committed = 0
         self.saved_at: Millis = self.last_message_at  # when the host's row was last written
         self.busy_seconds = 0.0
         self._around = around
@@ -220,6 +225,7 @@ class HostActor(LoopActor):
         if not self._in_flight:
             return
         flight = self._in_flight[0]
+        self.committed += 1
         appended = self._somebody_appended(outcome)
         if (flight.decision.joins or flight.decision.placed) and not appended:
             self._join(flight.decision, outcome)
@@ -271,10 +277,15 @@ class HostActor(LoopActor):
         for due_at in d.alarms:
             self._around.alarms.set_alarm(self.host_id, due_at)
         for poll, answer in d.answers:
-            if not poll.answer.done:
-                poll.answer.settle(answer)
+            self._answer(poll, answer)
         if d.look_up is None:
             _settle(reply, d.reply)
+
+    def _answer(self, poll: Poll, answer: AnyReply) -> None:
+        if not poll.answer.done:
+            poll.answer.settle(answer)
+        elif isinstance(answer, PollAnswer) and answer.job_run_id is not None:
+            self.actor_ref.tell(HandOutAgain(job_run_id=answer.job_run_id))  # nobody was left to get it
 
     def _look_up(self, d: Decision, reply: LoopFuture) -> None:
         """Not in this memory: ask the rows, once all that was decided before is in them."""
@@ -288,23 +299,27 @@ class HostActor(LoopActor):
         else:
             raise TypeError(f"{asked!r} cannot be looked up")
 
+        tries: list[int] = []  # what had been submitted when each read began
+
         def read(failure: InterlockError | None) -> None:
             if failure is not None:
                 _settle(reply, failure)
             else:
-                submitted = self.submitted
-                self._around.reader.read(work, lambda rows, error: done(submitted, rows, error))
+                tries.append(self.submitted)
+                self._around.reader.read(work, done)
 
-        def done(submitted: int, rows: Any, error: BaseException | None) -> None:
+        def done(rows: Any, error: BaseException | None) -> None:
             if self.actor_stopped.is_set():
                 _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
             elif error is not None:
                 _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))
-            elif submitted != self.submitted:
-                self._behind_all(read)  # the rows may be older than what was decided meanwhile
-            else:
+            elif tries[-1] == self.submitted:
                 found = Found(asked=asked, job=rows[0], run=rows[1], reply=reply)
                 self._guarded(lambda: self._decide(found, reply), reply)
+            elif len(tries) < MOST_READS:
+                self._behind_all(read)  # the rows may be older than what was decided meanwhile
+            else:
+                _settle(reply, Unavailable("The host is too busy to look back", retry_after=_AGAIN))
 
         self._behind_all(read)
 

@@ -17,6 +17,8 @@ _NEWER_POLL = "A newer poll of this host has taken this one's place"
 def take(state: HostState, message: Take, d: Decision) -> None:
     """An agent polls: note what it declares, then give it a job, park it, or send it away."""
     poll = message.poll
+    if poll.answer.done:
+        return
     state.heard(d)
     state.host.delivered_at = d.now
     if state.poll is not None and state.poll is not poll:
@@ -59,6 +61,8 @@ def declared_idle(state: HostState, poll: Poll, d: Decision) -> None:
     if current is not None and current.run.status in LIVE - {RunStatus.OFFERED} and poll.running is not None:
         state.advance(current, RunEvent.HEARD_IDLE, d)
         state.undelivered = state.current is current
+        if state.undelivered and current.run.leased:
+            state.lease_until = d.now + state.limits.lease_ms
 
 
 def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
@@ -66,13 +70,14 @@ def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
     poll, current = state.poll, state.current
     if poll is None:
         return
-    if not poll.is_open():
+    if not poll.listens:
         state.answer_poll(NOTHING, d)
     elif current is not None:
         if current.run.stop_reason is not StopReason.NONE:
             state.answer_poll(PollAnswer(cancel=current.run.id), d)
         elif state.undelivered:
             state.undelivered = False
+            state.handed_out_at = d.now
             state.answer_poll(_hand_out(current), d)
     else:
         taken = take_next(state, d, after=after)
@@ -98,6 +103,7 @@ def take_next(state: HostState, d: Decision, *, after: str | None = None) -> Att
 def sign_of_life(state: HostState, attempt: Attempt, d: Decision) -> None:
     """The agent speaks of the current run: it lives, and its lease is extended."""
     state.advance(attempt, RunEvent.SIGN_OF_LIFE, d)
+    state.undelivered = False  # it has arrived after all
     if attempt.run.leased and state.current is attempt:
         state.lease_until = d.now + state.limits.lease_ms
 
@@ -152,10 +158,12 @@ def _lease(state: HostState, attempt: Attempt, d: Decision) -> None:
 
 
 def end_poll(state: HostState, message: EndPoll, d: Decision) -> None:
-    """The poll has waited long enough."""
+    """The poll has waited long enough; whoever holds it, it is answered, behind all that is under way."""
     if state.poll is message.poll:
         state.heard(d)
-        state.answer_poll(NOTHING, d)
+        state.poll = None
+    if not message.poll.answer.done:
+        d.answer(message.poll, message.why or NOTHING)
 
 
 def hand_out_again(state: HostState, message: HandOutAgain, d: Decision) -> None:

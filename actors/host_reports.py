@@ -134,6 +134,7 @@ def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: 
 def _same_next(state: HostState, reported: RunRow) -> TakenJob | None:
     current = state.current
     if current is not None and current.run.taken_after == reported.id and current.run.status in LIVE:
+        state.undelivered = False
         return next_document(current)
     return None
 

@@ -366,7 +366,7 @@ class HostState:
     def takes_at_once(self, new: JobRow, now: Millis) -> bool:
         """Whether a new job would go out by the parked poll, with nobody ahead of it: then one commit does for both."""
         alone = not self.joining and not len(self.line) and not new.start_before
-        return alone and self.poll is not None and self.poll.is_open() and self.may_take(now)
+        return alone and self.poll is not None and self.poll.listens and self.may_take(now)
 
     def held_by(self) -> Attempt | None:
         """The retry for which the host is held, if a waiting one's type asks for that."""

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import pykka
 from pykka._envelope import Envelope
@@ -224,8 +224,6 @@ class LoopInbox:
 
 class LoopActor(pykka.Actor):
     """An actor whose turns are callbacks of the loop. Handlers are synchronous, short, and do no I/O."""
-
-    limit: ClassVar[int] = 10_000  # messages that may wait; the directory answers 503 beyond
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()

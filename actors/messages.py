@@ -10,6 +10,7 @@ import msgspec
 
 from actors.loop_actor import LoopFuture
 from interlock.clock import Millis
+from interlock.errors import InterlockError
 from interlock.wire import Report, UserRef
 from store.rows import JobRow, RunRow
 
@@ -96,6 +97,11 @@ class Poll:
         self.over = False  # it has waited long enough
         self.answer = LoopFuture()
 
+    @property
+    def listens(self) -> bool:
+        """Whether an answer would still reach somebody. An answered poll's connection may well stay open."""
+        return not self.answer.done and self.is_open()
+
 
 class Take(Message, frozen=True, kw_only=True):
     """An agent polls. No reply: the poll itself is answered."""
@@ -104,9 +110,10 @@ class Take(Message, frozen=True, kw_only=True):
 
 
 class EndPoll(Message, frozen=True, kw_only=True):
-    """The poll's wait is over."""
+    """The poll's wait is over, or (`why`) the server is stopping. No reply: the poll itself is answered."""
 
     poll: Poll
+    why: InterlockError | None = None
 
 
 class HandOutAgain(Message, frozen=True, kw_only=True):

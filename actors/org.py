@@ -19,7 +19,7 @@ class OrgSupervisor(LoopActor):
     """It waits for no host: the host's reply becomes its own.
 
     The quota on waiting jobs is off by default. On, it rests on a count that the sweep renews every few seconds plus
-    what was routed since, so it may be overshot by what finished meanwhile, never by what was created.
+    what was routed since, so it is kept to within what happens in a few seconds.
     """
 
     def __init__(self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int) -> None:

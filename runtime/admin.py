@@ -72,7 +72,7 @@ def _immediate(database: Database) -> tuple[str, ...]:
 
 
 def _by() -> By:
-    return By("operator", os.environ.get("USER"), _CLOCK.now(), _IDS.new())
+    return By("operator", f"uid {os.getuid()}", _CLOCK.now(), _IDS.new())
 
 
 @_command

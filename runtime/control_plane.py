@@ -63,8 +63,7 @@ class ControlPlane:
         if settings.redis_url or (settings.database_url and not settings.database_url.startswith("sqlite:")):
             raise CannotStart("This version runs on its embedded default: leave database_url and redis_url empty")
         self._folder.create()
-        if not settings.database_url:
-            self._folder.lock()
+        self._folder.lock()
         secret = load_secret(settings.data_path)
         owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
         store = Store(open_database(settings.url_of_database), owner, read_threads=settings.read_threads)

@@ -16,9 +16,13 @@ from runtime.alarms import HORIZON
 from store import Store
 from store.claims import due_by, expired_by
 from store.jobs import pending_counts
+from store.keys import forget_old_keys
 
 log = logging.getLogger(__name__)
 
+KEPT: Millis = 24 * 3600 * 1000  # how long an Idempotency-Key's answer is remembered
+KEYS_EVERY = 30  # rounds between two looks for keys whose day is over
+KEYS_AT_ONCE = 1000  # deleted in one short transaction
 MOST = 500  # hosts that one round brings to life
 
 
@@ -67,6 +71,8 @@ class Sweep:
         """One round."""
         now = self._clock.now()
         self.act(await self._store.fetch(self.looking(now)), now)
+        if self.rounds % KEYS_EVERY == 0:
+            await self._store.change(lambda database: forget_old_keys(database, now - KEPT, KEYS_AT_ONCE))
 
     def looking(self, now: Millis) -> Callable[[Database], Due]:
         """What to ask the rows: what is due, what soon will be, and what quotas need."""

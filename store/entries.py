@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from interlock.clock import Millis
 from interlock.states import JobStatus, RunStatus
 from store.rows import Image, JobRow, RunRow, job_image, run_image
 
@@ -62,7 +61,7 @@ def run_change(run: RunRow, was: RunStatus | None) -> RunChange:
 
 @dataclass(slots=True)
 class Committed:
-    """It is durable. `seqs` are the places in line that its new jobs got, in their order; `next_seq` is the host's
+    """It is durable. `seqs` are the places in line that its new jobs got, in their order; `first_seq` is the host's
     counter just before them, by which an owner sees that somebody else appended.
     """
 
@@ -90,7 +89,6 @@ class Entry:
     host: Image  # the owner's columns as the decision leaves them
     changes: list[Change]
     done: Callable[[Outcome], None]
-    at: Millis = 0
 
 
 @dataclass(slots=True)

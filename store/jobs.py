@@ -10,6 +10,7 @@ from store.compiled import ARG, rows
 from store.models import LIVE_RUNS, Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, run_from
 
+LATE_SHOWN = 20  # late reports that a job shows: the newest
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
 _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
 
@@ -86,7 +87,7 @@ def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
         [run_from(columns) for columns in rows(database, _runs, job_id)],
         _creator_of(database, job.created_by_id),
         rows(database, _log_count, job_id)[0][0],
-        [(row[0], row[1], row[2], row[3]) for row in rows(database, _late, job_id)],
+        [(row[0], row[1], row[2], row[3]) for row in reversed(rows(database, _late, job_id))],
     )
 
 
@@ -100,7 +101,7 @@ def _log_count() -> Query:
 
 def _late() -> Query:
     columns = (LateReport.id, LateReport.job_run_id, LateReport.received_at, LateReport.body)
-    return LateReport.select(*columns).where(LateReport.job_id == ARG).order_by(LateReport.id)
+    return LateReport.select(*columns).where(LateReport.job_id == ARG).order_by(LateReport.id.desc()).limit(LATE_SHOWN)
 
 
 def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> list[FullJob]:

@@ -30,6 +30,13 @@ def keep_answer(database: Database, org_id: str, user_id: str, key: str, respons
     IdempotencyKey.update(response=response).where(_is(org_id, user_id, key)).execute(database)
 
 
+def forget_old_keys(database: Database, before: Millis, most: int) -> int:
+    """Delete up to so many keys whose day is over; how many they were."""
+    old = IdempotencyKey.select(IdempotencyKey.id).where(IdempotencyKey.created_at < before).limit(most)
+    forgotten: int = IdempotencyKey.delete().where(IdempotencyKey.id.in_(old)).execute(database)
+    return forgotten
+
+
 def _is(org_id: str, user_id: str, key: str) -> object:
     model = IdempotencyKey
     return (model.org_id == org_id) & (model.user_id == user_id) & (model.key == key)

@@ -34,7 +34,7 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
     token = bearer(request) if "Authorization" in request.headers else None
     if token is not None:
         await _may_watch(s, token, org_id)
-    position = s.streams.stream(org_id).newest if is_id(org_id) else 0
+    position = s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
     await ws.prepare(request)
     try:
@@ -45,7 +45,9 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
         await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
         await ws.close(code=1008, message=error.code.encode())
         return ws
-    await _serve(ws, s, org_id, token, position if start is None else start)
+    if start is None:
+        start = s.streams.stream(org_id).born if position is None else position
+    await _serve(ws, s, org_id, token, start)
     return ws
 
 
@@ -57,7 +59,8 @@ def _number(text: str) -> int:
 
 async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
     try:
-        message = await ws.receive(timeout=seconds)
+        async with asyncio.timeout(seconds):  # `receive` would begin to wait afresh after each ping
+            message = await ws.receive()
     except TimeoutError as error:
         raise Unauthenticated(f"No credential came within {seconds:g} s") from error
     try:

@@ -40,7 +40,7 @@ class EventStream:
     """One org's events. Numbers grow by one from the stream's birth time in µs, so a restart never repeats one."""
 
     def __init__(self, born_at: int, history: int) -> None:
-        self.newest = born_at * 1000
+        self.born = self.newest = born_at * 1000
         self._frames: deque[Frame] = deque(maxlen=history)
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -98,6 +98,11 @@ class EventStreams:
         if stream is None:
             stream = self._streams[org_id] = EventStream(self._clock.now(), self._history)
         return stream
+
+    def position(self, org_id: str) -> int | None:
+        """Where the org's stream stands, or None while there is none: a stranger's look must not make one."""
+        stream = self._streams.get(org_id)
+        return None if stream is None else stream.newest
 
     def wake_all(self) -> None:
         """The server is stopping: nobody is to wait for an event any more."""

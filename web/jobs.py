@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable
 from typing import Any
 
@@ -25,6 +26,8 @@ from web.parsing import clean_text, decode, read_json, whole_number
 from web.problems import problem
 from web.services import Services
 from web.waits import wait_from_rows
+
+log = logging.getLogger(__name__)
 
 _batch = msgspec.json.Decoder(CreateJobs)
 _nothing = msgspec.json.Decoder(Nothing)
@@ -118,6 +121,9 @@ async def _finish(answer: Awaitable[bytes], request_id: str) -> bytes:
         return b'{"job":' + await answer + b"}"
     except InterlockError as error:
         return b'{"error":' + encode(problem(error, request_id)) + b"}"
+    except Exception:
+        log.exception("An item of batch %s failed unexpectedly", request_id)  # the other items' answers must not sink
+        return b'{"error":' + encode(problem(Unavailable("This could not be decided"), request_id)) + b"}"
 
 
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:

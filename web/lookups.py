@@ -70,10 +70,6 @@ class Lookups:
         )
         return known
 
-    def forget(self) -> None:
-        """Something has changed in this process: look afresh."""
-        self._known.clear()
-
     async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         known = self._known.get(key)
         now = self._clock.now()

@@ -1,6 +1,7 @@
 """`./scripts/bench`: one subcommand for each set of figures."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ from benches.sizes import QUICK, Sizes
 def main() -> int:
     """The exit code: 0 when all figures could be taken, whatever they are; 1 when not; 130 when interrupted."""
     options = _options()
+    for order in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(order, signal.default_int_handler)  # whatever ends the bench, it ends what it started
     try:
         with tempfile.TemporaryDirectory(prefix="interlock-bench-", dir=options.work_dir) as folder:
             _fleet(options, Path(folder))
@@ -37,6 +40,12 @@ def _options() -> argparse.Namespace:
     fleet = commands.add_parser("fleet", help="throughput, latency, depth and memory of one server with its agents")
     fleet.add_argument("--quick", action="store_true", help="one small round: shows that all works, proves no figure")
     fleet.add_argument("--rounds", type=int, choices=range(1, 100), metavar="N", help="how many; the median counts")
+    fleet.add_argument(
+        "--patience",
+        type=float,
+        metavar="SECONDS",
+        help="how long to wait for a quiet machine before each step; 0: take figures once, as they come [default: 10]",
+    )
     fleet.add_argument("-o", "--output", choices=("table", "json"), default="table")
     fleet.add_argument("--work-dir", type=Path, help="where data directories are made [default: the system's]")
     return parser.parse_args()
@@ -46,6 +55,9 @@ def _fleet(options: argparse.Namespace, folder: Path) -> None:
     sizes = QUICK if options.quick else Sizes()
     if options.rounds is not None:
         sizes = msgspec.structs.replace(sizes, rounds=options.rounds)
+    if options.patience is not None:
+        tries = Sizes().tries if options.patience > 0 else 1
+        sizes = msgspec.structs.replace(sizes, patience_seconds=options.patience, tries=tries)
     fleet = Fleet(sizes, folder, _say)
     fleet.prepare()
     known = facts(folder, fleet.loop)

@@ -7,8 +7,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     """How much of everything."""
 
     rounds: int = 3
-    tries: int = 3  # at most, for a step during which others were busy
-    patience_seconds: float = 20.0  # at most, until others leave the machine alone before a step
+    tries: int = 2  # at most, for a step during which others were busy
+    patience_seconds: float = 10.0  # at most, until others leave the machine alone before a step
     hosts: int = 100
     clients: int = 32
     jobs: int = 5000

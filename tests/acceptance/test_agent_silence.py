@@ -85,6 +85,30 @@ async def test_a_cancel_is_remembered_while_its_run_is_unreachable(tenant: Tenan
     assert (await host.finish(run_id, "cancelled"))["jobStatus"] == "CANCELLED"
 
 
+async def test_a_heartbeat_that_does_not_say_what_runs_brings_a_run_back(tenant: Tenant) -> None:
+    host, job, _ = await leased(tenant)
+    await until_run_is(tenant, job, "unreachable")
+    assert (await host.beat(instanceId="a")).status == 200
+    assert (await tenant.show(job))["jobRuns"][0]["status"] == "running"
+
+
+async def test_an_unreachable_run_whose_cancel_was_noted_ends_cancelled(tenant: Tenant) -> None:
+    _, job, run_id = await leased(tenant)
+    async with tenant.watch() as watch:
+        await until_run_is(tenant, job, "unreachable")
+        assert (await tenant.cancel(job)).status == 202
+        done = await watch.until("job_run.done", jobRunId=run_id)
+    assert (done["data"]["status"], done["data"]["willRetry"]) == ("cancelled", False)
+    assert (await tenant.show(job))["status"] == "CANCELLED"
+
+
+async def test_an_unreachable_run_is_forced_to_its_end(tenant: Tenant) -> None:
+    host, job, run_id = await leased(tenant)
+    await until_run_is(tenant, job, "unreachable")
+    assert (await tenant.cancel(job, {"force": True})).status == 200
+    assert (await host.result(run_id)).refusal == (409, "invalid_state")
+
+
 async def test_a_cancel_that_nobody_confirms_ends_the_run_and_closes_the_idle_gate(tenant: Tenant) -> None:
     host = tenant.host()
     job, following = await tenant.create(host), await tenant.create(host)

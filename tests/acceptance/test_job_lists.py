@@ -75,8 +75,8 @@ async def test_a_page_has_fifty_jobs_unless_asked_otherwise_and_at_most_two_hund
     "query",
     [
         *({"limit": limit} for limit in ("0", "201", "-1", "1.5", "x", "", "1" * 400, "１")),
-        *({"status": status} for status in ("pending", "DONE", "")),
-        *({"cursor": cursor} for cursor in ("x", "", "%", "0" * 36)),
+        *({"status": status} for status in ("pending", "DONE")),
+        *({"cursor": cursor} for cursor in ("x", "%", "0" * 36)),
         *({"since": since} for since in ("yesterday", "2026-01-01", "2026-01-01T00:00:00", "9999999999")),
         {"q": "x" * 201},
         {"type": "x" * 101},

@@ -1,6 +1,7 @@
 """The server goes away, politely or by `kill -9`, and comes back: nothing that it promised is lost or done twice."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import secrets
@@ -17,7 +18,7 @@ from tests.support.server import Rows, Server
 
 KILLS = 10
 HOSTS = 6
-DRAINED_IN = 30.0  # seconds after the last kill
+STUCK_AFTER = 20.0  # seconds in which agents and creators must have got on, or ended what was promised
 
 
 @pytest.fixture
@@ -143,10 +144,12 @@ async def test_ten_kills_under_load_lose_nothing_double_nothing_and_keep_the_ord
         await doorman.note("the last kill is over")
         await asyncio.gather(*creating)
         promised = {job_id for creator in creators for job_id in creator.created}
-        async with asyncio.timeout(DRAINED_IN):
-            await doorman.wait(lambda: promised <= final_jobs(agents).keys())
+        with contextlib.suppress(TimeoutError):  # what is missing then is named below
+            async with asyncio.timeout(STUCK_AFTER):
+                await doorman.wait(lambda: promised <= final_jobs(agents).keys())
         for task in at_work:
             task.cancel()
+    assert promised - final_jobs(agents).keys() == set()
     assert [wrong for agent in agents for wrong in agent.wrongs] == []
     assert doorman.happened["broken"] >= KILLS
     assert len(promised) >= 10 * KILLS
@@ -160,7 +163,10 @@ async def kill_in_the_middle(server: Server, doorman: Doorman, chance: random.Ra
     """Kill it at some acknowledgement or creation after there has been some of both, and start it again."""
     before = Counter(doorman.happened)
     most = {"job created": chance.randint(5, 60), "result acknowledged": chance.randint(5, 60)}
-    await doorman.wait(lambda: all(doorman.happened[what] >= before[what] + number for what, number in most.items()))
+    async with asyncio.timeout(STUCK_AFTER):
+        await doorman.wait(
+            lambda: all(doorman.happened[what] >= before[what] + number for what, number in most.items())
+        )
     doorman.up.clear()
     await restart(server, kill=True)
     doorman.up.set()

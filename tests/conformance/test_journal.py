@@ -12,22 +12,12 @@ from store import Committed, Refused
 from store.claims import read_open
 from store.committer import CommitUnknown
 from store.entries import RunChange, job_change, run_change
-from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, job_image, run_from, run_image
-from tests.support.desk import Claim, Desk, append, copy_of, created, log_line, moved
+from store.rows import JobRow, RunRow, run_image
+from tests.support.desk import Claim, Desk, copy_of, created, log_line, moved
 from tests.support.rows import job_row, run_row
 
 S = RunStatus
 BIGGEST = 2**63 - 1
-
-
-def stored_run(desk: Desk, run_id: str) -> Any:
-    """The run as the table holds it."""
-    return run_from(desk.one(f"SELECT {', '.join(RUN_COLUMNS)} FROM job_run WHERE id = '{run_id}'"))  # noqa: S608
-
-
-def stored_job(desk: Desk, job_id: str) -> Any:
-    """The job as the table holds it."""
-    return job_from(desk.one(f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE id = '{job_id}'"))  # noqa: S608
 
 
 # ---- the fence ---------------------------------------------------------------------------------------------------------
@@ -50,7 +40,7 @@ def test_places_are_allotted_in_the_order_of_the_decisions(desk: Desk) -> None:
     outcomes = desk.committed(one, at.entry(), at.entry(*created(*jobs[2])))
     places = {job.id: 7 + number for number, (job, _) in enumerate(jobs)}
     assert all(outcome.seqs == places and outcome.first_seq == 7 for outcome in outcomes)
-    assert {job.id: stored_job(desk, job.id).seq for job, _ in jobs} == places
+    assert {job.id: desk.stored_job(job.id).seq for job, _ in jobs} == places
     assert desk.fence(at)[2] == 10
 
 
@@ -124,8 +114,8 @@ def test_a_job_that_is_created_taken_and_done_in_one_batch_is_written_once_as_it
     entries = [at.entry(*created(job, run)), *(at.entry(*moved(job, run, to)) for to in (S.RUNNING, S.SUCCESS))]
     outcomes = desk.committed(*entries)
     job.seq = outcomes[0].seqs[job.id]
-    assert stored_job(desk, job.id) == job
-    assert stored_run(desk, run.id) == run
+    assert desk.stored_job(job.id) == job
+    assert desk.stored_run(run.id) == run
     assert (job.status, run.status, job.seq) == (JobStatus.COMPLETED, S.SUCCESS, 1)
 
 
@@ -161,7 +151,7 @@ def test_a_job_that_is_tried_afresh_gets_a_new_place(desk: Desk) -> None:
     job, _ = desk.waiting_job(at)
     other, _ = desk.waiting_job(at)
     (outcome,) = desk.committed(at.entry(job_change(job, job.status, new_seq=True)))
-    assert (outcome.seqs[job.id], stored_job(desk, job.id).seq, stored_job(desk, other.id).seq) == (3, 3, 2)
+    assert (outcome.seqs[job.id], desk.stored_job(job.id).seq, desk.stored_job(other.id).seq) == (3, 3, 2)
 
 
 def test_a_job_that_is_written_again_later_keeps_its_place(desk: Desk) -> None:
@@ -169,7 +159,7 @@ def test_a_job_that_is_written_again_later_keeps_its_place(desk: Desk) -> None:
     job, run = at.new_job()
     desk.committed(at.entry(*created(job, run)))  # in memory its place is still to be learnt
     desk.committed(at.entry(*moved(job, run, S.RUNNING)))
-    assert stored_job(desk, job.id).seq == 1
+    assert desk.stored_job(job.id).seq == 1
 
 
 def test_many_hosts_are_written_in_one_transaction(desk: Desk) -> None:
@@ -365,140 +355,6 @@ def test_no_entries_are_no_transaction(desk: Desk) -> None:
     assert desk.commit() == []
 
 
-# ---- what is only ever inserted ----------------------------------------------------------------------------------------
-
-
-def test_a_log_line_that_comes_again_is_left_as_it_is(desk: Desk) -> None:
-    at = desk.host()
-    _, run = desk.running_job(at)
-    desk.committed(at.entry(log_line(run, 1, 1, "first"), log_line(run, 2, 2, "second")))
-    desk.committed(at.entry(log_line(run, 3, 1, "again"), log_line(run, 4, 2, "again"), log_line(run, 5, 3, "third")))
-    assert desk.rows("SELECT seq, message FROM job_log ORDER BY seq") == [(1, "first"), (2, "second"), (5, "third")]
-
-
-def test_a_log_line_that_comes_twice_in_one_batch_is_kept_once(desk: Desk) -> None:
-    at = desk.host()
-    _, run = desk.running_job(at)
-    desk.committed(at.entry(log_line(run, 1, 1, "first")), at.entry(log_line(run, 2, 1, "again")))
-    assert desk.rows("SELECT message FROM job_log") == [("first",)]
-
-
-def test_lines_of_the_servers_own_have_no_number_and_are_all_kept(desk: Desk) -> None:
-    at = desk.host()
-    _, run = desk.running_job(at)
-    desk.committed(at.entry(log_line(run, 1, None), log_line(run, 2, None)))
-    assert desk.count("job_log") == 2
-
-
-def test_lines_of_another_attempt_may_have_the_same_numbers(desk: Desk) -> None:
-    at = desk.host()
-    job, run = desk.running_job(at)
-    second = run_row(job, attempt=2)
-    desk.committed(at.entry(log_line(run, 1, 1)), at.entry(log_line(second, 2, 1)))
-    assert desk.count("job_log") == 2
-
-
-def test_a_late_report_is_kept_once_and_another_about_the_same_run_too(desk: Desk) -> None:
-    at = desk.host()
-    job, run = desk.running_job(at)
-    for digest in ("one", "one", "two"):
-        late = append("late_report", job_id=job.id, job_run_id=run.id, body="{}", body_hash=digest)
-        desk.committed(at.entry(late))
-    assert desk.rows("SELECT body_hash FROM late_report ORDER BY body_hash") == [("one",), ("two",)]
-
-
-def test_an_idempotency_key_that_is_used_already_fails_the_whole_creation(desk: Desk) -> None:
-    at = desk.host()
-    values = {"user_id": "ann", "key": "key", "fingerprint": "print", "response": "{}"}
-    desk.committed(at.entry(*created(*at.new_job()), append("idempotency_key", **values)))
-    desk.refused(at.entry(*created(*at.new_job()), append("idempotency_key", **values)))
-    assert desk.count("job") == desk.count("idempotency_key") == 1
-
-
-def test_audit_lines_are_written_with_what_they_tell_of(desk: Desk) -> None:
-    at = desk.host()
-    job, run = at.new_job()
-    line = {"actor_kind": "user", "actor_id": "ann", "action": "job.create", "target_kind": "job", "target_id": job.id}
-    desk.committed(at.entry(*created(job, run), append("audit_event", detail="{}", **line)))
-    assert desk.one("SELECT org_id, action, target_id, request_id FROM audit_event") == (
-        "org",
-        "job.create",
-        job.id,
-        None,
-    )
-
-
-# ---- to the letter -----------------------------------------------------------------------------------------------------
-
-TEXTS = ["", " ", "\\", "'; DROP TABLE job; --", "%s ? :x", "{}", "\t\r\n", "ÅΩ漢😀\u200f\ufffe", "x" * 300_000]
-
-
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-def test_text_comes_back_to_the_letter(desk: Desk, text: str) -> None:
-    at = desk.host()
-    job, run = desk.waiting_job(at, payload=text)
-    run.error_message = run.output = text
-    desk.committed(at.entry(run_change(run, S.PENDING), log_line(run, 1, 1, text)))
-    assert stored_job(desk, job.id).payload == text
-    assert (stored_run(desk, run.id).error_message, stored_run(desk, run.id).output) == (text, text)
-    assert desk.one("SELECT message FROM job_log") == (text,)
-
-
-def test_whole_numbers_up_to_64_bits_come_back(desk: Desk) -> None:
-    at = desk.host()
-    job, run = desk.waiting_job(at, timeout_ms=BIGGEST, run_at=-BIGGEST - 1)
-    run.duration_ms, run.available_at, run.run_no = BIGGEST, 0, 2**53 + 1
-    desk.committed(at.entry(run_change(run, S.PENDING)))
-    assert (stored_job(desk, job.id).timeout_ms, stored_job(desk, job.id).run_at) == (BIGGEST, -BIGGEST - 1)
-    kept = stored_run(desk, run.id)
-    assert (kept.duration_ms, kept.available_at, kept.run_no) == (BIGGEST, 0, 2**53 + 1)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"timeout_ms": BIGGEST + 1}, {"timeout_ms": 2**200}, {"payload": "\ud800"}, {"payload": None}],
-    ids=["65 bits", "200 bits", "lone surrogate", "nothing"],
-)
-def test_what_no_column_can_keep_fails_its_host_alone(desk: Desk, values: dict[str, Any]) -> None:
-    wrong, right = desk.host(), desk.host()
-    outcomes = desk.commit(wrong.entry(*created(*wrong.new_job(**values))), right.entry(*created(*right.new_job())))
-    assert [type(outcome) for outcome in outcomes] == [Refused, Committed]
-    assert desk.count("job") == 1
-
-
-def test_a_nul_comes_back_or_fails_its_host_alone(desk: Desk) -> None:
-    wrong, right = desk.host(), desk.host()
-    job, run = wrong.new_job(payload="a\0b")
-    outcomes = desk.commit(wrong.entry(*created(job, run)), right.entry(*created(*right.new_job())))
-    assert isinstance(outcomes[1], Committed)
-    if isinstance(outcomes[0], Committed):
-        assert stored_job(desk, job.id).payload == "a\0b"
-    else:
-        assert desk.count("job") == 1
-
-
-def test_every_column_of_a_job_and_a_run_comes_back(desk: Desk) -> None:
-    at = desk.host()
-    job, run = desk.waiting_job(at)
-    for number, name in enumerate(JOB_COLUMNS[JOB_COLUMNS.index("max_attempts") :]):
-        if name != "status":
-            kind = type(getattr(job_row(), name))
-            setattr(
-                job, name, True if kind is bool else number if kind is int or name.endswith("_at") else f"t{number}"
-            )
-    for number, name in enumerate(RUN_COLUMNS[RUN_COLUMNS.index("available_at") :]):
-        texts = {"instance_id", "taken_after", "error_code", "error_message", "output", "report_hash"}
-        if name != "stop_reason":
-            setattr(run, name, True if name == "leased" else f"t{number}" if name in texts else number)
-    desk.committed(at.entry(job_change(job, JobStatus.PENDING), run_change(run, S.PENDING)))
-    assert stored_job(desk, job.id) == job
-    assert stored_run(desk, run.id) == run
-    assert (job_image(stored_job(desk, job.id)), run_image(stored_run(desk, run.id))) == (
-        job_image(job),
-        run_image(run),
-    )
-
-
 # ---- any order ---------------------------------------------------------------------------------------------------------
 
 
@@ -559,4 +415,4 @@ class _Simple:
         if self.written:
             for job, run in self.jobs:
                 assert self.desk.status_of(run) == run.status
-                assert stored_job(self.desk, job.id).status == job.status
+                assert self.desk.stored_job(job.id).status == job.status

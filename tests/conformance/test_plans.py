@@ -17,7 +17,7 @@ class Explaining:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._execute = database.execute_sql
+        self._execute: Any = database.execute_sql
         self.plans: list[str] = []
 
     def execute(self, sql: str, params: Any = None) -> Any:

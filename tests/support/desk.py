@@ -11,7 +11,7 @@ from store import Committed, Entry, Incarnation, Outcome, Refused
 from store.claims import claim
 from store.committer import Committer
 from store.entries import Append, Change, job_change, run_change
-from store.rows import HostRow, JobRow, RunRow, host_image
+from store.rows import JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_image, job_from, run_from
 from store.statements import APPENDABLE
 from tests.support.rows import AT, host_row, job_row, new_id, run_row, write_host
 
@@ -78,6 +78,14 @@ class Desk:
         """A query with one row."""
         (row,) = self.rows(sql)
         return tuple(row)
+
+    def stored_job(self, job_id: str) -> JobRow:
+        """The job as the table holds it."""
+        return job_from(self.one(f"SELECT {', '.join(JOB_COLUMNS)} FROM job WHERE id = '{job_id}'"))  # noqa: S608
+
+    def stored_run(self, run_id: str) -> RunRow:
+        """The run as the table holds it."""
+        return run_from(self.one(f"SELECT {', '.join(RUN_COLUMNS)} FROM job_run WHERE id = '{run_id}'"))  # noqa: S608
 
     def status_of(self, run: RunRow) -> str:
         """The run's status as stored."""

@@ -15,7 +15,7 @@ from tests.support.hosts import HostRig
 S = RunStatus
 POLICIES = [None, None, text_of(Policy(while_backing_off="hold")), text_of(Policy(on_lost="fail"))]
 STEPS = 250
-SEEDS = range(40)
+SEEDS = range(24)
 
 
 class Walk:

@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -53,32 +52,34 @@ class Import(NamedTuple):
         return f"{self.path}:{self.line} imports {self.module} {sorted(self.names)}"
 
 
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), str(path))
-
-
 def files_of(room: str) -> list[Path]:
     return sorted(FOLDERS[room].rglob("*.py"))
 
 
-def imports_of(paths: list[Path]) -> Iterator[Import]:
-    for path in paths:
-        shown = str(path.relative_to(ROOT))
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield Import(shown, node.lineno, alias.name, frozenset())
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{shown}:{node.lineno}: imports are written in full"
-                yield Import(shown, node.lineno, node.module or "", frozenset(alias.name for alias in node.names))
+def imports_of(paths: list[Path]) -> list[Import]:
+    return [each for path in paths for each in look_at(path).imports]
 
 
-def calls_of(path: Path) -> Iterator[tuple[str, int]]:
-    """Dotted names that the file uses, such as `os.environ`, with their lines."""
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield f"{node.value.id}.{node.attr}", node.lineno
+class Look(NamedTuple):
+    """What one file imports, and the dotted names that it uses, such as `os.environ`, with their lines."""
+
+    imports: list[Import]
+    uses: list[tuple[str, int]]
+
+
+@cache
+def look_at(path: Path) -> Look:
+    look, shown = Look([], []), str(path.relative_to(ROOT))
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            look.imports.extend(Import(shown, node.lineno, alias.name, frozenset()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{shown}:{node.lineno}: imports are written in full"
+            names = frozenset(alias.name for alias in node.names)
+            look.imports.append(Import(shown, node.lineno, node.module or "", names))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            look.uses.append((f"{node.value.id}.{node.attr}", node.lineno))
+    return look
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -143,7 +144,7 @@ def test_the_environment_is_read_at_the_command_line_only() -> None:
         str(path.relative_to(ROOT))
         for room in ROOMS
         for path in files_of(room)
-        for name, _ in calls_of(path)
+        for name, _ in look_at(path).uses
         if name in {"os.environ", "os.getenv", "os.environb", "os.putenv"}
     }
     assert [path for path in readers if not path.startswith(READS_ENVIRONMENT)] == []
@@ -161,7 +162,7 @@ def test_time_comes_in_through_the_clock() -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for room in ROOMS
         for path in files_of(room)
-        for name, line in calls_of(path)
+        for name, line in look_at(path).uses
         if name in SYSTEM_TIME and str(path.relative_to(ROOT)) not in {*DOORS, HTTP_DATES}
     }
     assert users == set()

@@ -31,7 +31,7 @@ def test_only_this_user_may_read_it_and_nothing_else_is_left_behind(tmp_path: Pa
 
 
 def test_processes_that_make_it_at_once_end_with_the_same(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         secrets = set(pool.map(load_secret, [tmp_path] * 8))
     assert len(secrets) == 1
 
