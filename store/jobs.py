@@ -87,7 +87,7 @@ def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
         [run_from(columns) for columns in rows(database, _runs, job_id)],
         _creator_of(database, job.created_by_id),
         rows(database, _log_count, job_id)[0][0],
-        [(row[0], row[1], row[2], row[3]) for row in reversed(rows(database, _late, job_id))],
+        [(row[0], row[1], row[2], row[3]) for row in reversed(rows(database, _late, job_id, LATE_SHOWN))],
     )
 
 

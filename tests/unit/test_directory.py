@@ -482,11 +482,22 @@ def _settled(town: Town, reply: LoopFuture) -> LoopFuture:
 # ---- the end -----------------------------------------------------------------------------------------------------------
 
 
-def test_at_the_end_parked_polls_are_answered_and_nothing_new_is_taken(town: Town) -> None:
+def test_a_job_that_is_on_its_way_to_a_poll_at_the_end_still_reaches_it(town: Town) -> None:
     host_id = town.host()
     poll = town.poll(host_id)
     town.settle()
     created = town.create(host_id)
+    town.directory.close()
+    town.settle()
+    assert isinstance(created.get(), bytes)
+    assert poll.answer.get().taken is not None
+
+
+def test_at_the_end_parked_polls_are_answered_and_nothing_new_is_taken(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    created = town.create(town.host())
     town.directory.close()
     refused, late = town.ask(host_id, Describe()), town.poll(host_id)
     town.settle()
