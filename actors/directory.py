@@ -13,10 +13,11 @@ from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopFuture
 from actors.messages import NOTHING, EndPoll, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
-from actors.ports import Handle, LoopPort
+from actors.ports import Done, Handle, LoopPort
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
 from store.claims import Claimed, claim, release
+from store.jobs import pending_counts
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,14 @@ class Directory:
         supervisor = self.orgs.get(org_id)
         if supervisor is None or not supervisor.actor_ref.is_alive():
             around = self._around
-            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, around.limits.max_pending_per_org)
+            most = around.limits.max_pending_per_org
+            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending)
             supervisor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
             self.orgs[org_id] = supervisor
         return supervisor
+
+    def _count_pending(self, org_id: str, done: Done) -> None:
+        self._around.reader.read(lambda database: pending_counts(database, [org_id]).get(org_id, 0), done)
 
     def ask_org(self, org_id: str, message: Message) -> LoopFuture:
         """The reply of the org's supervisor, to come."""

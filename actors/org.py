@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from actors.loop_actor import LoopActor, LoopFuture, Scheduler
 from actors.messages import CreateJob, Message
-from interlock.errors import QuotaExceeded
+from actors.ports import Done
+from interlock.errors import QuotaExceeded, Unavailable
 
 Route = Callable[[str, Message], LoopFuture]
+Count = Callable[[str, Done], None]
 
 
 class CountPending(Message, frozen=True, kw_only=True):
@@ -18,30 +20,56 @@ class CountPending(Message, frozen=True, kw_only=True):
 class OrgSupervisor(LoopActor):
     """It waits for no host: the host's reply becomes its own.
 
-    The quota on waiting jobs is off by default. On, it rests on a count that the sweep renews every few seconds plus
-    what was routed since, so it is kept to within what happens in a few seconds.
+    The quota on waiting jobs is off by default. On, it rests on the last count plus what was routed since. That is more
+    than waits if jobs were started meanwhile, so before anything is refused the rows are counted afresh.
     """
 
-    def __init__(self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int) -> None:
+    def __init__(self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int, count: Count) -> None:
         super().__init__(scheduler)
         self.org_id = org_id
         self.routed = 0
-        self._route = route
         self.max_pending = max_pending
+        self._route = route
+        self._count = count
         self._counted = 0
         self._since = 0
+        self._under_way = 0  # routed, and not yet committed: no count can know of them
 
     def on_receive(self, message: Message) -> LoopFuture | None:
         """Route a job, or take a new count."""
         if isinstance(message, CreateJob):
-            return self._create(message)
+            if not self.max_pending or self._counted + self._since < self.max_pending:
+                return self._pass_on(message)
+            return self._after_counting(message)
         if isinstance(message, CountPending):
-            self._counted, self._since = message.pending, 0
+            self._counted, self._since = message.pending, self._under_way
         return None
 
-    def _create(self, message: CreateJob) -> LoopFuture:
-        if self.max_pending and self._counted + self._since >= self.max_pending:
-            raise QuotaExceeded(f"{self.max_pending} jobs of this organization wait, and no more may", retry_after=5)
+    def _pass_on(self, message: CreateJob) -> LoopFuture:
         self.routed += 1
-        self._since += 1
-        return self._route(message.job.host_id, message)
+        reply = self._route(message.job.host_id, message)
+        if self.max_pending:
+            self._since += 1
+            self._under_way += 1
+            reply.then(self._committed)
+        return reply
+
+    def _committed(self, _: LoopFuture) -> None:
+        self._under_way -= 1
+
+    def _after_counting(self, message: CreateJob) -> LoopFuture:
+        reply = LoopFuture()
+
+        def counted(pending: int | None, error: BaseException | None) -> None:
+            if pending is None:
+                reply.settle(Unavailable(f"The waiting jobs cannot be counted: {error}"))
+                return
+            self._counted, self._since = pending, self._under_way
+            if self._counted + self._since >= self.max_pending:
+                detail = f"{self.max_pending} jobs of this organization wait, and no more may"
+                reply.settle(QuotaExceeded(detail, retry_after=5))
+            else:
+                self._pass_on(message).then(lambda answer: answer.forward(reply))
+
+        self._count(self.org_id, counted)
+        return reply

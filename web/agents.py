@@ -160,7 +160,7 @@ def _line(line: LogLineIn, place: int, longest: int) -> messages.Line:
     if not 0 <= line.seq < 2**53:
         raise InvalidRequest.at(f"$.lines[{place}].seq", "expected a whole number from 0")
     at = None if line.at is None else parse_rfc3339(line.at, path=f"$.lines[{place}].at")
-    return messages.Line(line.seq, line.level[:_LEVELS], _cut(line.message, longest) or "", at)
+    return messages.Line(line.seq, line.level[:_LEVELS], _cut_bytes(line.message, longest), at)
 
 
 async def heartbeat(request: web.Request, s: Services, who: Agent) -> web.Response:
@@ -194,6 +194,11 @@ def _run_id(request: web.Request) -> str:
 
 def _cut(text: str | None, most: int) -> str | None:
     return text if text is None or len(text) <= most else text[: most - 1] + "…"
+
+
+def _cut_bytes(text: str, most: int) -> str:
+    data = text.encode()
+    return text if len(data) <= most else data[: most - len("…".encode())].decode(errors="ignore") + "…"
 
 
 def _json(value: Any) -> web.Response:
