@@ -9,7 +9,8 @@ What differs from stock Pykka, on purpose:
 * An *unexpected* exception drops the actor under `ask` too, since it may have left its state half changed. Domain errors
   are `InterlockError`s: they go to the caller as a reply and the actor lives on.
 * `SystemExit` in one actor ends that actor, not all of them.
-* A handler may return a `LoopFuture`: the reply is sent when that is set, for example after a commit.
+* A handler may return a `LoopFuture`: the reply is sent when that is set. Or it takes the reply with `later()`, returns
+  `LATER` and settles it itself, for example after a commit.
 * Actors are not in Pykka's registry, whose look-up and removal are O(n): whoever starts one keeps it, strongly.
 """
 
@@ -176,6 +177,9 @@ class _Flag:
         return self._set
 
 
+LATER = object()  # what a handler returns that keeps its reply to settle it itself
+
+
 class LoopInbox:
     """A mailbox that asks for a turn when something is put in. To be used on the loop's thread only."""
 
@@ -227,6 +231,7 @@ class LoopActor(pykka.Actor):
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()
+        self._reply_to: LoopFuture | None = None
         self.actor_stopped = self._actor_ref.actor_stopped = _Flag()  # type: ignore[assignment]
         self._scheduler = scheduler
 
@@ -267,7 +272,8 @@ class LoopActor(pykka.Actor):
         inbox.nudge()
 
     def _handle(self, envelope: "Envelope[Any]") -> None:
-        reply_to = envelope.reply_to
+        reply_to: LoopFuture | None = envelope.reply_to  # type: ignore[assignment]  # our own `_create_future` made it
+        self._reply_to = reply_to
         try:
             response = self._handle_receive(envelope.message)
         except InterlockError as refusal:
@@ -276,17 +282,21 @@ class LoopActor(pykka.Actor):
         except BaseException:  # noqa: BLE001 - whatever it is, it ends this actor and nothing else
             self._fail(reply_to)
         else:
-            if reply_to is None:
+            if reply_to is None or response is LATER:
                 return
             if isinstance(response, LoopFuture):
                 response.then(lambda answer: answer.forward(reply_to))
             else:
                 reply_to.set(response)
 
-    def _fail(self, reply_to: "pykka.Future[Any] | None") -> None:
+    def later(self) -> LoopFuture:
+        """The reply to the message at hand, for a handler that returns `LATER` and settles it itself."""
+        return self._reply_to or LoopFuture()
+
+    def _fail(self, reply_to: LoopFuture | None) -> None:
         failure = sys.exc_info()
         self._handle_failure(*failure)
-        if reply_to is not None:
+        if reply_to is not None and not reply_to.done:
             reply_to.set_exception(failure)
         try:
             self.on_failure(*failure)

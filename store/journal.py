@@ -6,8 +6,8 @@ swapped. While a batch is being written the next one grows: the busier the serve
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from interlock.errors import Unavailable
@@ -29,8 +29,8 @@ class Journal:
     def __init__(self, committer: Committer, post: Callable[[Callable[[], None]], object]) -> None:
         self._committer = committer
         self._post = post
-        self._queue: deque[Entry | Exclusive] = deque()
-        self._bell = threading.Condition()
+        self._queue: SimpleQueue[Entry | Exclusive | None] = SimpleQueue()
+        self._held: Entry | Exclusive | None = None  # taken from the queue, and not part of the last batch
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.batches = 0
@@ -39,7 +39,7 @@ class Journal:
     @property
     def depth(self) -> int:
         """Decisions that wait to be written."""
-        return len(self._queue)
+        return self._queue.qsize()
 
     def start(self) -> None:
         """Begin to write."""
@@ -48,11 +48,14 @@ class Journal:
 
     def stop(self) -> None:
         """Write what is queued, then end."""
-        with self._bell:
-            self._stopping = True
-            self._bell.notify()
+        self._stopping = True
+        self._queue.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        while not self._queue.empty():  # what was put in at the very moment of the end
+            late = self._queue.get()
+            if late is not None:
+                self._refuse(late)
 
     def submit(self, entry: Entry) -> None:
         """Queue a decision; `entry.done` is called on the loop with its outcome."""
@@ -63,11 +66,12 @@ class Journal:
         self._put(Exclusive(work, done))
 
     def _put(self, item: Entry | Exclusive) -> None:
-        with self._bell:
-            if not self._stopping:
-                self._queue.append(item)
-                self._bell.notify()
-                return
+        if self._stopping:
+            self._refuse(item)
+        else:
+            self._queue.put(item)
+
+    def _refuse(self, item: Entry | Exclusive) -> None:
         if isinstance(item, Entry):
             self._tell(lambda: item.done(Refused(_STOPPED)))
         else:
@@ -75,25 +79,23 @@ class Journal:
 
     def _run(self) -> None:
         while True:
-            with self._bell:
-                while not self._queue and not self._stopping:
-                    self._bell.wait()
-                if not self._queue:
-                    break
-                batch = self._cut()
-            self._write(batch)
+            first, self._held = self._held or self._queue.get(), None
+            if first is None:
+                break
+            self._write(first if isinstance(first, Exclusive) else self._cut(first))
         self._committer.database.close()
 
-    def _cut(self) -> list[Entry] | Exclusive:
-        """The entries at the front up to the first exclusive, or that exclusive."""
-        first = self._queue.popleft()
-        if isinstance(first, Exclusive):
-            return first
+    def _cut(self, first: Entry) -> list[Entry]:
+        """The entries at the front, up to the first that is none."""
         batch = [first]
-        while self._queue and len(batch) < MAX_BATCH:
-            if isinstance(self._queue[0], Exclusive):
+        while len(batch) < MAX_BATCH and not self._queue.empty():
+            item = self._queue.get()
+            if not isinstance(item, Entry):
+                if item is None:
+                    self._queue.put(None)  # the end: after this batch
+                self._held = item
                 break
-            batch.append(self._queue.popleft())  # type: ignore[arg-type]  # just looked
+            batch.append(item)
         return batch
 
     def _write(self, batch: list[Entry] | Exclusive) -> None:

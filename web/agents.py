@@ -13,7 +13,7 @@ from interlock.clock import parse_rfc3339, rfc3339
 from interlock.errors import InvalidRequest, NotFound, PayloadTooLarge
 from interlock.ids import is_id
 from interlock.wire import Heartbeat, HeartbeatAnswer, Intervals, LogLineIn, Logs, Progress, Report
-from web.access import Agent
+from web.access import Agent, stamp
 from web.parsing import decode, read_json
 from web.services import Services
 
@@ -62,6 +62,7 @@ async def _hand_over(
     try:
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
+        stamp(request, response)
         await response.prepare(request)
         await response.write_eof()
     except (ConnectionError, RuntimeError):

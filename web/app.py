@@ -13,7 +13,7 @@ from interlock.errors import (
     PayloadTooLarge,
     Unavailable,
 )
-from web.access import request_id
+from web.access import request_id, stamp
 from web.edge import expect
 from web.problems import problem_response
 from web.routes import ROUTES
@@ -34,7 +34,6 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.bound(services), expect_handler=expect)
-    app.on_response_prepare.append(_stamp)
     return app
 
 
@@ -54,13 +53,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         log.exception("Request %s failed unexpectedly", own_id)
         response = problem_response(Unavailable("This could not be decided"), own_id)
+    if not response.prepared:
+        stamp(request, response)
     request.app[SERVICES].metrics.responses[response.status] += 1
     return response
-
-
-async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Request-Id"] = request_id(request)
-    response.headers["Server"] = "interlock"
 
 
 def _from_aiohttp(error: web.HTTPException) -> InterlockError:

@@ -10,7 +10,7 @@ from aiohttp import WSMsgType, web
 from interlock.clock import rfc3339
 from interlock.errors import Forbidden, InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
-from web.access import REQUEST_ID, bearer, user
+from web.access import REQUEST_ID, bearer, stamp, user
 from web.event_stream import EventStream
 from web.problems import problem
 from web.services import Services
@@ -36,6 +36,7 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
         await _may_watch(s, token, org_id)
     position = s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
+    stamp(request, ws)
     await ws.prepare(request)
     try:
         if token is None:

@@ -11,7 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from interlock.errors import InterlockError, InvalidRequest, Unavailable
 from interlock.ids import UuidIds
-from web.access import request_id
+from web.access import request_id, stamp
 from web.problems import problem_response
 
 log = logging.getLogger(__name__)
@@ -68,4 +68,6 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
         return None
-    return problem_response(InvalidRequest.at("Expect", "only 100-continue is understood"), request_id(request))
+    response = problem_response(InvalidRequest.at("Expect", "only 100-continue is understood"), request_id(request))
+    stamp(request, response)
+    return response

@@ -27,6 +27,7 @@ class Fleet:
         self.sizes = sizes
         self.values: dict[str, list[float]] = defaultdict(list)
         self.cores: dict[str, list[Cores]] = defaultdict(list)  # by load
+        self.steps = self.disturbed = 0  # taken, and those of them that others disturbed even in the quietest try
         self.loop = ""
         self._folder = folder
         self._say = say
@@ -64,6 +65,8 @@ class Fleet:
             self._say("    others were busy meanwhile")
         if kept is None:
             raise BenchFailed("a step takes at least one try")
+        self.steps += 1
+        self.disturbed += kept[0] > QUIET_CORES
         for name, figure in kept[1].items():
             self.values[name].append(figure)
         for load, cores in kept[2]:

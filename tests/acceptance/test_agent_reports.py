@@ -108,7 +108,8 @@ async def test_a_late_report_that_is_repeated_is_kept_once(tenant: Tenant) -> No
 
 async def test_a_report_about_an_old_attempt_never_touches_the_next(tenant: Tenant) -> None:
     host, job, old = await started(tenant)
-    await host.finish(old, "failed")
+    await host.finish(old, "failed", retryable=False)
+    await tenant.retry(job)
     new = (await host.take())["jobRunId"]
     assert new != old
     assert (await host.result(old)).refusal == (409, "invalid_state")
@@ -211,7 +212,8 @@ async def test_log_lines_may_trail_the_result_and_keep_their_times(tenant: Tenan
 async def test_each_attempt_has_log_numbers_of_its_own(tenant: Tenant) -> None:
     host, job, first = await started(tenant)
     await host.logs(first, {"seq": 1, "message": "one"})
-    await host.finish(first, "failed")
+    await host.finish(first, "failed", retryable=False)
+    await tenant.retry(job)
     second = (await host.take())["jobRunId"]
     await host.logs(second, {"seq": 1, "message": "two"})
     items = (await tenant.user.get(f"{tenant.jobs_path}/{job['id']}/logs")).json["items"]
