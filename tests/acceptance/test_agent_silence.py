@@ -13,10 +13,10 @@ from tests.support.server import Server
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Half a second for a lease, as much to confirm a cancel."""
+    """Half a second for a lease, as much to confirm a cancel; long enough unreachable to be seen so."""
     impatient = {
         "lease_seconds": 0.5,
-        "lost_after_seconds": 0.5,
+        "lost_after_seconds": 1.5,
         "cancel_grace_seconds": 0.25,
         "cancel_slack_seconds": 0.25,
         "offline_after_seconds": 0.6,
@@ -119,6 +119,7 @@ async def test_a_cancel_that_nobody_confirms_ends_the_run_and_closes_the_idle_ga
         assert (await tenant.cancel(job)).status == 202
         done = await watch.until("job_run.done", jobRunId=run_id)
     assert (done["data"]["status"], done["data"]["jobStatus"]) == ("cancelled", "CANCELLED")
+    assert (await host.poll(instance="a")).status == 204
     assert (await tenant.show(following))["wait"]["reason"] == "awaiting_idle"
     assert (await host.poll(instance="a", running=[run_id])).status == 204
     assert (await host.take(0, instance="a", running=[]))["jobId"] == following["id"]

@@ -162,7 +162,7 @@ async def test_ten_kills_under_load_lose_nothing_double_nothing_and_keep_the_ord
 async def kill_in_the_middle(server: Server, doorman: Doorman, chance: random.Random) -> None:
     """Kill it at some acknowledgement or creation after there has been some of both, and start it again."""
     before = Counter(doorman.happened)
-    most = {"job created": chance.randint(5, 60), "result acknowledged": chance.randint(5, 60)}
+    most = {"job created": chance.randint(5, 45), "result acknowledged": chance.randint(5, 45)}
     async with asyncio.timeout(STUCK_AFTER):
         await doorman.wait(
             lambda: all(doorman.happened[what] >= before[what] + number for what, number in most.items())
