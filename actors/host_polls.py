@@ -43,6 +43,8 @@ def declare(state: HostState, poll: Poll, d: Decision) -> None:
     current = state.current
     if current is not None and current.run.id in named:
         sign_of_life(state, current, d)
+    elif current is not None and poll.running is None:
+        state.polls_beside = True
     unknown = named - _current_id(state)
     if unknown:
         # The machine is busy with a run that is over here: it must stop that before it gets anything.
@@ -130,7 +132,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
         sign_of_life(state, current, d)
     if named is not None and set(named) - _current_id(state):
         state.set_gate(d, closed=True)
-    elif named == () and d.now - state.handed_out_at >= UNDER_WAY:
+    elif named == () and not (state.polls_beside and d.now - state.handed_out_at < UNDER_WAY):
         state.set_gate(d, closed=False)
     d.reply = [_verdict(state, run_id) for run_id in named or ()]
     if state.poll is not None:

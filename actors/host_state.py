@@ -78,6 +78,7 @@ class HostState:
         "line",
         "online",
         "poll",
+        "polls_beside",
         "switches",
         "undelivered",
     )
@@ -89,6 +90,7 @@ class HostState:
         self.backoff: dict[str, Attempt] = {}  # by run id: scheduled, not yet due
         self.current: Attempt | None = None  # the one slot
         self.poll: Poll | None = None  # the parked poll
+        self.polls_beside = False  # its agent polls while it runs: its polls do not say that it is idle
         self.joining = 0  # new jobs whose commit will give them their places
         self.lease_until: Millis | None = None
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way

@@ -251,9 +251,19 @@ def test_a_heartbeat_without_a_list_opens_no_gate(host: HostRig) -> None:
     assert host.state.host.awaiting_idle
 
 
-def test_a_heartbeat_that_may_have_been_sent_before_the_job_went_out_opens_no_gate(host: HostRig) -> None:
+def test_a_heartbeat_that_says_that_nothing_runs_opens_the_gate(host: HostRig) -> None:
     created = host.create()
     host.take(instance="a", running=())
+    host.cancel(created.job.id, force=True)
+    assert host.state.host.awaiting_idle
+    host.beat(instance="a")
+    assert not host.state.host.awaiting_idle
+
+
+def test_a_young_heartbeat_opens_no_gate_where_the_agent_polls_beside_its_runs(host: HostRig) -> None:
+    created = host.create()
+    host.take(instance="a", running=())
+    host.poll(instance="a")
     host.cancel(created.job.id, force=True)
     host.beat(instance="a")
     assert host.state.host.awaiting_idle
