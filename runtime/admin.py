@@ -18,7 +18,7 @@ from runtime.secret import load_secret
 from runtime.settings import Settings, load_settings
 from store import accounts, open_database
 from store.accounts import By
-from store.database import DataDirectory, migrate
+from store.database import DataDirectory, how_to_begin, migrate
 from web.tokens import Tokens
 
 Result = TypeVar("Result")
@@ -61,14 +61,10 @@ def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
     database = open_database(settings.url_of_database)
     try:
         migrate(database)
-        with database.atomic(*_immediate(database)):
+        with database.atomic(*how_to_begin(database)):
             return work(database)
     finally:
         database.close()
-
-
-def _immediate(database: Database) -> tuple[str, ...]:
-    return ("IMMEDIATE",) if type(database).__name__ == "SqliteDatabase" else ()
 
 
 def _by() -> By:

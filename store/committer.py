@@ -20,6 +20,7 @@ from typing import Any
 from peewee import Database, SqliteDatabase
 
 from interlock.states import LIVE
+from store.database import how_to_begin
 from store.entries import Append, Committed, Entry, JobChange, Outcome, Refused, RunChange
 from store.rows import RUN_COLUMNS, Image
 from store.statements import JournalStatements, RowStatements, with_seq
@@ -81,7 +82,7 @@ class Committer:
         self.owner = owner
         self.statements = JournalStatements(database)
         self._sqlite = isinstance(database, SqliteDatabase)
-        self.begin: tuple[str, ...] = ("IMMEDIATE",) if self._sqlite else ()  # how `database.atomic` is to begin
+        self.begin = how_to_begin(database)
 
     def commit(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Write the batch; an outcome for each entry, in order. Never raises."""

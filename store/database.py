@@ -88,8 +88,13 @@ def _one_migrator(database: Database) -> "Iterator[None]":
         finally:
             database.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
     else:
-        with database.atomic("IMMEDIATE"):
+        with database.atomic(*how_to_begin(database)):
             yield
+
+
+def how_to_begin(database: Database) -> tuple[str, ...]:
+    """What `database.atomic` is to be given for a transaction that will write: SQLite takes its lock at the beginning."""
+    return ("IMMEDIATE",) if isinstance(database, SqliteDatabase) else ()
 
 
 class DataDirectory:

@@ -12,7 +12,7 @@ from peewee import Database
 from benches.plan import FleetHost
 from interlock.clock import Millis, SystemClock
 from interlock.ids import UuidIds
-from interlock.states import JobStatus, RunStatus
+from interlock.states import RunStatus
 from runtime.secret import load_secret
 from runtime.settings import Settings
 from store import accounts, open_database
@@ -105,21 +105,7 @@ def _job(org: str, host: FleetHost, seq: int) -> JobRow:
         timeout_ms=timeout,
         priority=0,
         run_at=None,
-        start_before=None,
         seq=seq,
-        max_attempts=3,
-        status=JobStatus.PENDING,
-        attempts=0,
-        progress=0,
-        log_seq=0,
-        output=None,
-        error_code=None,
-        error_message=None,
-        needs_user_action=False,
-        cancel_requested=False,
-        assigned_agent_id=None,
-        started_at=None,
-        completed_at=None,
     )
 
 

@@ -63,21 +63,6 @@ def job_row(**values: Any) -> JobRow:
         timeout_ms=600_000,
         priority=0,
         run_at=None,
-        start_before=None,
-        seq=0,
-        max_attempts=3,
-        status=JobStatus.PENDING,
-        attempts=0,
-        progress=0,
-        log_seq=0,
-        output=None,
-        error_code=None,
-        error_message=None,
-        needs_user_action=False,
-        cancel_requested=False,
-        assigned_agent_id=None,
-        started_at=None,
-        completed_at=None,
     )
     made = replace(plain, **values)
     made.status = JobStatus(made.status)
