@@ -19,6 +19,7 @@ class Decision:
         "_appends",
         "_jobs",
         "_runs",
+        "_wide",
         "alarms",
         "answers",
         "chance",
@@ -47,6 +48,16 @@ class Decision:
         self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None
         self._runs: dict[str, tuple[RunRow, RunStatus | None]] | None = None
         self._appends: list[Append] | None = None
+        self._wide: set[str] | None = None  # rows that change in other ways than by their move
+
+    def moves(self, attempt: Attempt) -> None:
+        """Both rows are about to change their status, and what goes with it (`JOB_MOVES`, `RUN_MOVES`)."""
+        if self._runs is None:
+            self._runs = {}
+        self._runs.setdefault(attempt.run.id, (attempt.run, attempt.run.status))
+        if self._jobs is None:
+            self._jobs = {}
+        self._jobs.setdefault(attempt.job.id, (attempt.job, attempt.job.status, False))
 
     def touch(self, attempt: Attempt) -> None:
         """Both rows are about to change."""
@@ -58,12 +69,19 @@ class Decision:
         if self._runs is None:
             self._runs = {}
         self._runs.setdefault(run.id, (run, run.status))
+        self._widen(run.id)
 
     def touch_job(self, job: JobRow, *, new_seq: bool = False) -> None:
         """The job is about to change."""
         if self._jobs is None:
             self._jobs = {}
         self._jobs.setdefault(job.id, (job, job.status, new_seq))
+        self._widen(job.id)
+
+    def _widen(self, row_id: str) -> None:
+        if self._wide is None:
+            self._wide = set()
+        self._wide.add(row_id)
 
     def new_run(self, run: RunRow) -> None:
         """A run that has no row yet."""
@@ -100,8 +118,10 @@ class Decision:
 
     def seal(self) -> list[Change]:
         """The images of all touched rows as they are now."""
+        wide = self._wide or ()
         changes: list[Change] = [
-            JobChange(job.id, was, job_image(job), new_seq) for job, was, new_seq in (self._jobs or {}).values()
+            JobChange(job.id, was, job_image(job), new_seq, job.id in wide)
+            for job, was, new_seq in (self._jobs or {}).values()
         ]
-        changes += [RunChange(run.id, was, run_image(run)) for run, was in (self._runs or {}).values()]
+        changes += [RunChange(run.id, was, run_image(run), run.id in wide) for run, was in (self._runs or {}).values()]
         return changes + (self._appends or [])

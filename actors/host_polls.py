@@ -97,8 +97,9 @@ def take_next(state: HostState, d: Decision, *, after: str | None = None) -> Att
         return None
     state.advance(first, RunEvent.TAKEN, d)
     first.run.taken_after = after
-    if state.beats:
-        _lease(state, first, d)
+    if state.beats:  # part of the move: no column beyond those that a take changes anyway
+        first.run.leased = True
+        state.lease_until = d.now + state.limits.lease_ms
     return first
 
 

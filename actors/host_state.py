@@ -230,7 +230,7 @@ class HostState:
             raise InvalidState(f"The run is {run.status}: {why}", current=run_document(run))
         if to is run.status:
             return
-        d.touch(attempt)
+        d.moves(attempt)
         was, run.status = run.status, to
         if to in TERMINAL:
             self._end(attempt, was, event, d, ending)

@@ -41,6 +41,18 @@ class CommitUnknown(Exception):
     """COMMIT failed in a way that leaves open whether it happened."""
 
 
+Updates = dict[str, list[Image]]  # by their SQL
+
+
+def _add(updates: Updates, rows: RowStatements, change: JobChange | RunChange) -> None:
+    update = rows.update_of(change)
+    updates.setdefault(update.sql, []).append(update.pick((*change.image, change.was)))
+
+
+def _later(earlier: JobChange, change: JobChange) -> JobChange:
+    return JobChange(change.id, earlier.was, change.image, earlier.new_seq or change.new_seq)
+
+
 class _HostBatch:
     """All decisions of one incarnation in a batch, merged."""
 
@@ -59,14 +71,12 @@ class _HostBatch:
         for change in entry.changes:
             if isinstance(change, RunChange):
                 known = self.runs.get(change.id)
-                self.runs[change.id] = RunChange(change.id, known.was, change.image) if known else change
+                self.runs[change.id] = change if known is None else RunChange(change.id, known.was, change.image)
             elif isinstance(change, JobChange):
                 earlier = self.jobs.get(change.id)
-                new_seq = change.new_seq or (earlier is not None and earlier.new_seq)
                 if change.new_seq:
                     self.new_jobs.append(change.id)
-                was = earlier.was if earlier else change.was
-                self.jobs[change.id] = JobChange(change.id, was, change.image, new_seq)
+                self.jobs[change.id] = change if earlier is None else _later(earlier, change)
             else:
                 self.appends.append(change)
 
@@ -152,7 +162,7 @@ class Committer:
     def _write_jobs(self, cursor: Any, batches: list[_HostBatch]) -> None:
         rows = self.statements.jobs
         inserts: list[Image] = []
-        updates: list[Image] = []
+        updates: Updates = {}
         places: list[Image] = []
         for batch in batches:
             seqs = batch.seqs() if batch.new_jobs else {}
@@ -160,30 +170,29 @@ class Committer:
                 if change.was is None:
                     inserts.append(rows.pick_insert(with_seq(change.image, rows.seq, seqs[change.id])))
                     continue
-                updates.append(rows.pick_update((*change.image, change.was)))
+                _add(updates, rows, change)
                 if change.new_seq:
                     places.append(self.statements.pick_place((change.id, seqs[change.id])))
         self._insert(cursor, rows, inserts)
-        self._update(cursor, rows, updates)
+        self._update(cursor, updates)
         if places:
             cursor.executemany(self.statements.place.sql, places)
 
     def _write_runs(self, cursor: Any, batches: list[_HostBatch]) -> None:
         rows = self.statements.runs
         inserts: list[Image] = []
-        leaving: list[Image] = []
-        entering: list[Image] = []
+        leaving: Updates = {}
+        entering: Updates = {}
         status = _RUN_STATUS
         for batch in batches:
             for change in batch.runs.values():
                 if change.was is None:
                     inserts.append(rows.pick_insert(change.image))
                 else:
-                    group = entering if change.image[status] in LIVE else leaving
-                    group.append(rows.pick_update((*change.image, change.was)))
-        self._update(cursor, rows, leaving)
+                    _add(entering if change.image[status] in LIVE else leaving, rows, change)
+        self._update(cursor, leaving)
         self._insert(cursor, rows, inserts)
-        self._update(cursor, rows, entering)
+        self._update(cursor, entering)
 
     def _write_appends(self, cursor: Any, batches: list[_HostBatch]) -> None:
         by_table: dict[str, list[Image]] = {}
@@ -200,12 +209,11 @@ class Committer:
             cursor.executemany(rows.insert.sql, images)
 
     @staticmethod
-    def _update(cursor: Any, rows: RowStatements, images: list[Image]) -> None:
-        if not images:
-            return
-        cursor.executemany(rows.update.sql, images)
-        if cursor.rowcount != len(images):
-            raise RowMoved(f"{len(images) - cursor.rowcount} of {len(images)} rows had moved: {rows.update.sql[:40]}…")
+    def _update(cursor: Any, updates: Updates) -> None:
+        for sql, images in updates.items():
+            cursor.executemany(sql, images)
+            if cursor.rowcount != len(images):
+                raise RowMoved(f"{len(images) - cursor.rowcount} of {len(images)} rows had moved: {sql[:40]}…")
 
     def _begin(self) -> Any:
         """A connection with a transaction begun. What fails here concerns all alike: nobody is tried by himself."""

@@ -27,6 +27,7 @@ class JobChange:
     was: JobStatus | None
     image: Image
     new_seq: bool = False  # the commit allots its place in line
+    wide: bool = True  # False: it has made the one move, and changed nothing that does not go with it
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class RunChange:
     id: str
     was: RunStatus | None
     image: Image
+    wide: bool = True
 
 
 @dataclass(slots=True)

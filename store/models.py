@@ -2,11 +2,13 @@
 databases keep them to the letter and sort them alike. The models carry no database: each query is given one.
 """
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from peewee import SQL, BigIntegerField, BooleanField, CharField, IntegerField, Model, TextField
 
-from interlock.states import LIVE, WAITING, RunStatus
+from interlock.states import LIVE, RunStatus
 
 
 def _id(**options: Any) -> Any:
@@ -17,15 +19,11 @@ def _at(**options: Any) -> Any:
     return BigIntegerField(**options)
 
 
-def literals(statuses: frozenset[RunStatus]) -> list[SQL]:
-    """The statuses as SQL text, in a stable order: a partial index is only used by a query that repeats its condition
-    in literals. With parameters SQLite cannot know that the index covers the query, and reads the whole table.
+def _one_of(statuses: frozenset[RunStatus]) -> str:
+    """A condition as SQL text, in a stable order: a partial index is only used by a query that repeats its condition in
+    literals. An OR of them, since for `IN` SQLite builds a table of the list at each row that is written: 5 to 10 µs.
     """
-    return [SQL(f"'{status}'") for status in sorted(statuses)]
-
-
-def _where(statuses: frozenset[RunStatus]) -> SQL:
-    return SQL(f"status IN ({', '.join(text.sql for text in literals(statuses))})")
+    return " OR ".join(f"status = '{status}'" for status in sorted(statuses))
 
 
 class Organization(Model):
@@ -211,13 +209,13 @@ class JobRun(Model):
         table_name = "job_run"
 
 
-JobRun.add_index(JobRun.host_id, unique=True, where=_where(LIVE), name="job_run_one_live")
-JobRun.add_index(JobRun.host_id, JobRun.status, where=_where(LIVE | WAITING), name="job_run_open")
+JobRun.add_index(JobRun.host_id, unique=True, where=SQL(_one_of(LIVE)), name="job_run_one_live")
+JobRun.add_index(JobRun.host_id, where=SQL("finished_at IS NULL"), name="job_run_open")
 JobRun.add_index(JobRun.available_at, where=SQL("status = 'scheduled'"), name="job_run_due")
 
 
-OPEN_RUNS = JobRun.status.in_(literals(LIVE | WAITING))
-LIVE_RUNS = JobRun.status.in_(literals(LIVE))
+OPEN_RUNS = JobRun.finished_at.is_null()
+LIVE_RUNS = reduce(or_, (JobRun.status == SQL(f"'{status}'") for status in sorted(LIVE)))
 SCHEDULED_RUNS = JobRun.status == SQL("'scheduled'")
 WAITING_JOBS_THAT_EXPIRE = Job.start_before.is_null(False) & (Job.status == SQL("'PENDING'"))
 

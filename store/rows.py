@@ -13,6 +13,7 @@ from interlock.clock import Millis
 from interlock.states import JobStatus, RunStatus, StopReason
 
 Image = tuple[Any, ...]
+Moves = dict[tuple[str, str], tuple[str, ...]]  # from and to: the columns that the move can change
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ class RunRow:
     status: RunStatus
     available_at: Millis | None = None  # not before
     started_at: Millis | None = None
-    finished_at: Millis | None = None
+    finished_at: Millis | None = None  # None exactly while it is open: the claims' index rests on that
     run_no: int | None = None
     instance_id: str | None = None  # the agent process that it went to
     taken_after: str | None = None  # the run whose report also took this one
@@ -116,6 +117,34 @@ RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 HOST_COLUMNS = tuple(field.name for field in fields(HostRow))
 JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("start_before") :]
 RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") :]
+# What the two moves that nearly every job makes can change. Any other move, and two moves of a row in one transaction,
+# write all of the above: naming a column costs time even where its value stays.
+JOB_MOVES: Moves = {
+    (JobStatus.PENDING, JobStatus.RUNNING): ("status", "attempts", "assigned_agent_id", "started_at"),
+    (JobStatus.RUNNING, JobStatus.COMPLETED): (
+        "status",
+        "progress",
+        "output",
+        "error_code",
+        "error_message",
+        "needs_user_action",
+        "completed_at",
+    ),
+}
+_REPORTED = ("status", "finished_at", "duration_ms", "error_code", "error_message", "output", "report_hash")
+RUN_MOVES: Moves = {
+    (RunStatus.PENDING, RunStatus.RUNNING): (
+        "status",
+        "started_at",
+        "run_no",
+        "instance_id",
+        "taken_after",
+        "timeout_at",
+        "leased",
+    ),
+    (RunStatus.RUNNING, RunStatus.SUCCESS): _REPORTED,
+    (RunStatus.RUNNING, RunStatus.FAILED): _REPORTED,
+}
 HOST_OWNED = HOST_COLUMNS[HOST_COLUMNS.index("run_no") :]
 
 job_image: "attrgetter[Image]" = attrgetter(*JOB_COLUMNS)

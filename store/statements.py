@@ -6,11 +6,22 @@ once and run through `executemany` cost 15 µs and 5 µs.
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import SQL, Column, Database, Query, Table
 
-from store.rows import HOST_OWNED, JOB_CHANGING, JOB_COLUMNS, RUN_CHANGING, RUN_COLUMNS, Image
+from store.entries import JobChange, RunChange
+from store.rows import (
+    HOST_OWNED,
+    JOB_CHANGING,
+    JOB_COLUMNS,
+    JOB_MOVES,
+    RUN_CHANGING,
+    RUN_COLUMNS,
+    RUN_MOVES,
+    Image,
+    Moves,
+)
 
 APPENDABLE: dict[str, tuple[str, ...]] = {
     "audit_event": (
@@ -52,35 +63,52 @@ class Statement:
         return itemgetter(*(available.index(name) for name in self.names))
 
 
+class Update(NamedTuple):
+    """An UPDATE of some columns where the status still is what it was; `pick` is given the image and that status."""
+
+    sql: str
+    pick: "itemgetter[Any]"
+
+
 class RowStatements:
-    """INSERT of a whole image, and UPDATE of its changing columns where the status still is what it was."""
+    """INSERT of a whole image; UPDATE of all columns that change, or of those alone that a common move changes."""
 
     def __init__(
-        self, database: Database, table_name: str, columns: tuple[str, ...], changing: tuple[str, ...]
+        self, database: Database, table_name: str, columns: tuple[str, ...], changing: tuple[str, ...], moves: Moves
     ) -> None:
-        table = Table(table_name, columns)
-        self.insert = Statement(database, table.insert({name: name for name in columns}))
+        self._database = database
+        self._table = Table(table_name, columns)
+        self._columns = columns
+        self.insert = Statement(database, self._table.insert({name: name for name in columns}))
         self.pick_insert = self.insert.picker(columns)
-        self.update = Statement(
-            database,
-            table.update({Column(table, name): name for name in changing}).where(
-                (Column(table, "id") == "id") & (Column(table, "status") == "was")
-            ),
-        )
-        self.pick_update = self.update.picker((*columns, "was"))
+        self.update = self._updating(changing)
+        self._moves = {move: self._updating(changed) for move, changed in moves.items()}
+        self._status = columns.index("status")
         self.seq = columns.index("seq") if "seq" in columns else -1
+
+    def _updating(self, changed: tuple[str, ...]) -> Update:
+        column = {name: Column(self._table, name) for name in (*changed, "id", "status")}
+        update = self._table.update({column[name]: name for name in changed})
+        statement = Statement(self._database, update.where((column["id"] == "id") & (column["status"] == "was")))
+        return Update(statement.sql, statement.picker((*self._columns, "was")))
+
+    def update_of(self, change: JobChange | RunChange) -> Update:
+        """The narrowest update that writes this change whole."""
+        if change.wide or change.was is None:
+            return self.update
+        return self._moves.get((change.was, change.image[self._status]), self.update)
 
 
 class JournalStatements:
     """Everything that the committer runs."""
 
     def __init__(self, database: Database) -> None:
-        self.jobs = RowStatements(database, "job", JOB_COLUMNS, JOB_CHANGING)
+        self.jobs = RowStatements(database, "job", JOB_COLUMNS, JOB_CHANGING, JOB_MOVES)
         job = Table("job", ("id", "seq"))
         place = job.update({Column(job, "seq"): "seq"}).where(Column(job, "id") == "id")
         self.place = Statement(database, place)  # of a job that is tried afresh
         self.pick_place = self.place.picker(("id", "seq"))
-        self.runs = RowStatements(database, "job_run", RUN_COLUMNS, RUN_CHANGING)
+        self.runs = RowStatements(database, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
         host = Table("host", ("id", *_FENCE, *HOST_OWNED))
         column = {name: Column(host, name) for name in ("id", *_FENCE)}
         moved = {column["rev"]: column["rev"] + SQL("1"), column["next_seq"]: column["next_seq"] + "new_jobs"}

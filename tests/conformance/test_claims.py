@@ -45,7 +45,7 @@ def test_a_claim_reads_what_is_open_with_its_jobs_and_nothing_that_has_ended(des
     expected = {}
     for state in [*sorted(WAITING), *sorted(TERMINAL), "running"]:
         job, run = at.new_job()
-        run.status = S(state)
+        run.status, run.finished_at = S(state), 1 if state in TERMINAL else None
         write_job(desk.database, job)
         write_run(desk.database, run)
         if run.status not in TERMINAL:
