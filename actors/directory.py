@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.host import HostActor, Surroundings
 from actors.host_times import is_silent, next_deadline
-from actors.loop_actor import LoopFuture
+from actors.loop_actor import LoopActor, LoopFuture
 from actors.messages import NOTHING, EndPoll, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.ports import Done, Handle, LoopPort
@@ -78,13 +78,12 @@ class Directory:
             if len(actor.inbox) < self._around.limits.mailbox:
                 actor.actor_ref.tell(message)
 
-    def _ask(self, actor: Any, message: Message) -> LoopFuture:
+    def _ask(self, actor: LoopActor, message: Message) -> LoopFuture:
         if self._closed is not None:
             return LoopFuture.of(self._closed)
         if len(actor.inbox) >= self._around.limits.mailbox:
             return LoopFuture.of(Unavailable("Too many requests wait for this host", retry_after=2))
-        reply: LoopFuture = actor.actor_ref.ask(message, block=False)
-        return reply
+        return actor.ask_now(message)
 
     # ---- polls -----------------------------------------------------------------------------------------------------
 

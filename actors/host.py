@@ -227,7 +227,7 @@ class HostActor(LoopActor):
         flight = self._in_flight[0]
         self.committed += 1
         appended = self._somebody_appended(outcome)
-        if (flight.decision.joins or flight.decision.placed) and not appended:
+        if outcome.seqs and not appended:
             self._join(flight.decision, outcome)
         self._release(flight.decision, flight.reply, None)
         for follower in flight.followers:

@@ -64,6 +64,13 @@ class CreateJob(Message, frozen=True, kw_only=True):
     idempotency: Idempotency | None = None
 
 
+class CreateJobs(Message, frozen=True, kw_only=True):
+    """Many at once, each for itself. Reply: for each its JSON document, or the `InterlockError` that refused it."""
+
+    jobs: tuple[NewJob, ...]
+    by: Caller
+
+
 class PollAnswer(NamedTuple):
     """What a poll came to: a job (its JSON document), or nothing, perhaps with a run that should stop."""
 

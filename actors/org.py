@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from actors.loop_actor import LoopActor, LoopFuture, Scheduler
-from actors.messages import CreateJob, Message
+from actors.loop_actor import LoopActor, LoopFuture, Scheduler, gather
+from actors.messages import CreateJob, CreateJobs, Message
 from actors.ports import Done
 from interlock.errors import QuotaExceeded, Unavailable
 
@@ -36,14 +36,19 @@ class OrgSupervisor(LoopActor):
         self._under_way = 0  # routed, and not yet committed: no count can know of them
 
     def on_receive(self, message: Message) -> LoopFuture | None:
-        """Route a job, or take a new count."""
+        """Route jobs, or take a new count."""
         if isinstance(message, CreateJob):
-            if not self.max_pending or self._counted + self._since < self.max_pending:
-                return self._pass_on(message)
-            return self._after_counting(message)
+            return self._create(message)
+        if isinstance(message, CreateJobs):
+            return gather([self._create(CreateJob(job=job, by=message.by)) for job in message.jobs])
         if isinstance(message, CountPending):
             self._counted, self._since = message.pending, self._under_way
         return None
+
+    def _create(self, message: CreateJob) -> LoopFuture:
+        if not self.max_pending or self._counted + self._since < self.max_pending:
+            return self._pass_on(message)
+        return self._after_counting(message)
 
     def _pass_on(self, message: CreateJob) -> LoopFuture:
         self.routed += 1

@@ -6,6 +6,7 @@ swapped. While a batch is being written the next one grows: the busier the serve
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -23,7 +24,8 @@ MAX_BATCH = 1000  # decisions in one transaction; more would only delay the firs
 class Journal:
     """Starts with `start`; `stop` writes what is queued and ends the thread; twice does no harm.
 
-    `post` runs a callable on the loop, from any thread.
+    `post` runs a callable on the loop, from any thread. With `soon`, which runs one in the loop's next turn, all that
+    is decided in a turn goes to the thread at once: woken at each decision, it would commit them one by one.
     """
 
     def __init__(self, committer: Committer, post: Callable[[Callable[[], None]], object]) -> None:
@@ -31,6 +33,9 @@ class Journal:
         self._post = post
         self._queue: SimpleQueue[Entry | Exclusive | None] = SimpleQueue()
         self._held: Entry | Exclusive | None = None  # taken from the queue, and not part of the last batch
+        self._soon: Callable[[Callable[[], None]], object] = lambda flush: flush()
+        self._decided: deque[Entry | Exclusive] = deque()  # in this turn of the loop
+        self._order = threading.Lock()  # held while what was decided goes into the queue
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.batches = 0
@@ -39,16 +44,18 @@ class Journal:
     @property
     def depth(self) -> int:
         """Decisions that wait to be written."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._decided)
 
-    def start(self) -> None:
+    def start(self, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Begin to write."""
+        self._soon = soon or self._soon
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Write what is queued, then end."""
         self._stopping = True
+        self._flush()
         self._queue.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -69,7 +76,14 @@ class Journal:
         if self._stopping:
             self._refuse(item)
         else:
-            self._queue.put(item)
+            self._decided.append(item)
+            if len(self._decided) == 1:
+                self._soon(self._flush)
+
+    def _flush(self) -> None:
+        with self._order:
+            while self._decided:
+                self._queue.put(self._decided.popleft())
 
     def _refuse(self, item: Entry | Exclusive) -> None:
         if isinstance(item, Entry):

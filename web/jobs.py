@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -80,8 +79,10 @@ async def create_batch(request: web.Request, s: Services, who: Member) -> web.Re
 
 async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str) -> bytes:
     """All items under way at once, so that they share a few commits; the answers in their order."""
-    answers = [await _begin(s, who, bytes(item)) for item in items]
-    return _results([await _finish(answer, request_id) for answer in answers])
+    wanted = [await _wanted(s, who, item) for item in items]
+    jobs = tuple(job for job in wanted if isinstance(job, messages.NewJob))
+    made = iter(await s.directory.ask_org(who.org_id, messages.CreateJobs(jobs=jobs, by=who.by)) if jobs else ())
+    return _results([_result(next(made) if isinstance(job, messages.NewJob) else job, request_id) for job in wanted])
 
 
 async def _create_keyed(
@@ -89,21 +90,18 @@ async def _create_keyed(
 ) -> bytes:
     """Each item under a key of its own: after a crash half-way, the rest is made and nothing twice."""
     keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
-    return _results(await asyncio.gather(*(_finish(item, request_id) for item in keyed)))
+    return _results([_result(made, request_id) for made in await asyncio.gather(*keyed, return_exceptions=True)])
 
 
 def _results(results: list[bytes]) -> bytes:
     return b'{"results":[' + b",".join(results) + b"]}"
 
 
-async def _begin(s: Services, who: Member, item: bytes) -> Awaitable[bytes]:
-    """Ask for one item, without waiting for its commit: the whole batch shares a few."""
+async def _wanted(s: Services, who: Member, item: msgspec.Raw) -> messages.NewJob | InterlockError:
     try:
-        wanted = decode(item, decoder, s.web_limits.max_json_depth)
-        job = await new_job(s, who, wanted)
+        return await new_job(s, who, decode(bytes(item), decoder, s.web_limits.max_json_depth))
     except InterlockError as error:
-        return _refused(error)
-    return s.directory.ask_org(who.org_id, messages.CreateJob(job=job, by=who.by))
+        return error
 
 
 async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency) -> bytes:
@@ -112,18 +110,13 @@ async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency
     return made
 
 
-async def _refused(error: InterlockError) -> bytes:
-    raise error
-
-
-async def _finish(answer: Awaitable[bytes], request_id: str) -> bytes:
-    try:
-        return b'{"job":' + await answer + b"}"
-    except InterlockError as error:
-        return b'{"error":' + encode(problem(error, request_id)) + b"}"
-    except Exception:
-        log.exception("An item of batch %s failed unexpectedly", request_id)  # the other items' answers must not sink
-        return b'{"error":' + encode(problem(Unavailable("This could not be decided"), request_id)) + b"}"
+def _result(made: bytes | BaseException, request_id: str) -> bytes:
+    if not isinstance(made, BaseException):
+        return b'{"job":' + made + b"}"
+    if not isinstance(made, InterlockError):
+        log.error("An item of batch %s failed unexpectedly", request_id, exc_info=made)
+        made = Unavailable("This could not be decided")  # the other items' answers must not sink
+    return b'{"error":' + encode(problem(made, request_id)) + b"}"
 
 
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
