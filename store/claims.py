@@ -5,11 +5,13 @@ is up, no earlier owner can commit any more, so what is read stays true until th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
-from peewee import Database
+from peewee import JOIN, Database, PostgresqlDatabase, Query
 
 from interlock.clock import Millis
-from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun
+from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun, Node
+from store.nodes import living
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
 
 _HOST = [getattr(Host, name) for name in HOST_COLUMNS]
@@ -23,16 +25,40 @@ class Claimed:
 
     host: HostRow
     runs: list[tuple[JobRow, RunRow]] = field(default_factory=list)
+    left: str | None = None  # the owner from whom it was taken
 
 
 def claim(database: Database, owner: str, host_ids: Sequence[str]) -> dict[str, Claimed]:
     """Make `owner` the owner of those hosts that exist. To be run in one transaction."""
-    (
-        Host.update(owner=owner, epoch=Host.epoch + 1, rev=Host.rev + 1)
-        .where(Host.id.in_(sorted(host_ids)))
-        .execute(database)
-    )
-    return read_open(database, host_ids)
+    ids = sorted(host_ids)
+    before = dict(_locked(database, Host.select(Host.id, Host.owner).where(Host.id.in_(ids)).order_by(Host.id)))
+    return _take(database, owner, before)
+
+
+def claim_free(database: Database, owner: str, host_ids: Sequence[str], now: Millis) -> dict[str, Claimed]:
+    """The same for those alone that no living node owns, and that nobody else is just looking at."""
+    ids = sorted(host_ids)
+    free = Host.select(Host.id, Host.owner).join(Node, JOIN.LEFT_OUTER, on=living(now))
+    free = free.where(Host.id.in_(ids) & (Node.id.is_null() | (Host.owner == owner))).order_by(Host.id)
+    return _take(database, owner, dict(_locked(database, free, skip=True)))
+
+
+def _locked(database: Database, hosts: Query, *, skip: bool = False) -> list[tuple[str, str | None]]:
+    """On SQLite the transaction has the lock on everything already."""
+    if isinstance(database, PostgresqlDatabase):
+        hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
+    return list(hosts.tuples().execute(database))
+
+
+def _take(database: Database, owner: str, before: dict[str, str | None]) -> dict[str, Claimed]:
+    if not before:
+        return {}
+    moved = {Host.owner: owner, Host.epoch: Host.epoch + 1, Host.rev: Host.rev + 1}
+    Host.update(moved).where(Host.id.in_(sorted(before))).execute(database)
+    claimed = read_open(database, sorted(before))
+    for host_id, left in before.items():
+        claimed[host_id].left = left if left != owner else None
+    return claimed
 
 
 def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]:
@@ -75,19 +101,28 @@ def hosts_with_live_runs(database: Database) -> list[str]:
     return [host_id for (host_id,) in query.tuples().execute(database)]
 
 
-def due_by(database: Database, by: Millis, limit: int) -> list[tuple[str, Millis]]:
-    """Hosts with a retry or scheduled job that is due by then, and when; the earliest first."""
-    query = (
-        JobRun.select(JobRun.host_id, JobRun.available_at)
-        .where(SCHEDULED_RUNS & (JobRun.available_at <= by) & JobRun.host_id.is_null(False))
-        .order_by(JobRun.available_at)
-        .limit(limit)
+def due_by(
+    database: Database, by: Millis, limit: int, *, owner: str | None = None, now: Millis = 0
+) -> list[tuple[str, Millis]]:
+    """Hosts with a retry or scheduled job that is due by then, and when; the earliest first. With `owner`, only its
+    hosts and those that no living node owns.
+    """
+    query = JobRun.select(JobRun.host_id, JobRun.available_at).where(
+        SCHEDULED_RUNS & (JobRun.available_at <= by) & JobRun.host_id.is_null(False)
     )
+    query = _ours(query, JobRun.host_id, owner, now).order_by(JobRun.available_at).limit(limit)
     return list(query.tuples().execute(database))
 
 
-def expired_by(database: Database, by: Millis, limit: int) -> list[str]:
-    """Hosts with a job that should have started by then and has not."""
+def expired_by(database: Database, by: Millis, limit: int, *, owner: str | None = None, now: Millis = 0) -> list[str]:
+    """Hosts with a job that should have started by then and has not; `owner` as above."""
     late = WAITING_JOBS_THAT_EXPIRE & (Job.start_before <= by)
-    query = Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False)).limit(limit)
-    return [host_id for (host_id,) in query.tuples().execute(database)]
+    query = Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False))
+    return [host_id for (host_id,) in _ours(query, Job.host_id, owner, now).limit(limit).tuples().execute(database)]
+
+
+def _ours(query: Query, host_id: Any, owner: str | None, now: Millis) -> Query:
+    if owner is None:
+        return query
+    joined = query.join(Host, on=(Host.id == host_id)).join(Node, JOIN.LEFT_OUTER, on=living(now))
+    return joined.where((Host.owner == owner) | Node.id.is_null())

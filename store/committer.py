@@ -21,7 +21,7 @@ from peewee import Database, SqliteDatabase
 
 from interlock.states import LIVE
 from store.database import how_to_begin
-from store.entries import Append, Committed, Entry, JobChange, Outcome, Refused, RunChange
+from store.entries import Append, AskToStop, Committed, Entry, JobChange, Outcome, Refused, RunChange
 from store.rows import RUN_COLUMNS, Image
 from store.statements import JournalStatements, RowStatements, with_seq
 
@@ -56,13 +56,14 @@ def _later(earlier: JobChange, change: JobChange) -> JobChange:
 class _HostBatch:
     """All decisions of one incarnation in a batch, merged."""
 
-    __slots__ = ("appends", "entries", "first_seq", "jobs", "new_jobs", "runs")
+    __slots__ = ("appends", "asked", "entries", "first_seq", "jobs", "new_jobs", "runs")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.jobs: dict[str, JobChange] = {}
         self.runs: dict[str, RunChange] = {}
         self.appends: list[Append] = []
+        self.asked: list[AskToStop] = []
         self.new_jobs: list[str] = []
         self.first_seq = 0
 
@@ -77,8 +78,10 @@ class _HostBatch:
                 if change.new_seq:
                     self.new_jobs.append(change.id)
                 self.jobs[change.id] = change if earlier is None else _later(earlier, change)
-            else:
+            elif isinstance(change, Append):
                 self.appends.append(change)
+            else:
+                self.asked.append(change)
 
     def seqs(self) -> dict[str, int]:
         return {job_id: self.first_seq + place for place, job_id in enumerate(self.new_jobs)}
@@ -135,6 +138,7 @@ class Committer:
             self._write_jobs(cursor, held)
             self._write_runs(cursor, held)
             self._write_appends(cursor, held)
+            self._ask_to_stop(cursor, held)
         except BaseException:
             self._roll_back(connection)
             raise
@@ -144,16 +148,18 @@ class Committer:
     def _fence(self, cursor: Any, batches: list[_HostBatch]) -> list[tuple[_HostBatch, Outcome]]:
         results: list[tuple[_HostBatch, Outcome]] = []
         fence, pick = self.statements.fence, self.statements.pick_fence
+        append, pick_append = self.statements.append, self.statements.pick_append
         for batch in sorted(batches, key=lambda batch: batch.entries[0].incarnation.host_id):
             last = batch.entries[-1]
             wanted = len(batch.new_jobs)
-            cursor.execute(
-                fence.sql,
-                pick((*last.host, wanted, last.incarnation.host_id, self.owner, last.incarnation.epoch)),
-            )
+            if last.incarnation.epoch is None:
+                cursor.execute(append.sql, pick_append((wanted, last.incarnation.host_id)))
+            else:
+                values = (*last.host, wanted, last.incarnation.host_id, self.owner, last.incarnation.epoch)
+                cursor.execute(fence.sql, pick(values))
             row = cursor.fetchone()
             if row is None:
-                results.append((batch, Refused("another process has taken this host over")))
+                results.append((batch, Refused("another process has taken this host over", fenced=True)))
                 continue
             batch.first_seq = row[0] - wanted
             results.append((batch, Committed(rev=row[1], first_seq=batch.first_seq, seqs=batch.seqs())))
@@ -202,6 +208,14 @@ class Committer:
                 by_table.setdefault(append.table, []).append(pick(append.values))
         for table, rows in by_table.items():
             cursor.executemany(self.statements.appends[table][0].sql, rows)
+
+    def _ask_to_stop(self, cursor: Any, batches: list[_HostBatch]) -> None:
+        statement, pick = self.statements.ask_to_stop, self.statements.pick_ask
+        for batch in batches:
+            for asked in batch.asked:
+                cursor.execute(statement.sql, pick((asked.id, asked.how)))
+                if cursor.rowcount != 1:
+                    raise RowMoved("a run that was to be stopped has ended")
 
     @staticmethod
     def _insert(cursor: Any, rows: RowStatements, images: list[Image]) -> None:

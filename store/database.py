@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psycopg2
-from peewee import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase
-from playhouse import db_url
+from peewee import Database, PostgresqlDatabase, SqliteDatabase
 from playhouse.migrations import Runner
 
-from interlock.errors import InterlockError
+from store.errors import DRIVER_ERRORS, DatabaseUnusable
+from store.postgres import check_server, disconnect, one_migrator, open_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# What can go wrong in a database: peewee's words, and the drivers' own where rows are fetched without peewee.
-DRIVER_ERRORS = (PeeweeException, sqlite3.Error, psycopg2.Error)
 OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which the fence needs
 _CONNECT_TRIES = 100
 _CONNECT_PAUSE = 0.05  # seconds
-_MIGRATION_LOCK = 0x1E7E_10CC  # any constant: one migrator at a time on PostgreSQL
 
 SQLITE_PRAGMAS: dict[str, Any] = {
     "journal_mode": "wal",
@@ -33,12 +29,6 @@ SQLITE_PRAGMAS: dict[str, Any] = {
     "busy_timeout": 5000,  # ms; writers queue on one thread, so only `interlock admin` beside us ever waits
     "cache_size": -65536,  # KiB
 }
-
-
-class DatabaseUnusable(InterlockError):
-    """The database cannot be used as it is; the sentence says what to do."""
-
-    title = "The database cannot be used"
 
 
 def open_database(url: str) -> Database:
@@ -50,8 +40,7 @@ def open_database(url: str) -> Database:
         path = url.removeprefix("sqlite://").removeprefix("/") if ":memory:" in url else url.removeprefix("sqlite://")
         return SqliteDatabase(path, pragmas=SQLITE_PRAGMAS, check_same_thread=False)
     if scheme in {"postgres", "postgresql"}:
-        database: Database = db_url.connect(url, options="-c statement_timeout=5000 -c lock_timeout=2000")
-        return database
+        return open_postgres(url)
     raise DatabaseUnusable(f"{scheme or url!r} is no database that Interlock knows: use sqlite:// or postgresql://")
 
 
@@ -82,11 +71,9 @@ def _connect(database: Database) -> None:
 @contextmanager
 def _one_migrator(database: Database) -> "Iterator[None]":
     if isinstance(database, PostgresqlDatabase):
-        database.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
-        try:
+        check_server(database)
+        with one_migrator(database):
             yield
-        finally:
-            database.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
     else:
         with database.atomic(*how_to_begin(database)):
             yield
@@ -95,6 +82,16 @@ def _one_migrator(database: Database) -> "Iterator[None]":
 def how_to_begin(database: Database) -> tuple[str, ...]:
     """What `database.atomic` is to be given for a transaction that will write: SQLite takes its lock at the beginning."""
     return ("IMMEDIATE",) if isinstance(database, SqliteDatabase) else ()
+
+
+def drop_if_broken(database: Database) -> bool:
+    """Let go of this thread's connection if it cannot be used any more, as after the server went away; whether it was
+    so. SQLite's does not break.
+    """
+    broken = isinstance(database, PostgresqlDatabase) and not (database.is_closed() or database.is_connection_usable())
+    if broken:
+        disconnect(database)
+    return broken
 
 
 class DataDirectory:

@@ -9,11 +9,15 @@ from store.rows import Image, JobRow, RunRow, job_image, run_image
 
 
 class Incarnation:
-    """One life of a host's actor: from its claim to its end. Poisoned, nothing of it is ever written again."""
+    """One life of a host's actor: from its claim to its end. Poisoned, nothing of it is ever written again.
+
+    With epoch None it is somebody who owns nothing and appends one fact to a host of another node: its entries pass the
+    fence whoever owns the host, and its changes are held by the rows' own states alone.
+    """
 
     __slots__ = ("epoch", "host_id", "poisoned")
 
-    def __init__(self, host_id: str, epoch: int) -> None:
+    def __init__(self, host_id: str, epoch: int | None) -> None:
         self.host_id = host_id
         self.epoch = epoch
         self.poisoned = False
@@ -48,7 +52,15 @@ class Append:
     values: Image
 
 
-Change: TypeAlias = JobChange | RunChange | Append
+@dataclass(slots=True)
+class AskToStop:
+    """A word to the owner of the run's host, in a column that the owner never writes; for open runs only."""
+
+    id: str
+    how: str  # "cancel" or "force"
+
+
+Change: TypeAlias = JobChange | RunChange | Append | AskToStop
 
 
 def job_change(job: JobRow, was: JobStatus | None, *, new_seq: bool = False) -> JobChange:
@@ -78,6 +90,7 @@ class Refused:
 
     why: str
     unknown: bool = False
+    fenced: bool = False  # another process owns the host now
 
 
 Outcome: TypeAlias = Committed | Refused

@@ -64,6 +64,18 @@ class Membership(Model):
         indexes = ((("org_id", "user_id"), True),)
 
 
+class Node(Model):
+    """A server process of a cluster, for as long as it renews this row; its id is never used again."""
+
+    id = CharField(max_length=100, primary_key=True)
+    url = CharField(max_length=300)  # where other nodes reach it
+    started_at = _at()
+    expires_at = _at(index=True)  # on the database's clock
+
+    class Meta:
+        table_name = "node"
+
+
 class Host(Model):
     """A machine or device that runs one job at a time; the fence is on this row."""
 
@@ -204,11 +216,13 @@ class JobRun(Model):
     error_message = TextField(null=True)
     output = TextField(null=True)
     report_hash = CharField(max_length=64, null=True)
+    asked_to_stop = CharField(max_length=10, null=True)
 
     class Meta:
         table_name = "job_run"
 
 
+Host.add_index(Host.owner, where=SQL("owner IS NOT NULL"), name="host_owned")
 JobRun.add_index(JobRun.host_id, unique=True, where=SQL(_one_of(LIVE)), name="job_run_one_live")
 JobRun.add_index(JobRun.host_id, where=SQL("finished_at IS NULL"), name="job_run_open")
 JobRun.add_index(JobRun.available_at, where=SQL("status = 'scheduled'"), name="job_run_due")
@@ -294,6 +308,7 @@ class IdempotencyKey(Model):
 
 
 ALL_MODELS: tuple[type[Model], ...] = (
+    Node,
     Organization,
     User,
     Membership,

@@ -110,13 +110,15 @@ class RunRow:
     error_message: str | None = None
     output: str | None = None
     report_hash: str | None = None  # SHA-256 of the report that ended it
+    # Written by nodes that do not own the host, and never by its owner.
+    asked_to_stop: str | None = None  # "cancel" or "force"
 
 
 JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 HOST_COLUMNS = tuple(field.name for field in fields(HostRow))
 JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("start_before") :]
-RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") :]
+RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") : RUN_COLUMNS.index("asked_to_stop")]
 # What the two moves that nearly every job makes can change. Any other move, and two moves of a row in one transaction,
 # write all of the above: naming a column costs time even where its value stays.
 JOB_MOVES: Moves = {

@@ -120,6 +120,14 @@ class JournalStatements:
         )
         self.fence_values: tuple[str, ...] = (*HOST_OWNED, "new_jobs", "id", "owner", "epoch")
         self.pick_fence = self.fence.picker(self.fence_values)
+        append = host.update(moved).where(column["id"] == "id").returning(column["next_seq"], column["rev"])
+        self.append = Statement(database, append)  # the fence of somebody who owns nothing
+        self.pick_append = self.append.picker(("new_jobs", "id"))
+        run = Table("job_run", ("id", "asked_to_stop", "finished_at"))
+        asked = run.update({Column(run, "asked_to_stop"): "how"})
+        open_run = (Column(run, "id") == "id") & Column(run, "finished_at").is_null()
+        self.ask_to_stop = Statement(database, asked.where(open_run))
+        self.pick_ask = self.ask_to_stop.picker(("id", "how"))
         self.appends: dict[str, tuple[Statement, itemgetter[Any]]] = {}
         for name, columns in APPENDABLE.items():
             statement = Statement(database, Table(name, columns).insert({column: column for column in columns}))

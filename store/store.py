@@ -1,6 +1,7 @@
 """One door to the database for the rooms above: writes through the journal, reads on a few threads of their own."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -9,7 +10,8 @@ from peewee import Database
 
 from interlock.errors import Unavailable
 from store.committer import Committer
-from store.database import DRIVER_ERRORS, migrate
+from store.database import drop_if_broken, migrate
+from store.errors import DRIVER_ERRORS
 from store.journal import Journal
 
 Result = TypeVar("Result")
@@ -27,14 +29,15 @@ class Store:
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
-        self._connections: list[Any] = []
+        self._connections: dict[int, Any] = {}  # of the reading threads
         self.journal = Journal(Committer(database, owner), self._post)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> list[str]:
         """Apply missing migrations and start the journal; the names of the migrations."""
         self._loop = loop
         applied = migrate(self.database)
-        self.journal.start()
+        self.database.close()  # of this thread, which may well be a borrowed one
+        self.journal.start(loop.call_soon)
         return applied
 
     def stop(self) -> None:
@@ -43,7 +46,7 @@ class Store:
         self.journal.stop()
         self._pool.shutdown()
         while self._connections:
-            self._connections.pop().close()  # of the reading threads, which have ended
+            self._connections.popitem()[1].close()  # of threads that have ended
         self.database.close()
 
     def read(self, work: Callable[[Database], Any], done: Callable[[Any, BaseException | None], None]) -> None:
@@ -97,7 +100,20 @@ class Store:
         self._loop.call_soon_threadsafe(callback)
 
     def _reading(self, work: Callable[[Database], Result]) -> Result:
+        """What the work reads. A connection that turns out to be broken, such as after a restart of PostgreSQL, is
+        opened again, and the work done once more: reading twice does no harm.
+        """
+        used_before = not self.database.is_closed()
+        self._connect()
+        try:
+            return work(self.database)
+        except DRIVER_ERRORS:
+            if not drop_if_broken(self.database) or not used_before:
+                raise
+        self._connect()
+        return work(self.database)
+
+    def _connect(self) -> None:
         if self.database.is_closed():
             self.database.connect()
-            self._connections.append(self.database.connection())
-        return work(self.database)
+            self._connections[threading.get_ident()] = self.database.connection()

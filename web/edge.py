@@ -1,15 +1,18 @@
-"""What aiohttp refuses before any handler: answered as a problem too, and logged without a traceback.
+"""What aiohttp does before any handler: refusals are answered as problems too, and slow senders are not waited for.
 
-A stranger who sends rubbish gets one line in the log at debug level, not a page of it.
+A stranger who sends rubbish gets one line in the log at debug level, not a page of it. One who begins a request and
+does not finish it loses the connection after a while, so that nobody can fill the server with half a request each.
 """
 
+import asyncio
 import logging
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from interlock.errors import InterlockError, InvalidRequest, Unavailable
+from interlock.errors import InterlockError, InvalidRequest, TryLater, Unavailable
 from interlock.ids import UuidIds
 from web.access import request_id, stamp
 from web.problems import problem_response
@@ -19,10 +22,79 @@ _IDS = UuidIds()
 _SERVER_FAULT = 500
 
 
+class RequestTimeout(TryLater):
+    """The rest of the request did not come in time; nothing of it has been looked at."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The request took too long to arrive"
+
+
+class Patience(NamedTuple):
+    """How long a sender may take, in seconds; described in `runtime/settings.py`."""
+
+    head_seconds: float = 30.0
+    body_seconds: float = 30.0
+
+
+PATIENCE = Patience()
+
+
 class EdgeHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("_head_begun", "_head_timer", "patience")
+
+    def __init__(self, manager: web.Server, patience: Patience, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.patience = patience
+        self._head_timer: asyncio.TimerHandle | None = None  # set while a request's head is waited for
+        self._head_begun = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Its first request is waited for from now on; a later one from its first byte."""
+        super().connection_made(transport)
+        self._head_timer = self._loop.call_later(self.patience.head_seconds, self._head_is_late)
+
+    def data_received(self, data: bytes) -> None:
+        """A request whose head comes in one piece sets no timer."""
+        super().data_received(data)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():  # nothing whole has come of it
+            self._head_begun = True
+            if self._head_timer is None:
+                self._head_timer = self._loop.call_later(self.patience.head_seconds, self._head_is_late)
+        elif self._head_timer is not None:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        self._head_begun = False
+
+    def _head_is_late(self) -> None:
+        """Answer what has begun, as a request that could not be read; close in silence what has not."""
+        self._head_timer = None
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if not self._head_begun:
+            self.force_close()
+            return
+        error = RequestTimeout(f"The request line and headers may take {self.patience.head_seconds:g} s")
+        self._messages.append((_ErrInfo(error.status, error, error.detail), EMPTY_PAYLOAD))
+        waiter.set_result(None)
+
+    def answer_and_close(self, request: web.BaseRequest) -> None:
+        """Let the present answer be the connection's last, and do not wait for what is missing of the request."""
+        request._message = request._message._replace(should_close=True)  # noqa: SLF001 - from which aiohttp tells it
+        self._lingering_time = 0.0
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -33,32 +105,56 @@ class EdgeHandler(RequestHandler):
         log.log(logging.ERROR if fault else logging.DEBUG, "Request %s was not read: %r", request_id, exc)
         if request.writer.output_size > 0:
             raise ConnectionError("An answer is under way already")
-        first_line = (message or "").split("\n", 1)[0][:200]
-        error: InterlockError = Unavailable() if fault else InvalidRequest(first_line or "This is not an HTTP request")
-        response = problem_response(error, request_id)
+        response = problem_response(_unread(exc, message, fault=fault), request_id)
         response.headers["X-Request-Id"] = request_id
         response.headers["Server"] = "interlock"
+        response.headers["Connection"] = "close"  # aiohttp answers what it could not read as HTTP/1.0, and leaves this out
         response.force_close()
         return response
+
+
+def _unread(exc: BaseException | None, message: str | None, *, fault: bool) -> InterlockError:
+    if isinstance(exc, RequestTimeout):
+        return exc
+    first_line = (message or "").split("\n", 1)[0][:200]
+    return Unavailable() if fault else InvalidRequest(first_line or "This is not an HTTP request")
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """The body as it came; `RequestTimeout` when the rest of it does not come in time."""
+    if request.content.is_eof():  # it is here already, as nearly always: no timer
+        return await request.read()
+    connection = cast(EdgeHandler, request.protocol)
+    seconds = connection.patience.body_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        connection.answer_and_close(request)
+        raise RequestTimeout(f"The body may take {seconds:g} s") from None
 
 
 class EdgeServer(web.Server):
     """Makes our connections."""
 
+    patience: Patience
+
     def __call__(self) -> RequestHandler:
         """One for each client that connects."""
-        return EdgeHandler(self, loop=self._loop, **self._kwargs)
+        return EdgeHandler(self, self.patience, loop=self._loop, **self._kwargs)
 
 
 class EdgeRunner(web.AppRunner):
     """aiohttp's runner with our connections. Bodies are never decompressed: compressed ones are refused."""
 
-    def __init__(self, app: web.Application, **options: Any) -> None:
+    def __init__(self, app: web.Application, *, patience: Patience = PATIENCE, **options: Any) -> None:
         super().__init__(app, access_log=None, auto_decompress=False, **options)
+        self._patience = patience
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = EdgeServer  # aiohttp has no hook for the class of its connections
+        cast(EdgeServer, server).patience = self._patience
         return server
 
 

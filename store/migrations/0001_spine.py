@@ -161,9 +161,9 @@ CREATE TABLE job_run (
 
 CREATE INDEX jobrun_job_id ON job_run (job_id);
 
-CREATE UNIQUE INDEX job_run_one_live ON job_run (host_id) WHERE status = 'cancelling' OR status = 'offered' OR status = 'running' OR status = 'unreachable';
+CREATE UNIQUE INDEX job_run_one_live ON job_run (host_id) WHERE status IN ('cancelling', 'offered', 'running', 'unreachable');
 
-CREATE INDEX job_run_open ON job_run (host_id) WHERE finished_at IS NULL;
+CREATE INDEX job_run_open ON job_run (host_id, status) WHERE status IN ('cancelling', 'offered', 'pending', 'running', 'scheduled', 'unreachable');
 
 CREATE INDEX job_run_due ON job_run (available_at) WHERE status = 'scheduled';
 

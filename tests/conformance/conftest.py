@@ -8,28 +8,41 @@ from peewee import Database
 
 from store import open_database
 from store.committer import Committer
-from store.database import migrate
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import NAMES, Backend, Postgresql, Shelf, Sqlite, postgres_shelf
 from tests.support.desk import Desk
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    made: Backend = request.param
-    return made
+@pytest.fixture(scope="session")
+def shelf() -> Iterator[Shelf]:
+    """Databases of a PostgreSQL that all tests share."""
+    with postgres_shelf() as made:
+        yield made
+
+
+@pytest.fixture(params=NAMES)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    made = Sqlite() if request.param == Sqlite.name else Postgresql(request.getfixturevalue("shelf"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def empty(backend: Backend, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return backend.fresh(tmp_path)
 
 
 @pytest.fixture
 def url(backend: Backend, tmp_path: Path) -> str:
-    """An empty database."""
-    return backend.fresh(tmp_path)
+    """The URL of a database with all tables."""
+    return backend.migrated(tmp_path)
 
 
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     """A database with all tables, connected on the test's own thread."""
     made = open_database(url)
-    migrate(made)
+    made.connect()
     yield made
     made.close()
 

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,7 +12,8 @@ from peewee import Database, Model, SqliteDatabase
 from playhouse.migrations import Runner
 
 from store import open_database
-from store.database import MIGRATIONS, DatabaseUnusable, migrate
+from store.database import MIGRATIONS, migrate
+from store.errors import DatabaseUnusable
 from store.models import ALL_MODELS, AgentKey, Host, Job, JobRun
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS
 from store.statements import APPENDABLE
@@ -25,17 +25,26 @@ BY_TABLE: dict[str, type[Model]] = dict(zip(TABLES, ALL_MODELS, strict=True))
 DECLARED = {"BIGINT": "BIGINT", "INT": "INTEGER", "BOOL": "BOOLEAN", "VARCHAR": "VARCHAR", "TEXT": "TEXT"}
 
 
+Schema = dict[str, tuple[dict[str, Any], dict[str, Any]]]  # columns and indexes by table
+_MODELLED: dict[str, Schema] = {}  # by kind of database: made once
+
+
 @pytest.fixture
-def modelled(backend: Backend, tmp_path: Path) -> Iterator[Database]:
-    """A database made from the models."""
-    folder = tmp_path / "modelled"
-    folder.mkdir()
-    made = open_database(backend.fresh(folder))
-    made.connect()
-    with made.bind_ctx(ALL_MODELS):
-        made.create_tables(ALL_MODELS)
-    yield made
-    made.close()
+def modelled(backend: Backend, tmp_path: Path) -> Schema:
+    """What a database looks like that is made from the models."""
+    if backend.name not in _MODELLED:
+        folder = tmp_path / "modelled"
+        folder.mkdir()
+        made = open_database(backend.fresh(folder))
+        with made.connection_context(), made.bind_ctx(ALL_MODELS):
+            made.create_tables(ALL_MODELS)
+            _MODELLED[backend.name] = schema_of(made)
+    return _MODELLED[backend.name]
+
+
+def schema_of(database: Database) -> Schema:
+    """Its tables."""
+    return {table: (columns_of(database, table), indexes_of(database, table)) for table in TABLES}
 
 
 def columns_of(database: Database, table: str) -> dict[str, tuple[Any, ...]]:
@@ -72,14 +81,14 @@ def test_every_model_has_its_table_and_there_are_no_others(database: Database) -
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_migrated_table_has_the_columns_of_its_model(database: Database, modelled: Database, table: str) -> None:
-    assert columns_of(database, table) == columns_of(modelled, table)
+def test_a_migrated_table_has_the_columns_of_its_model(database: Database, modelled: Schema, table: str) -> None:
+    assert columns_of(database, table) == modelled[table][0]
     assert set(columns_of(database, table)) == set(BY_TABLE[table]._meta.columns)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_migrated_table_has_the_indexes_of_its_model(database: Database, modelled: Database, table: str) -> None:
-    assert indexes_of(database, table) == indexes_of(modelled, table)
+def test_a_migrated_table_has_the_indexes_of_its_model(database: Database, modelled: Schema, table: str) -> None:
+    assert indexes_of(database, table) == modelled[table][1]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -119,20 +128,20 @@ def test_what_is_appended_has_the_columns_of_its_model(table: str) -> None:
     assert set(APPENDABLE[table]) == set(BY_TABLE[table]._meta.columns)
 
 
-def test_migrating_again_applies_nothing(url: str) -> None:
-    database = open_database(url)
+def test_migrating_again_applies_nothing(empty: str) -> None:
+    database = open_database(empty)
     assert migrate(database) == NAMES
     assert migrate(database) == []
     database.close()
 
 
 def test_migrations_can_be_taken_back_and_applied_again(database: Database) -> None:
-    before = {table: (columns_of(database, table), indexes_of(database, table)) for table in TABLES}
+    before = schema_of(database)
     runner = Runner(database, str(MIGRATIONS))
     assert runner.down(NAMES[0]) == NAMES[::-1]
     assert set(database.get_tables()) == {"schema_migration"}
     assert migrate(database) == NAMES
-    assert {table: (columns_of(database, table), indexes_of(database, table)) for table in TABLES} == before
+    assert schema_of(database) == before
 
 
 def test_rows_are_kept_by_a_second_migrate(database: Database) -> None:
@@ -154,12 +163,12 @@ def migrate_at(url: str) -> list[str]:
         database.close()
 
 
-def test_of_several_threads_that_migrate_at_once_one_does_it(url: str) -> None:
+def test_of_several_threads_that_migrate_at_once_one_does_it(empty: str) -> None:
     ready = threading.Barrier(4)
 
     def go() -> list[str]:
         ready.wait()
-        return migrate_at(url)
+        return migrate_at(empty)
 
     with ThreadPoolExecutor(4) as pool:
         applied = [future.result() for future in [pool.submit(go) for _ in range(4)]]

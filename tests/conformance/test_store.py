@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -386,8 +387,8 @@ async def test_after_the_stop_everybody_is_told_to_try_later(url: str, door: str
             await getattr(store, door)(names)
 
 
-async def test_a_store_whose_database_cannot_be_opened_says_so(url: str) -> None:
-    store = Store(open_database(url.replace("interlock", "missing/interlock")), "me")
+async def test_a_store_whose_database_cannot_be_opened_says_so(backend: Backend, tmp_path: Path) -> None:
+    store = Store(open_database(backend.missing(tmp_path)), "me")
     with pytest.raises(InterlockError):
         await asyncio.to_thread(store.start, asyncio.get_running_loop())
     store.stop()

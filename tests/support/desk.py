@@ -71,8 +71,9 @@ class Desk:
     # ---- what the tables hold --------------------------------------------------------------------------------------
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Any query without values."""
-        return list(self.database.execute_sql(sql).fetchall())
+        """Any statement without values; what it gives back, if it does."""
+        cursor = self.database.execute_sql(sql)
+        return list(cursor.fetchall()) if cursor.description else []
 
     def one(self, sql: str) -> tuple[Any, ...]:
         """A query with one row."""
