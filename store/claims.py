@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from peewee import JOIN, Database, PostgresqlDatabase, Query
+from peewee import JOIN, Database, PostgresqlDatabase
 
 from interlock.clock import Millis
 from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun, Node
@@ -43,7 +43,7 @@ def claim_free(database: Database, owner: str, host_ids: Sequence[str], now: Mil
     return _take(database, owner, dict(_locked(database, free, skip=True)))
 
 
-def _locked(database: Database, hosts: Query, *, skip: bool = False) -> list[tuple[str, str | None]]:
+def _locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[str, str | None]]:
     """On SQLite the transaction has the lock on everything already."""
     if isinstance(database, PostgresqlDatabase):
         hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
@@ -107,7 +107,7 @@ def due_by(
     """Hosts with a retry or scheduled job that is due by then, and when; the earliest first. With `owner`, only its
     hosts and those that no living node owns.
     """
-    query = JobRun.select(JobRun.host_id, JobRun.available_at).where(
+    query: Any = JobRun.select(JobRun.host_id, JobRun.available_at).where(
         SCHEDULED_RUNS & (JobRun.available_at <= by) & JobRun.host_id.is_null(False)
     )
     query = _ours(query, JobRun.host_id, owner, now).order_by(JobRun.available_at).limit(limit)
@@ -121,7 +121,7 @@ def expired_by(database: Database, by: Millis, limit: int, *, owner: str | None 
     return [host_id for (host_id,) in _ours(query, Job.host_id, owner, now).limit(limit).tuples().execute(database)]
 
 
-def _ours(query: Query, host_id: Any, owner: str | None, now: Millis) -> Query:
+def _ours(query: Any, host_id: Any, owner: str | None, now: Millis) -> Any:
     if owner is None:
         return query
     joined = query.join(Host, on=(Host.id == host_id)).join(Node, JOIN.LEFT_OUTER, on=living(now))

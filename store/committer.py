@@ -162,6 +162,9 @@ class Committer:
                 results.append((batch, Refused("another process has taken this host over", fenced=True)))
                 continue
             batch.first_seq = row[0] - wanted
+            if any(entry.expects not in {None, batch.first_seq} for entry in batch.entries):
+                results.append((batch, Refused("another process has appended to this host")))
+                continue
             results.append((batch, Committed(rev=row[1], first_seq=batch.first_seq, seqs=batch.seqs())))
         return results
 

@@ -104,6 +104,7 @@ class Entry:
     host: Image  # the owner's columns as the decision leaves them
     changes: list[Change]
     done: Callable[[Outcome], None]
+    expects: int | None = None  # the host's `next_seq`, where the decision is wrong if anybody has appended meanwhile
 
 
 @dataclass(slots=True)

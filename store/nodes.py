@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from peewee import JOIN, Database, Expression, PostgresqlDatabase, Query
+from peewee import JOIN, Database, PostgresqlDatabase, Query
 
 from interlock.clock import Clock, Millis
 from store.compiled import ARG, rows
@@ -75,6 +75,6 @@ def _abandoned() -> Query:
     return runs.join(Node, JOIN.LEFT_OUTER, on=living(ARG)).where(LIVE_RUNS & Node.id.is_null()).limit(1)
 
 
-def living(now: Any) -> Expression:
+def living(now: Any) -> Any:
     """That the host's owner lives: a condition for joins of `Node` to `Host`."""
     return (Node.id == Host.owner) & (Node.expires_at > now)
