@@ -6,7 +6,7 @@ from actors.ports import Effect
 from interlock.clock import Millis
 from interlock.ids import Ids
 from interlock.states import JobStatus, RunStatus
-from store.entries import Append, Change, JobChange, RunChange
+from store.entries import Append, AskToStop, Change, JobChange, RunChange
 from store.rows import Image, JobRow, RunRow, job_image, run_image
 
 
@@ -47,7 +47,7 @@ class Decision:
         self.reply: AnyReply = None  # an InterlockError is raised at the asker
         self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None
         self._runs: dict[str, tuple[RunRow, RunStatus | None]] | None = None
-        self._appends: list[Append] | None = None
+        self._appends: list[Append | AskToStop] | None = None
         self._wide: set[str] | None = None  # rows that change in other ways than by their move
 
     def moves(self, attempt: Attempt) -> None:
@@ -101,6 +101,10 @@ class Decision:
             self._appends = []
         image: Image = values
         self._appends.append(Append(table, image))
+
+    def ask_to_stop(self, run_id: str, how: str) -> None:
+        """A word to the node that owns the run's host: "cancel" or "force"."""
+        self._appends = [*(self._appends or ()), AskToStop(run_id, how)]
 
     def audit(self, by: Caller, action: str, org_id: str, target: tuple[str, str], detail: str = "{}") -> None:
         """A line in the audit trail; `target` is its kind and id."""

@@ -5,23 +5,26 @@ refused is dropped; if its host has a parked poll or a live run it is rebuilt at
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from actors.host import HostActor, Surroundings
+from actors.elsewhere import APPENDED, Elsewhere
+from actors.host import HostActor
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopActor, LoopFuture
-from actors.messages import NOTHING, EndPoll, Message, Poll, RunDue, Take, Tick
+from actors.messages import NOTHING, Describe, EndPoll, ExplainWait, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.ports import Done, Handle, LoopPort
+from actors.surroundings import Surroundings
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
-from store.claims import Claimed, claim, release
+from store.claims import Claimed, claim, claim_free, release
 from store.jobs import pending_counts
 
 log = logging.getLogger(__name__)
 
 SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
+_ELSEWHERE = "Another node has taken this host over"
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
 
@@ -38,7 +41,8 @@ class Directory:
         self._loop = loop
         self._owner = owner
         self._started_at = started_at  # runs that are older were live before a cold start
-        self._to_claim: list[str] = []
+        self._to_claim: list[tuple[str, bool]] = []  # and whether only while no living node owns it
+        self._elsewhere = Elsewhere(around)
         self._claiming: set[str] = set()
         self._claim_waiters: list[LoopFuture] = []
         self._poll_ends: dict[Poll, Handle] = {}
@@ -67,13 +71,43 @@ class Directory:
         """The reply of the org's supervisor, to come."""
         return self._ask(self.supervisor(org_id), message)
 
+    def holds(self, host_id: str) -> bool:
+        """Whether this process has the host's actor."""
+        return host_id in self.hosts
+
     def ask(self, host_id: str, message: Message) -> LoopFuture:
         """The reply of the host's actor, to come; `NotFound` when there is no such host."""
-        return LoopFuture.of(self._closed) if self._closed else self._ask(self._actor(host_id), message)
+        if self._closed is not None:
+            return LoopFuture.of(self._closed)
+        if host_id in self.hosts or self._around.ownership.alone:
+            return self._ask(self._actor(host_id), message)
+        return self._ask_owner(host_id, message)
+
+    def _ask_owner(self, host_id: str, message: Message) -> LoopFuture:
+        """Another node may own the host: then users' wishes are appended to its rows. Whatever else comes here is for
+        whoever gets it: agents' requests were passed on before, if their owner could be reached.
+        """
+        reply = LoopFuture()
+
+        def found(owner: str | None, error: BaseException | None) -> None:
+            if error is not None:
+                reply.settle(Unavailable(f"The host's owner cannot be found: {error}"))
+            elif owner is None or host_id in self.hosts:
+                self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
+            elif isinstance(message, APPENDED):
+                self._elsewhere.append(owner, host_id, message).then(lambda answer: answer.forward(reply))
+            elif isinstance(message, ExplainWait | Describe):
+                reply.settle(Unavailable("Another node owns this host"))
+            else:
+                self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
+
+        ownership = self._around.ownership
+        self._around.reader.read(lambda database: ownership.owner_of(database, host_id), found)
+        return reply
 
     def tell(self, host_id: str, message: Message) -> None:
         """Send without waiting; a full mailbox drops it, which whoever tells must be able to bear."""
-        if self._closed is None:
+        if self._closed is None and (host_id in self.hosts or self._around.ownership.alone):
             actor = self._actor(host_id)
             if len(actor.inbox) < self._around.limits.mailbox:
                 actor.actor_ref.tell(message)
@@ -127,9 +161,13 @@ class Directory:
     # ---- lives -----------------------------------------------------------------------------------------------------
 
     def activate(self, host_ids: Iterable[str]) -> None:
-        """Bring actors to life without a message, as at start for hosts with live runs."""
+        """Bring actors to life without a message, as at start for hosts with live runs. Hosts of living nodes are left
+        to them.
+        """
         for host_id in host_ids:
-            self._actor(host_id)
+            if host_id not in self.hosts and self._closed is None:
+                self._start(host_id)
+                self._claim_soon(host_id, free=not self._around.ownership.alone)
 
     async def all_claimed(self) -> None:
         """Return when no host's rows are still to be read."""
@@ -141,27 +179,33 @@ class Directory:
     def _actor(self, host_id: str) -> HostActor:
         actor = self.hosts.get(host_id)
         if actor is None:
-            actor = HostActor(host_id, self._around)
-            actor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
-            self.hosts[host_id] = actor
+            actor = self._start(host_id)
             self._claim_soon(host_id)
         return actor
 
-    def _claim_soon(self, host_id: str) -> None:
+    def _start(self, host_id: str) -> HostActor:
+        actor = self.hosts[host_id] = HostActor(host_id, self._around)
+        actor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
+        return actor
+
+    def _claim_soon(self, host_id: str, *, free: bool = False) -> None:
         if not self._to_claim:
             self._loop.call_soon(self._claim)
-        self._to_claim.append(host_id)
+        self._to_claim.append((host_id, free))
 
     def _claim(self) -> None:
         """Claim all hosts that are asked for in this turn of the loop, many in one transaction."""
         wanted, self._to_claim = self._to_claim, []
-        size = self._around.limits.claims_per_batch
-        for start in range(0, len(wanted), size):
-            batch = wanted[start : start + size]
-            self._claiming.update(batch)
-            self._around.journal.exclusive(_claiming(self._owner, batch), self._claimed(batch))
+        for free in (False, True):
+            hosts = [host_id for host_id, only_free in wanted if only_free is free]
+            size = self._around.limits.claims_per_batch
+            for start in range(0, len(hosts), size):
+                batch = hosts[start : start + size]
+                self._claiming.update(batch)
+                work = _claiming_free(self._owner, batch, self._around) if free else _claiming(self._owner, batch)
+                self._around.journal.exclusive(work, self._claimed(batch, free=free))
 
-    def _claimed(self, batch: list[str]) -> Callable[[Any, BaseException | None], None]:
+    def _claimed(self, batch: list[str], *, free: bool = False) -> Callable[[Any, BaseException | None], None]:
         def done(rows: dict[str, Claimed] | None, error: BaseException | None) -> None:
             self._claiming.difference_update(batch)
             for host_id in batch:
@@ -170,17 +214,24 @@ class Directory:
                     continue
                 if rows is None:
                     self._drop(actor, f"its rows cannot be read: {error}", retry=True)
-                elif host_id not in rows:
-                    del self.hosts[host_id]
-                    actor.refuse_all(NotFound("No such host"))
+                elif host_id in rows:
+                    self._wake(actor, rows[host_id])
+                elif free and (host_id in self.polls or not actor.inbox.empty()):
+                    self._claim_soon(host_id)  # a living node has it, but an agent has come here meanwhile
                 else:
-                    actor.wake(rows[host_id], started_at=self._started_at)
-                    self._look_at_clock(actor)
+                    del self.hosts[host_id]
+                    actor.refuse_all(Unavailable(_ELSEWHERE) if free else NotFound("No such host"))
             waiters, self._claim_waiters = self._claim_waiters, []
             for waiter in waiters:
                 waiter.set()
 
         return done
+
+    def _wake(self, actor: HostActor, claimed: Claimed) -> None:
+        actor.wake(claimed, started_at=self._started_at)
+        if claimed.left is not None:
+            self._around.ownership.ring(claimed.left, actor.host_id)  # it may hold a poll of the same agent
+        self._look_at_clock(actor)
 
     def _look_at_clock(self, actor: HostActor) -> None:
         """What came due while nobody kept this host's time."""
@@ -202,6 +253,9 @@ class Directory:
         del self.hosts[actor.host_id]
         self._set_timer(actor, None)
         self.rebuilt += 1
+        if actor.fenced:
+            self._let_go(actor)
+            return
         retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
         needed = actor.state is not None and actor.state.current is not None
         actor.refuse_all(Unavailable(_REBUILT))
@@ -228,7 +282,14 @@ class Directory:
         if poll is not None and not poll.answer.done:
             self._ask(self._actor(host_id), Take(poll=poll)).then(lambda reply: self._poll_refused(poll, reply))
         else:
-            self._actor(host_id)
+            self.activate([host_id])
+
+    def _let_go(self, actor: HostActor) -> None:
+        """Another node has it now: its agent has gone there, and a poll that is still parked here is an old one."""
+        actor.refuse_all(Unavailable(_ELSEWHERE))
+        poll = self.polls.get(actor.host_id)
+        if poll is not None and not poll.answer.done:
+            poll.answer.settle(NOTHING)
 
     def _settled(self, actor: HostActor) -> None:
         if actor.state is not None:
@@ -252,13 +313,14 @@ class Directory:
 
     # ---- the sweep -------------------------------------------------------------------------------------------------
 
-    def sweep(self, due: Iterable[str] = ()) -> None:
+    def sweep(self, due: Collection[str] = ()) -> None:
         """Every few seconds: look at the clock of all that may be due, and let idle actors go."""
         if self._closed is not None:
             return
         now = self._around.clock.now()
         for host_id in due:
             self.tell(host_id, RunDue())
+        self.activate(due)
         idle: list[HostActor] = []
         for actor in list(self.hosts.values()):
             state = actor.state
@@ -280,7 +342,8 @@ class Directory:
         return state.current is None and not state.online and actor.host_id not in self.polls
 
     def _passivate(self, actors: list[HostActor]) -> None:
-        released = [(actor.host_id, actor.incarnation.epoch) for actor in actors if actor.incarnation is not None]
+        epochs = self.epochs()
+        released = [(actor.host_id, epochs[actor.host_id]) for actor in actors if actor.host_id in epochs]
         for actor in actors:
             del self.hosts[actor.host_id]
             self._set_timer(actor, None)
@@ -288,6 +351,45 @@ class Directory:
         size = self._around.limits.claims_per_batch
         for start in range(0, len(released), size):
             self._around.journal.exclusive(_releasing(self._owner, released[start : start + size]), _log_failure)
+
+    # ---- other nodes -----------------------------------------------------------------------------------------------
+
+    def rung(self, host_id: str) -> None:
+        """Another node has written to a host's rows, or has taken it over."""
+        actor = self.hosts.get(host_id)
+        if actor is not None and actor.state is not None and self._closed is None:
+            actor.look()
+            actor.actor_ref.tell(RunDue())
+
+    def epochs(self) -> dict[str, int]:
+        """The hosts that this node believes to own, with the epochs of its claims."""
+        return {
+            actor.host_id: actor.incarnation.epoch or 0
+            for actor in self.hosts.values()
+            if actor.incarnation is not None
+        }
+
+    def reconcile(self, believed: dict[str, int], owned: dict[str, tuple[int, int]]) -> None:
+        """Every few seconds: what doorbells may have missed. `owned` was read after `believed` was."""
+        for host_id, epoch in believed.items():
+            actor = self.hosts.get(host_id)
+            if actor is None or actor.state is None or actor.incarnation is None or actor.incarnation.epoch != epoch:
+                continue
+            row = owned.get(host_id)
+            if row is None or row[0] != epoch:
+                actor.fenced = True
+                self._drop(actor, _ELSEWHERE, retry=False)
+            elif row[1] > actor.state.host.rev or actor.state.stale:
+                actor.look()
+
+    def abandon(self) -> None:
+        """This node can no longer say that it lives: others may own its hosts by now. Their agents ask again, anywhere."""
+        for poll in list(self.polls.values()):
+            if not poll.answer.done:
+                poll.answer.settle(Unavailable("This node has lost its database", retry_after=2))
+        for actor in list(self.hosts.values()):
+            actor.fenced = True
+            self._drop(actor, "this node has not been able to say that it lives", retry=False)
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
@@ -306,6 +408,11 @@ class Directory:
                 poll.answer.settle(self._closed)
         for actor in self.hosts.values():
             self._set_timer(actor, None)
+
+
+def _claiming_free(owner: str, host_ids: list[str], around: Surroundings) -> Callable[[Any], dict[str, Claimed]]:
+    ownership = around.ownership
+    return lambda database: claim_free(database, owner, host_ids, ownership.now(database))
 
 
 def _claiming(owner: str, host_ids: list[str]) -> Callable[[Any], dict[str, Claimed]]:

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, ClassVar
 
-from actors import host_debug, host_polls, host_reports, host_times, host_users
+from actors import host_debug, host_polls, host_reports, host_rows, host_times, host_users
 from actors.decision import Decision
 from actors.host_state import HostState
-from actors.limits import Limits
-from actors.loop_actor import LATER, LoopActor, LoopFuture, Scheduler
+from actors.loop_actor import LATER, LoopActor, LoopFuture
 from actors.messages import (
     AnyReply,
     AppendLogs,
@@ -27,6 +26,7 @@ from actors.messages import (
     ExplainWait,
     Found,
     HandOutAgain,
+    Look,
     Message,
     NoteProgress,
     Poll,
@@ -34,15 +34,15 @@ from actors.messages import (
     ReportResult,
     RetryJob,
     RunDue,
+    Seen,
     Take,
     Tick,
 )
-from actors.ports import AlarmPort, EventPort, JournalPort, ReaderPort
-from interlock.clock import Clock, Millis
+from actors.surroundings import Surroundings
+from interlock.clock import Millis
 from interlock.errors import InterlockError, Unavailable
-from interlock.ids import Ids
 from store import Committed, Entry, Incarnation, Outcome, Refused
-from store.claims import Claimed
+from store.claims import Claimed, read_open
 from store.entries import Change
 from store.jobs import job_and_last_run, job_and_run
 from store.rows import host_image
@@ -72,38 +72,12 @@ HANDLERS: dict[type[Message], Handler] = {
     RetryJob: host_users.retry_job,
     ExplainWait: host_users.explain_wait,
     Found: _found,
+    Look: host_rows.look,
+    Seen: host_rows.seen,
     RunDue: host_times.look_at_clock,
     Tick: host_times.look_at_clock,
     Describe: host_debug.describe,
 }
-
-
-class Surroundings:
-    """What every host actor of this process shares."""
-
-    __slots__ = ("alarms", "clock", "dropped", "events", "ids", "journal", "limits", "reader", "scheduler", "settled")
-
-    def __init__(
-        self,
-        *,
-        scheduler: Scheduler,
-        clock: Clock,
-        ids: Ids,
-        journal: JournalPort,
-        reader: ReaderPort,
-        events: EventPort,
-        limits: Limits,
-    ) -> None:
-        self.scheduler = scheduler
-        self.clock = clock
-        self.ids = ids
-        self.journal = journal
-        self.reader = reader
-        self.events = events
-        self.limits = limits
-        self.alarms: AlarmPort
-        self.dropped: Callable[[HostActor, str, BaseException | None], None]  # an incarnation has ended
-        self.settled: Callable[[HostActor], None]  # a turn is over: look after its timer
 
 
 class _InFlight:
@@ -133,6 +107,8 @@ class HostActor(LoopActor):
         self.committed = 0
         self.saved_at: Millis = self.last_message_at  # when the host's row was last written
         self.busy_seconds = 0.0
+        self.fenced = False  # another process owns the host now
+        self._looks = 0  # how often it was asked to look at its rows since it began to
         self._around = around
         self._in_flight: deque[_InFlight] | None = None  # made when first needed: an empty deque weighs 600 bytes
         self.inbox.asleep = True
@@ -208,6 +184,8 @@ class HostActor(LoopActor):
             self._in_flight = deque()
         self._in_flight.append(flight)
         entry = Entry(self.incarnation, host_image(self.state.host), changes, self._committed)
+        if flight.decision.placed and not self._around.ownership.alone:
+            entry.expects = self.state.host.next_seq  # it went out ahead of nobody: was that so?
         self.submitted += 1
         self.saved_at = self.last_message_at
         self._around.journal.submit(entry)
@@ -216,6 +194,7 @@ class HostActor(LoopActor):
         if not self._in_flight or self.state is None:
             return  # this incarnation has ended meanwhile
         if isinstance(outcome, Refused):
+            self.fenced = outcome.fenced and not self._around.ownership.alone
             self._around.dropped(self, outcome.why, None)
         else:
             self._guarded(lambda: self._settle_first(outcome))
@@ -226,8 +205,8 @@ class HostActor(LoopActor):
             return
         flight = self._in_flight[0]
         self.committed += 1
-        appended = self._somebody_appended(outcome)
-        if outcome.seqs and not appended:
+        self._note(outcome)
+        if outcome.seqs:
             self._join(flight.decision, outcome)
         self._release(flight.decision, flight.reply, None)
         for follower in flight.followers:
@@ -235,8 +214,6 @@ class HostActor(LoopActor):
         if self._in_flight:
             self._in_flight.popleft()
         self._in_flight = self._in_flight or None
-        if appended:
-            self._around.dropped(self, "another process appended to this host", None)
 
     def _guarded(self, work: Callable[[], object], reply: LoopFuture | None = None) -> None:
         """What runs outside a turn of the mailbox: a bug there ends this incarnation just the same."""
@@ -248,13 +225,28 @@ class HostActor(LoopActor):
             if reply is not None:
                 _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
 
-    def _somebody_appended(self, outcome: Committed) -> bool:
+    def _note(self, outcome: Committed) -> None:
+        """Where the host's counters stand now. A gap means that another node has written: the rows are read before
+        anything new goes out.
+        """
         if self.state is None:
-            return True
+            return
         host = self.state.host
-        gap = outcome.first_seq > host.next_seq
+        if outcome.rev > host.rev + 1 or outcome.first_seq > host.next_seq:
+            self.state.stale = True
+            self.look()
         host.rev, host.next_seq = outcome.rev, max(host.next_seq, outcome.first_seq + len(outcome.seqs))
-        return gap
+
+    def look(self) -> None:
+        """Read the rows, soon: somebody else has written to them. Asked while it reads, it reads once more."""
+        self._looks += 1
+        if self._looks == 1:
+            self.actor_ref.tell(Look())
+
+    def _looked(self) -> None:
+        again, self._looks = self._looks > 1, 0
+        if again:
+            self.look()
 
     def _join(self, committed: Decision, outcome: Committed) -> None:
         """New jobs have their places: they stand in line, and a parked poll may get one."""
@@ -290,20 +282,14 @@ class HostActor(LoopActor):
     def _look_up(self, d: Decision, reply: LoopFuture) -> None:
         """Not in this memory: ask the rows, once all that was decided before is in them."""
         asked = d.look_up
-        if isinstance(asked, ReportResult | NoteProgress | AppendLogs):
-            run_id = asked.job_run_id
-            work: Callable[[Any], Any] = lambda database: job_and_run(database, run_id)  # noqa: E731
-        elif isinstance(asked, CancelJob | RetryJob):
-            job_id = asked.job_id
-            work = lambda database: job_and_last_run(database, job_id)  # noqa: E731
-        else:
-            raise TypeError(f"{asked!r} cannot be looked up")
-
+        if asked is None:
+            raise TypeError("nothing is to be looked up")
+        work = _rows_for(asked, self.host_id)
         tries: list[int] = []  # what had been submitted when each read began
 
         def read(failure: InterlockError | None) -> None:
             if failure is not None:
-                _settle(reply, failure)
+                _settle(reply, failure)  # and this incarnation has ended
             else:
                 tries.append(self.submitted)
                 self._around.reader.read(work, done)
@@ -312,16 +298,32 @@ class HostActor(LoopActor):
             if self.actor_stopped.is_set():
                 _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
             elif error is not None:
+                self._could_not_look(asked)
                 _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))
             elif tries[-1] == self.submitted:
-                found = Found(asked=asked, job=rows[0], run=rows[1], reply=reply)
-                self._guarded(lambda: self._decide(found, reply), reply)
+                self._guarded(lambda: self._take_in(asked, rows, reply), reply)
             elif len(tries) < MOST_READS:
                 self._behind_all(read)  # the rows may be older than what was decided meanwhile
             else:
+                self._could_not_look(asked)
                 _settle(reply, Unavailable("The host is too busy to look back", retry_after=_AGAIN))
 
         self._behind_all(read)
+
+    def _could_not_look(self, asked: Message) -> None:
+        """Nothing new goes out until somebody has made it look again: the directory does, every few seconds."""
+        if isinstance(asked, Look) and self.state is not None:
+            self._looks, self.state.stale = 0, True
+
+    def _take_in(self, asked: Message, rows: Any, reply: LoopFuture) -> None:
+        if not isinstance(asked, Look):
+            self._decide(Found(asked=asked, job=rows[0], run=rows[1], reply=reply), reply)
+        elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
+            self.fenced = not self._around.ownership.alone
+            self._around.dropped(self, "another process has taken this host over", None)
+        else:
+            self._looked()
+            self._decide(Seen(claimed=rows), reply)
 
     def _behind_all(self, follower: Callable[[InterlockError | None], None]) -> None:
         """Call it once all that was decided so far is durable, or with the failure."""
@@ -329,6 +331,18 @@ class HostActor(LoopActor):
             self._in_flight[-1].followers.append(follower)
         else:
             follower(None)
+
+
+def _rows_for(asked: Message, host_id: str) -> Callable[[Any], Any]:
+    if isinstance(asked, ReportResult | NoteProgress | AppendLogs):
+        run_id = asked.job_run_id
+        return lambda database: job_and_run(database, run_id)
+    if isinstance(asked, CancelJob | RetryJob):
+        job_id = asked.job_id
+        return lambda database: job_and_last_run(database, job_id)
+    if isinstance(asked, Look):
+        return lambda database: read_open(database, [host_id]).get(host_id)
+    raise TypeError(f"{asked!r} cannot be looked up")
 
 
 def _settle(reply: LoopFuture, value: Any) -> None:

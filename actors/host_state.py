@@ -79,6 +79,7 @@ class HostState:
         "online",
         "poll",
         "polls_beside",
+        "stale",
         "switches",
         "undelivered",
     )
@@ -91,6 +92,7 @@ class HostState:
         self.current: Attempt | None = None  # the one slot
         self.poll: Poll | None = None  # the parked poll
         self.polls_beside = False  # its agent polls while it runs: its polls do not say that it is idle
+        self.stale = False  # somebody else has appended to the rows: nothing new goes out before they are read
         self.joining = 0  # new jobs whose commit will give them their places
         self.lease_until: Millis | None = None
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
@@ -120,6 +122,11 @@ class HostState:
         else:
             self.line.add(attempt)
         self.watch_expiry(attempt)
+
+    def forget(self, attempt: Attempt) -> None:
+        """Somebody else has ended it in the rows while it waited."""
+        if self.backoff.pop(attempt.run.id, None) is None:
+            self.line.remove(attempt)
 
     def watch_expiry(self, attempt: Attempt) -> None:
         """Remember the earliest startBefore of a job that has not started."""
@@ -363,7 +370,7 @@ class HostState:
         host = self.host
         paused = host.paused and (host.paused_until is None or host.paused_until > now)
         blocked = paused or host.draining or host.awaiting_idle or host.unhealthy is not None
-        return self.current is None and not blocked and self.held_by() is None
+        return self.current is None and not blocked and not self.stale and self.held_by() is None
 
     def takes_at_once(self, new: JobRow, now: Millis) -> bool:
         """Whether a new job would go out by the parked poll, with nobody ahead of it: then one commit does for both."""

@@ -4,6 +4,7 @@ does no harm, and the sweep finds what no timer did.
 
 from actors.decision import Decision
 from actors.host_polls import serve
+from actors.host_rows import heed
 from actors.host_state import CLONED, MINUTE, HostState
 from actors.messages import RunDue, Tick
 from interlock.clock import Millis
@@ -18,6 +19,7 @@ def look_at_clock(state: HostState, message: Tick | RunDue, d: Decision) -> None
     for attempt in [attempt for attempt in state.backoff.values() if (attempt.run.available_at or 0) <= d.now]:
         state.advance(attempt, RunEvent.DUE, d)
     state.expire(d)
+    heed(state, d)
     _current(state, d)
     _host(state, d)
     serve(state, d)

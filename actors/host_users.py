@@ -87,13 +87,18 @@ def cancel_job(state: HostState, message: CancelJob, d: Decision) -> None:
         d.look_up = message
         return
     event = RunEvent.FORCE if message.force else RunEvent.CANCEL
-    detail = encode({"reason": message.reason, "force": message.force}).decode()
     state.stop(attempt, event, d)
-    d.audit(message.by, "job.cancel", attempt.job.org_id, ("job", attempt.job.id), detail)
+    audit_cancel(message, attempt.job, d)
     d.reply = attempt.job.status is JobStatus.CANCELLED
     if attempt.run.status in LIVE:
         d.effects.append(Effect("job.updated", job_event(attempt.job, attempt.run)))
     serve(state, d)
+
+
+def audit_cancel(message: CancelJob, job: JobRow, d: Decision) -> None:
+    """Who wanted it to stop, and why."""
+    detail = encode({"reason": message.reason, "force": message.force}).decode()
+    d.audit(message.by, "job.cancel", job.org_id, ("job", job.id), detail)
 
 
 def retry_job(state: HostState, message: RetryJob, d: Decision) -> None:
@@ -110,7 +115,7 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     if job is None or run is None or job.host_id != state.host.id:
         raise NotFound("No such job")
     if state.attempt_of_job(job.id) is not None:
-        _HANDLERS[type(asked)](state, asked, d)  # it has come to stand here while the rows were read
+        of_a_job(state, asked, d)  # it has come to stand here while the rows were read
         return
     if run.status not in TERMINAL:
         if not state.joining:
@@ -138,6 +143,11 @@ def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -
     _let_join(state, Attempt(job, run), d)
     d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
     d.effects.append(Effect("job.updated", job_event(job, run)))
+
+
+def of_a_job(state: HostState, message: Message, d: Decision) -> None:
+    """What a user asks of one open job."""
+    _HANDLERS[type(message)](state, message, d)
 
 
 def explain_wait(state: HostState, message: ExplainWait, d: Decision) -> None:

@@ -12,6 +12,7 @@ from actors.loop_actor import LoopFuture
 from interlock.clock import Millis
 from interlock.errors import InterlockError
 from interlock.wire import Report, UserRef
+from store.claims import Claimed
 from store.rows import JobRow, RunRow
 
 
@@ -195,6 +196,16 @@ class Tick(Message, frozen=True, kw_only=True):
     """A timer of this actor fired, or (`save`) its row should say again that the host is here. No reply."""
 
     save: bool = False
+
+
+class Look(Message, frozen=True, kw_only=True):
+    """Somebody else has committed on this host's rows: read them. No reply; twice does no harm."""
+
+
+class Seen(Message, frozen=True, kw_only=True):
+    """What the rows hold, while nothing of this actor was under way. No reply."""
+
+    claimed: Claimed
 
 
 class ExplainWait(Message, frozen=True, kw_only=True):

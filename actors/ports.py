@@ -64,3 +64,39 @@ class Effect(NamedTuple):
 
     event: str
     data: msgspec.Struct
+
+
+class OwnershipPort(Protocol):
+    """Which node owns a host. Only the fence in the rows makes that safe; this is how work finds its way."""
+
+    @property
+    def alone(self) -> bool:
+        """One process owns everything: nobody else is to be asked or rung."""
+
+    def owner_of(self, database: Any, host_id: str) -> str | None:
+        """The other living node that owns the host, if one does. On a reading thread."""
+
+    def now(self, database: Any) -> Millis:
+        """The instant on the database's clock, by which nodes live and die. On a thread with a connection."""
+
+    def ring(self, owner: str, host_id: str) -> None:
+        """Tell that node to look at the host. It may be lost."""
+
+
+class Alone:
+    """The embedded default."""
+
+    alone = True
+
+    def owner_of(self, database: Any, host_id: str) -> str | None:
+        """Nobody else."""
+        del database, host_id
+        return None
+
+    def now(self, database: Any) -> Millis:
+        """No node ever dies."""
+        del database
+        return 0
+
+    def ring(self, owner: str, host_id: str) -> None:
+        """Nobody is there to be rung."""

@@ -14,7 +14,7 @@ from peewee import Database
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError, NotFound
 from interlock.ids import UuidIds
-from runtime.secret import load_secret
+from runtime.secret import signing_secret
 from runtime.settings import Settings, load_settings
 from store import accounts, open_database
 from store.accounts import By
@@ -114,11 +114,9 @@ def create_host(settings: Settings, org: str, name: str) -> dict[str, Any]:
         org_id = accounts.org_named(database, org)
         accounts.create_host(database, host_id, org_id, name, _by())
         accounts.create_key(database, kid, org_id, host_id, _by())
-        return org_id
+        return Tokens(signing_secret(settings, database), _CLOCK).agent_key(host_id, org_id, kid)
 
-    org_id = _write(settings, work)
-    tokens = Tokens(load_secret(settings.data_path), _CLOCK)
-    return {"id": host_id, "agentKey": tokens.agent_key(host_id, org_id, kid)}
+    return {"id": host_id, "agentKey": _write(settings, work)}
 
 
 @_command
@@ -146,11 +144,11 @@ def create_instance(settings: Settings, org: str, host: str, name: str) -> dict[
 def token(settings: Settings, email: str, org: str | None, ttl: int) -> dict[str, Any]:
     """Sign a user's token. Example: interlock admin token --email a@b.c --org acme --ttl 3600."""
 
-    def work(database: Database) -> tuple[str, str | None]:
+    def work(database: Database) -> str:
         known = accounts.person(database, email)
         if known is None:
             raise NotFound(f"There is no account {email!r}")
-        return known.id, None if org is None else accounts.org_named(database, org)
+        org_id = None if org is None else accounts.org_named(database, org)
+        return Tokens(signing_secret(settings, database), _CLOCK).user_token(known.id, org_id, ttl)
 
-    user_id, org_id = _write(settings, work)
-    return {"token": Tokens(load_secret(settings.data_path), _CLOCK).user_token(user_id, org_id, ttl)}
+    return {"token": _write(settings, work)}

@@ -14,8 +14,9 @@ from actors.messages import RunDue
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError
 from interlock.ids import UuidIds
-from runtime.alarms import DramatiqAlarms, in_process_broker
-from runtime.secret import load_secret
+from runtime.cluster import Cluster
+from runtime.redis_parts import Parts, build_parts
+from runtime.secret import signing_secret
 from runtime.settings import Settings
 from runtime.sweep import Sweep
 from store import Store, open_database
@@ -23,7 +24,6 @@ from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
 from web.app import make_app
 from web.edge import EdgeRunner
-from web.event_stream import EventStreams
 from web.idempotency import Idempotency
 from web.lookups import Lookups
 from web.metrics import Metrics
@@ -53,46 +53,55 @@ class ControlPlane:
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self.services: Services
-        self._alarms: DramatiqAlarms
+        self._parts: Parts
+        self._cluster: Cluster | None = None
         self._sweep: Sweep
         self._runner: EdgeRunner
 
     async def start(self) -> None:
         """Up to answering requests; raises an `InterlockError` that says what is in the way."""
         settings, loop = self.settings, asyncio.get_running_loop()
-        if settings.redis_url or (settings.database_url and not settings.database_url.startswith("sqlite:")):
-            raise CannotStart("This version runs on its embedded default: leave database_url and redis_url empty")
         self._folder.create()
-        self._folder.lock()
-        secret = load_secret(settings.data_path)
+        database = open_database(settings.url_of_database)
+        if settings.is_embedded:
+            self._folder.lock()
         owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
-        store = Store(open_database(settings.url_of_database), owner, read_threads=settings.read_threads)
+        store = Store(database, owner, read_threads=settings.read_threads)
         for name in await asyncio.to_thread(store.start, loop):
             log.info("Migration %s applied", name)
         self._running = True
-        self._build(store, owner, secret)
+        self._build(store, owner, await store.change(lambda database: signing_secret(settings, database)))
+        await self._parts.start()
+        if self._cluster is not None:
+            await self._cluster.start()
         await self._bring_back()
         await self._listen()
 
     def _build(self, store: Store, owner: str, secret: bytes) -> None:
         settings, loop, clock = self.settings, asyncio.get_running_loop(), self._clock
         limits = settings.limits()
-        streams = EventStreams(clock, settings.event_history)
+        cluster = None if settings.is_embedded else Cluster(store, clock, owner)
+        parts = self._parts = build_parts(
+            settings,
+            clock,
+            owner,
+            due=lambda host_id: directory.tell(host_id, RunDue()),
+            on_ring=lambda host_id: directory.rung(host_id),  # noqa: PLW0108 - the directory is made below
+            on_doubt=None if cluster is None else cluster.doubt,
+        )
         around = Surroundings(
             scheduler=loop,
             clock=clock,
             ids=self._ids,
             journal=store.journal,
             reader=store,
-            events=streams,
+            events=parts.streams,
             limits=limits,
+            ownership=cluster,
         )
+        around.alarms = parts.alarms
         directory = Directory(around, loop, owner, started_at=clock.now())
-        self._alarms = DramatiqAlarms(
-            in_process_broker(), clock, loop, lambda host_id: directory.tell(host_id, RunDue())
-        )
-        around.alarms = self._alarms
-        self._sweep = Sweep(store, directory, self._alarms, clock, settings.sweep_seconds)
+        self._sweep = Sweep(store, directory, parts.alarms, clock, settings.sweep_seconds, cluster=cluster)
         self.services = Services(
             store=store,
             directory=directory,
@@ -102,17 +111,29 @@ class ControlPlane:
             web_limits=_web_limits(settings),
             tokens=Tokens(secret, clock),
             lookups=Lookups(store, clock, round(settings.lookup_cache_seconds * 1000)),
-            streams=streams,
+            streams=parts.streams,
             idempotency=Idempotency(store, clock, self._ids),
-            metrics=_metrics(store, directory, streams, self._alarms, self._sweep),
+            metrics=_metrics(store, directory, parts, self._sweep),
+            cluster=cluster,
         )
+        if cluster is not None:
+            cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted
+        self._cluster = cluster
         self._tasks.append(asyncio.create_task(self.services.metrics.watch_loop(), name="loop-lag"))
+
+    def _trusted(self, trusted: bool) -> None:
+        """A node that has lost its database says so to its load balancer."""
+        ready = self.services.ready
+        if trusted and self.url:
+            ready.set()
+        elif not trusted:
+            ready.clear()
 
     async def _bring_back(self) -> None:
         """The actors of hosts that held a run when the last server ended; then the clocks start to run."""
         s = self.services
         s.directory.activate(await s.store.fetch(hosts_with_live_runs))
-        self._alarms.start()
+        self._parts.alarms.start()
         self._sweep.start()
         await s.directory.all_claimed()
 
@@ -127,6 +148,8 @@ class ControlPlane:
             raise CannotStart(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}") from error
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
+        if self._cluster is not None:
+            await self._cluster.listens(settings.node_url or self.url)
         s.ready.set()
 
     async def stop(self) -> None:
@@ -142,11 +165,14 @@ class ControlPlane:
         if hasattr(self, "_runner"):
             await self._runner.cleanup()
         await self._sweep.stop()
-        await asyncio.to_thread(self._alarms.stop)
+        await asyncio.to_thread(self._parts.alarms.stop)
+        await self._parts.stop()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._cluster is not None:
+            await self._cluster.stop()
         await asyncio.to_thread(s.store.stop)
         self._folder.unlock()
 
@@ -164,12 +190,10 @@ def _web_limits(settings: Settings) -> WebLimits:
     )
 
 
-def _metrics(
-    store: Store, directory: Directory, streams: EventStreams, alarms: DramatiqAlarms, sweep: Sweep
-) -> Metrics:
+def _metrics(store: Store, directory: Directory, parts: Parts, sweep: Sweep) -> Metrics:
     metrics = Metrics()
-    streams.listeners.append(metrics.count)
-    journal = store.journal
+    parts.streams.listeners.append(metrics.count)
+    journal, alarms = store.journal, parts.alarms
     metrics.gauges += [
         ("interlock_host_actors", "Host actors in memory.", lambda: len(directory.hosts)),
         ("interlock_parked_polls", "Long-polls that wait.", lambda: len(directory.polls)),
@@ -183,6 +207,8 @@ def _metrics(
         ("interlock_alarms_rung", "Alarms that dramatiq has rung.", lambda: alarms.rung),
         ("interlock_sweeps", "Rounds of the sweep.", lambda: sweep.rounds),
     ]
+    metrics.gauges += parts.gauges
+    metrics.counters += parts.counters
     return metrics
 
 

@@ -1,11 +1,18 @@
-"""The instance's own signing secret: 256 bits in the data folder, readable by this user alone."""
+"""The instance's own signing secret: 256 bits in the data folder, readable by this user alone.
+
+Servers that share a PostgreSQL share the secret too: the one that was there first proposed its own, and it is kept in the
+database. Whoever can read that can sign credentials, as whoever can write it can do anything.
+"""
 
 import logging
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from interlock.errors import InterlockError
+from runtime.settings import Settings
+from store.nodes import shared_secret
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +37,12 @@ def load_secret(data_dir: Path) -> bytes:
     if len(secret) < MINIMUM:
         raise BadSecret(f"{path} holds fewer than {MINIMUM} bytes; remove it and all credentials start afresh")
     return secret
+
+
+def signing_secret(settings: Settings, database: Any) -> bytes:
+    """The secret of all servers on that database, which has been migrated."""
+    own = load_secret(settings.data_path)
+    return shared_secret(database, "signing", own.decode("ascii", "backslashreplace")).encode()
 
 
 def _make(data_dir: Path, path: Path) -> None:

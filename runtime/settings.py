@@ -18,7 +18,9 @@ from interlock.errors import InterlockError
 PREFIX = "INTERLOCK_"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+Wait = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Moment = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
 
@@ -36,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
     redis_url: str = ""  # redis://host:port/0; empty: everything in this process
+    node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # how much the log says
 
     heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
@@ -52,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sweep_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2  # how often rows are searched for what is due
     shutdown_seconds: Seconds = 10  # how long requests under way may still take at a stop
     socket_auth_seconds: Seconds = 5  # how long a socket may stay without a credential
+    request_head_seconds: Wait = 30  # what a request's line and headers may take, from its first byte on
+    request_body_seconds: Wait = 30  # what the rest of its body may take; whose line is slower sends less at once
+    redis_timeout_seconds: Moment = 1  # what an answer of Redis may take; a slower one counts as none
+    redis_retry_seconds: Moment = 1  # how often Redis is tried while it is away
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
@@ -66,12 +73,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mailbox: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 10_000  # messages that may wait at one actor
     journal_queue: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 20_000  # decisions that may wait for the disk
     event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
+    redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
     read_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4  # threads that read the database
 
     @property
     def data_path(self) -> Path:
         """The data folder."""
         return Path(self.data_dir).expanduser()
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of this server alone."""
+        return self.url_of_database.startswith("sqlite:")
 
     @property
     def url_of_database(self) -> str:
@@ -97,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_pending_per_host=self.max_pending_per_host,
             max_pending_per_org=self.max_pending_per_org,
         )
+
+    def patience(self) -> tuple[float, float]:
+        """What the edge of the server needs: the seconds for a request's head and for its body."""
+        return self.request_head_seconds, self.request_body_seconds
 
     def __repr__(self) -> str:
         """Without what may hold a password."""

@@ -13,6 +13,7 @@ from actors.ports import AlarmPort
 from interlock.clock import Clock, Millis
 from interlock.errors import InterlockError
 from runtime.alarms import HORIZON
+from runtime.cluster import Cluster
 from store import Store
 from store.claims import due_by, expired_by
 from store.jobs import pending_counts
@@ -37,7 +38,17 @@ class Due(NamedTuple):
 class Sweep:
     """Runs until stopped; a round that fails is logged and the next one comes anyway."""
 
-    def __init__(self, store: Store, directory: Directory, alarms: AlarmPort, clock: Clock, every: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        alarms: AlarmPort,
+        clock: Clock,
+        every: float,
+        *,
+        cluster: Cluster | None = None,
+    ) -> None:
+        self._cluster = cluster
         self._store = store
         self._directory = directory
         self._alarms = alarms
@@ -76,11 +87,14 @@ class Sweep:
 
     def looking(self, now: Millis) -> Callable[[Database], Due]:
         """What to ask the rows: what is due, what soon will be, and what quotas need."""
+        cluster = self._cluster
         orgs = [org.org_id for org in self._directory.orgs.values() if org.max_pending]
 
         def look(database: Database) -> Due:
             counts = dict.fromkeys(orgs, 0) | (pending_counts(database, orgs) if orgs else {})
-            return Due(due_by(database, now + HORIZON, MOST), expired_by(database, now, MOST), counts)
+            who, alive_at = (cluster.node, cluster.now(database)) if cluster is not None else (None, 0)
+            due = due_by(database, now + HORIZON, MOST, owner=who, now=alive_at)
+            return Due(due, expired_by(database, now, MOST, owner=who, now=alive_at), counts)
 
         return look
 

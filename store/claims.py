@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from peewee import JOIN, Database, PostgresqlDatabase
+from peewee import JOIN, Database, PostgresqlDatabase, Query
 
 from interlock.clock import Millis
+from store.compiled import ARG, rows
 from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun, Node
 from store.nodes import living
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
@@ -44,7 +45,9 @@ def claim_free(database: Database, owner: str, host_ids: Sequence[str], now: Mil
 
 
 def _locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[str, str | None]]:
-    """On SQLite the transaction has the lock on everything already."""
+    """In the order of their ids, as batches do: an UPDATE alone locks in any order, and two would deadlock. On SQLite the
+    transaction has the lock on everything already.
+    """
     if isinstance(database, PostgresqlDatabase):
         hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
     return list(hosts.tuples().execute(database))
@@ -86,13 +89,22 @@ def _statements(database: Database, hosts: int) -> tuple[str, str]:
 
 
 def release(database: Database, owner: str, released: Iterable[tuple[str, int]]) -> None:
-    """Give up hosts, each only while the epoch is still ours."""
-    for host_id, epoch in released:
+    """Give up hosts, each only while the epoch is still ours; in the order of their ids, as all do who hold several."""
+    for host_id, epoch in sorted(released):
         (
             Host.update(owner=None, rev=Host.rev + 1)
             .where((Host.id == host_id) & (Host.owner == owner) & (Host.epoch == epoch))
             .execute(database)
         )
+
+
+def holder_of(database: Database, host_id: str) -> tuple[str | None, int] | None:
+    """The owner and the epoch of a host, as its row has them."""
+    return next(((row[0], row[1]) for row in rows(database, _holder, host_id)), None)
+
+
+def _holder() -> Query:
+    return Host.select(Host.owner, Host.epoch).where(Host.id == ARG)
 
 
 def hosts_with_live_runs(database: Database) -> list[str]:

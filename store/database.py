@@ -6,13 +6,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from peewee import Database, PostgresqlDatabase, SqliteDatabase
 from playhouse.migrations import Runner
 
 from store.errors import DRIVER_ERRORS, DatabaseUnusable
-from store.postgres import check_server, disconnect, one_migrator, open_postgres
+from store.postgres import check_server, disconnect, is_closed_by_server, one_migrator, open_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ SQLITE_PRAGMAS: dict[str, Any] = {
 
 def open_database(url: str) -> Database:
     """The database at `url`: `sqlite:///path`, `sqlite://:memory:` or `postgresql://user@host/name`."""
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     if scheme == "sqlite":
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
@@ -84,11 +83,20 @@ def how_to_begin(database: Database) -> tuple[str, ...]:
     return ("IMMEDIATE",) if isinstance(database, SqliteDatabase) else ()
 
 
+def connected(database: Database) -> Any:
+    """This thread's connection, the driver's own; one that PostgreSQL has closed meanwhile is replaced."""
+    if isinstance(database, PostgresqlDatabase) and not database.is_closed() and is_closed_by_server(database):
+        disconnect(database)
+    if database.is_closed():
+        database.connect()
+    return database.connection()
+
+
 def drop_if_broken(database: Database) -> bool:
-    """Let go of this thread's connection if it cannot be used any more, as after the server went away; whether it was
-    so. SQLite's does not break.
+    """Let go of this thread's connection if a statement has shown that it is broken; whether it was so. SQLite's never
+    is.
     """
-    broken = isinstance(database, PostgresqlDatabase) and not (database.is_closed() or database.is_connection_usable())
+    broken = not (database.is_closed() or database.is_connection_usable())
     if broken:
         disconnect(database)
     return broken

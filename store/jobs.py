@@ -7,12 +7,23 @@ from peewee import Database, Query, fn
 
 from interlock.clock import Millis
 from store.compiled import ARG, rows
-from store.models import LIVE_RUNS, Host, Job, JobLog, JobRun, LateReport, User
-from store.rows import JOB_COLUMNS, RUN_COLUMNS, JobRow, RunRow, job_from, run_from
+from store.models import LIVE_RUNS, OPEN_RUNS, Host, Job, JobLog, JobRun, LateReport, User
+from store.rows import (
+    HOST_COLUMNS,
+    JOB_COLUMNS,
+    RUN_COLUMNS,
+    HostRow,
+    JobRow,
+    RunRow,
+    host_from,
+    job_from,
+    run_from,
+)
 
 LATE_SHOWN = 20  # late reports that a job shows: the newest
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
 _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
+_HOST = [getattr(Host, name) for name in HOST_COLUMNS]
 
 
 @dataclass(slots=True)
@@ -66,6 +77,20 @@ def _runs() -> Query:
 
 def _job() -> Query:
     return Job.select(*_JOB).where(Job.id == ARG)
+
+
+def host_and_waiting(database: Database, host_id: str) -> tuple[HostRow, int] | None:
+    """A host, and how many open runs it has."""
+    host = next(map(host_from, rows(database, _host, host_id)), None)
+    return None if host is None else (host, rows(database, _open_count, host_id)[0][0])
+
+
+def _host() -> Query:
+    return Host.select(*_HOST).where(Host.id == ARG)
+
+
+def _open_count() -> Query:
+    return JobRun.select(fn.COUNT(JobRun.id)).where((JobRun.host_id == ARG) & OPEN_RUNS)
 
 
 def org_and_host_of_job(database: Database, job_id: str) -> tuple[str, str | None] | None:

@@ -2,23 +2,30 @@
 
 The queue's order is the order of decisions, and batches are cut from its front, so two decisions of one host are never
 swapped. While a batch is being written the next one grows: the busier the server, the larger the groups.
+
+Decisions whose host somebody else holds, as another node's claim may for a moment, go to the front of the next batch:
+they wait, with all later ones of their host behind them, and everybody else goes on.
 """
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from interlock.errors import Unavailable
 from store.committer import Committer
+from store.database import connected, drop_if_broken
 from store.entries import Entry, Exclusive, Outcome, Refused
 
 log = logging.getLogger(__name__)
 
 _STOPPED = "The journal has stopped"
 MAX_BATCH = 1000  # decisions in one transaction; more would only delay the first of them
+HELD_SECONDS = 0.005  # until hosts that somebody else holds are tried again, if nothing else comes first
+LAST_SECONDS = 10.0  # for them at a stop: longer than the server lets an idle transaction hold anything
 
 
 class Journal:
@@ -32,11 +39,13 @@ class Journal:
         self._committer = committer
         self._post = post
         self._queue: SimpleQueue[Entry | Exclusive | None] = SimpleQueue()
-        self._held: Entry | Exclusive | None = None  # taken from the queue, and not part of the last batch
+        self._next: Entry | Exclusive | None = None  # taken from the queue, and not part of the last batch
+        self._held: list[Entry] = []  # by somebody else: the front of the next batch
         self._soon: Callable[[Callable[[], None]], object] = lambda flush: flush()
         self._decided: deque[Entry | Exclusive] = deque()  # in this turn of the loop
         self._order = threading.Lock()  # held while what was decided goes into the queue
         self._stopping = False
+        self._ended = False
         self._thread: threading.Thread | None = None
         self.batches = 0
         self.entries = 0
@@ -44,7 +53,7 @@ class Journal:
     @property
     def depth(self) -> int:
         """Decisions that wait to be written."""
-        return self._queue.qsize() + len(self._decided)
+        return self._queue.qsize() + len(self._decided) + len(self._held)
 
     def start(self, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Begin to write."""
@@ -59,6 +68,8 @@ class Journal:
         self._queue.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        with self._order:
+            self._ended = True
         while not self._queue.empty():  # what was put in at the very moment of the end
             late = self._queue.get()
             if late is not None:
@@ -83,7 +94,11 @@ class Journal:
     def _flush(self) -> None:
         with self._order:
             while self._decided:
-                self._queue.put(self._decided.popleft())
+                item = self._decided.popleft()
+                if self._ended:
+                    self._refuse(item)
+                else:
+                    self._queue.put(item)
 
     def _refuse(self, item: Entry | Exclusive) -> None:
         if isinstance(item, Entry):
@@ -93,11 +108,23 @@ class Journal:
 
     def _run(self) -> None:
         while True:
-            first, self._held = self._held or self._queue.get(), None
+            try:
+                first, self._next = self._next or self._take(), None
+            except Empty:
+                self._write([])
+                continue
             if first is None:
                 break
-            self._write(first if isinstance(first, Exclusive) else self._cut(first))
+            if isinstance(first, Exclusive):
+                self._run_exclusive(first)
+            else:
+                self._write(self._cut(first))
+        self._write_held()
         self._committer.database.close()
+
+    def _take(self) -> Entry | Exclusive | None:
+        """The next item; `Empty` when it is time to try again what was held."""
+        return self._queue.get(timeout=HELD_SECONDS if self._held else None)
 
     def _cut(self, first: Entry) -> list[Entry]:
         """The entries at the front, up to the first that is none."""
@@ -107,20 +134,30 @@ class Journal:
             if not isinstance(item, Entry):
                 if item is None:
                     self._queue.put(None)  # the end: after this batch
-                self._held = item
+                self._next = item
                 break
             batch.append(item)
         return batch
 
-    def _write(self, batch: list[Entry] | Exclusive) -> None:
-        if isinstance(batch, Exclusive):
-            result, error = run_exclusive(self._committer, batch)
-            self._tell(lambda: batch.done(result, error))
-            return
-        outcomes = self._committer.commit(batch)
-        self.batches += 1
-        self.entries += len(batch)
-        self._tell(lambda: report(batch, outcomes))
+    def _write(self, batch: list[Entry]) -> None:
+        entries, outcomes, self._held = self._committer.write(self._held + batch)
+        if entries:
+            self.batches += 1
+            self.entries += len(entries)
+            self._tell(lambda: report(entries, outcomes))
+
+    def _write_held(self) -> None:
+        """At the end: what somebody holds is waited for, but not for ever."""
+        deadline = time.monotonic() + LAST_SECONDS
+        while self._held and time.monotonic() < deadline:
+            self._write([])
+            time.sleep(HELD_SECONDS)
+        for entry in self._held:
+            self._refuse(entry)
+
+    def _run_exclusive(self, item: Exclusive) -> None:
+        result, error = run_exclusive(self._committer, item)
+        self._tell(lambda: item.done(result, error))
 
     def _tell(self, callback: Callable[[], None]) -> None:
         try:
@@ -131,12 +168,13 @@ class Journal:
 
 def run_exclusive(committer: Committer, item: Exclusive) -> tuple[Any, BaseException | None]:
     """Run the work in a transaction of its own; its result, or what went wrong."""
+    database = committer.database
     try:
-        if committer.database.is_closed():
-            committer.database.connect()
-        with committer.database.atomic(*committer.begin):
-            return item.work(committer.database), None
+        connected(database)
+        with database.atomic(*committer.begin):
+            return item.work(database), None
     except Exception as error:  # noqa: BLE001 - whoever asked is told
+        drop_if_broken(database)
         return None, error
 
 

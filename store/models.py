@@ -76,6 +76,16 @@ class Node(Model):
         table_name = "node"
 
 
+class SharedSecret(Model):
+    """What all nodes of a cluster must know alike, such as the key that signs credentials."""
+
+    name = CharField(max_length=50, primary_key=True)
+    secret = CharField(max_length=200)
+
+    class Meta:
+        table_name = "shared_secret"
+
+
 class Host(Model):
     """A machine or device that runs one job at a time; the fence is on this row."""
 
@@ -309,6 +319,7 @@ class IdempotencyKey(Model):
 
 ALL_MODELS: tuple[type[Model], ...] = (
     Node,
+    SharedSecret,
     Organization,
     User,
     Membership,

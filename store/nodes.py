@@ -6,7 +6,7 @@ from peewee import JOIN, Database, PostgresqlDatabase, Query
 
 from interlock.clock import Clock, Millis
 from store.compiled import ARG, rows
-from store.models import LIVE_RUNS, Host, JobRun, Node
+from store.models import LIVE_RUNS, Host, JobRun, Node, SharedSecret
 
 _NOW = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
 
@@ -33,6 +33,16 @@ def renew(database: Database, node_id: str, url: str, now: Millis, lives_ms: Mil
         .on_conflict(conflict_target=[Node.id], update={Node.url: url, Node.expires_at: now + lives_ms})
         .execute(database)
     )
+
+
+def shared_secret(database: Database, name: str, proposed: str) -> str:
+    """The secret of that name: the first that was ever proposed. On SQLite the data folder's own is the only one."""
+    if not isinstance(database, PostgresqlDatabase):
+        return proposed
+    SharedSecret.insert(name=name, secret=proposed).on_conflict_ignore().execute(database)
+    query = SharedSecret.select(SharedSecret.secret).where(SharedSecret.name == name)
+    ((secret,),) = query.tuples().execute(database)
+    return str(secret)
 
 
 def forget(database: Database, expired_before: Millis) -> None:

@@ -6,6 +6,7 @@ What a URL says counts before what stands here, for example
 
 import contextlib
 import logging
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,6 +88,18 @@ def one_migrator(database: Database) -> Iterator[None]:
         raise
     database.execute_sql("RESET lock_timeout")
     database.execute_sql("RESET statement_timeout")
+
+
+def is_closed_by_server(database: Database) -> bool:
+    """Whether an idle connection of this thread has come to its end, as when the server was restarted. A server speaks
+    only when it is asked, so anything that is there to be read is its farewell.
+    """
+    connection = database.connection()
+    if connection.closed:
+        return True
+    ready = select.poll()
+    ready.register(connection.fileno(), select.POLLIN)
+    return bool(ready.poll(0))
 
 
 def disconnect(database: Database) -> None:

@@ -4,13 +4,14 @@ Measured: a peewee `insert_many` row costs 63 µs of CPU and a peewee `update` 6
 once and run through `executemany` cost 15 µs and 5 µs.
 """
 
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from peewee import SQL, Column, Database, Query, Table
+from peewee import Database, SqliteDatabase, Table
 
+from store.dialect import HELD_BY, Dialect, Statement
 from store.entries import JobChange, RunChange
+from store.postgres_dialect import PostgresDialect
 from store.rows import (
     HOST_OWNED,
     JOB_CHANGING,
@@ -22,6 +23,7 @@ from store.rows import (
     Image,
     Moves,
 )
+from store.sqlite_dialect import SqliteDialect
 
 APPENDABLE: dict[str, tuple[str, ...]] = {
     "audit_event": (
@@ -46,27 +48,12 @@ _HARMLESS = {
     "job_log": " ON CONFLICT (job_run_id, line_no) DO NOTHING",
     "late_report": " ON CONFLICT (job_run_id, body_hash) DO NOTHING",
 }
-_FENCE = ("owner", "epoch", "next_seq", "rev")
-
-
-class Statement:
-    """SQL text and the order in which it wants its named values."""
-
-    __slots__ = ("names", "sql")
-
-    def __init__(self, database: Database, query: Query) -> None:
-        # Every value in the query is the name of the value that will stand there.
-        self.sql, self.names = database.get_sql_context().parse(query)
-
-    def picker(self, available: Sequence[str]) -> "itemgetter[Any]":
-        """Picks this statement's values, in its order, out of a tuple laid out as `available`."""
-        return itemgetter(*(available.index(name) for name in self.names))
 
 
 class Update(NamedTuple):
     """An UPDATE of some columns where the status still is what it was; `pick` is given the image and that status."""
 
-    sql: str
+    statement: Statement
     pick: "itemgetter[Any]"
 
 
@@ -74,12 +61,12 @@ class RowStatements:
     """INSERT of a whole image; UPDATE of all columns that change, or of those alone that a common move changes."""
 
     def __init__(
-        self, database: Database, table_name: str, columns: tuple[str, ...], changing: tuple[str, ...], moves: Moves
+        self, dialect: Dialect, table_name: str, columns: tuple[str, ...], changing: tuple[str, ...], moves: Moves
     ) -> None:
-        self._database = database
+        self._dialect = dialect
         self._table = Table(table_name, columns)
         self._columns = columns
-        self.insert = Statement(database, self._table.insert({name: name for name in columns}))
+        self.insert = dialect.insert(self._table, columns)
         self.pick_insert = self.insert.picker(columns)
         self.update = self._updating(changing)
         self._moves = {move: self._updating(changed) for move, changed in moves.items()}
@@ -87,10 +74,8 @@ class RowStatements:
         self.seq = columns.index("seq") if "seq" in columns else -1
 
     def _updating(self, changed: tuple[str, ...]) -> Update:
-        column = {name: Column(self._table, name) for name in (*changed, "id", "status")}
-        update = self._table.update({column[name]: name for name in changed})
-        statement = Statement(self._database, update.where((column["id"] == "id") & (column["status"] == "was")))
-        return Update(statement.sql, statement.picker((*self._columns, "was")))
+        statement = self._dialect.update(self._table, changed, {"id": "id", "status": "was"})
+        return Update(statement, statement.picker((*self._columns, "was")))
 
     def update_of(self, change: JobChange | RunChange) -> Update:
         """The narrowest update that writes this change whole."""
@@ -103,36 +88,40 @@ class JournalStatements:
     """Everything that the committer runs."""
 
     def __init__(self, database: Database) -> None:
-        self.jobs = RowStatements(database, "job", JOB_COLUMNS, JOB_CHANGING, JOB_MOVES)
-        job = Table("job", ("id", "seq"))
-        place = job.update({Column(job, "seq"): "seq"}).where(Column(job, "id") == "id")
-        self.place = Statement(database, place)  # of a job that is tried afresh
+        self.dialect = dialect = dialect_of(database)
+        self.jobs = RowStatements(dialect, "job", JOB_COLUMNS, JOB_CHANGING, JOB_MOVES)
+        self.place = dialect.update(
+            Table("job", ("id", "seq")), ("seq",), {"id": "id"}
+        )  # of a job that is tried afresh
         self.pick_place = self.place.picker(("id", "seq"))
-        self.runs = RowStatements(database, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
-        host = Table("host", ("id", *_FENCE, *HOST_OWNED))
-        column = {name: Column(host, name) for name in ("id", *_FENCE)}
-        moved = {column["rev"]: column["rev"] + SQL("1"), column["next_seq"]: column["next_seq"] + "new_jobs"}
-        self.fence = Statement(
-            database,
-            host.update(moved | {Column(host, name): name for name in HOST_OWNED})
-            .where((column["id"] == "id") & (column["owner"] == "owner") & (column["epoch"] == "epoch"))
-            .returning(column["next_seq"], column["rev"]),
-        )
-        self.fence_values: tuple[str, ...] = (*HOST_OWNED, "new_jobs", "id", "owner", "epoch")
+        self.runs = RowStatements(dialect, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
+        self.fence = dialect.fence_of(HOST_OWNED, held_by=HELD_BY)
+        self.fence_values = (*HOST_OWNED, "new_jobs", *HELD_BY, "expects")
         self.pick_fence = self.fence.picker(self.fence_values)
-        append = host.update(moved).where(column["id"] == "id").returning(column["next_seq"], column["rev"])
-        self.append = Statement(database, append)  # the fence of somebody who owns nothing
-        self.pick_append = self.append.picker(("new_jobs", "id"))
+        self.fence_expecting = dialect.fence_of(HOST_OWNED, held_by=HELD_BY, expecting=True)
+        self.pick_fence_expecting = self.fence_expecting.picker(self.fence_values)
+        self.fence_of_anybody = dialect.fence_of((), held_by=("id",))  # of who owns nothing
+        self.pick_fence_of_anybody = self.fence_of_anybody.picker(self.fence_values)
         run = Table("job_run", ("id", "asked_to_stop", "finished_at"))
-        asked = run.update({Column(run, "asked_to_stop"): "how"})
-        open_run = (Column(run, "id") == "id") & Column(run, "finished_at").is_null()
-        self.ask_to_stop = Statement(database, asked.where(open_run))
-        self.pick_ask = self.ask_to_stop.picker(("id", "how"))
+        self.ask_to_stop = dialect.update(run, ("asked_to_stop",), {"id": "id", "finished_at": None})
+        self.pick_ask = self.ask_to_stop.picker(("id", "asked_to_stop"))
         self.appends: dict[str, tuple[Statement, itemgetter[Any]]] = {}
         for name, columns in APPENDABLE.items():
-            statement = Statement(database, Table(name, columns).insert({column: column for column in columns}))
-            statement.sql += _HARMLESS.get(name, "")
+            statement = dialect.insert(Table(name, columns), columns, _HARMLESS.get(name, ""))
             self.appends[name] = statement, statement.picker(columns)
+
+    def fence_for(self, epoch: int | None, expects: int | None) -> "tuple[Statement, itemgetter[Any]]":
+        """The fence of who holds a host by this epoch, or of who owns nothing; it is given `fence_values`."""
+        if epoch is None:
+            return self.fence_of_anybody, self.pick_fence_of_anybody
+        if expects is not None:
+            return self.fence_expecting, self.pick_fence_expecting
+        return self.fence, self.pick_fence
+
+
+def dialect_of(database: Database) -> Dialect:
+    """How this database wants it."""
+    return SqliteDialect(database) if isinstance(database, SqliteDatabase) else PostgresDialect(database)
 
 
 def with_seq(image: Image, position: int, seq: int) -> Image:

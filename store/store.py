@@ -10,7 +10,7 @@ from peewee import Database
 
 from interlock.errors import Unavailable
 from store.committer import Committer
-from store.database import drop_if_broken, migrate
+from store.database import connected, migrate
 from store.errors import DRIVER_ERRORS
 from store.journal import Journal
 
@@ -100,20 +100,5 @@ class Store:
         self._loop.call_soon_threadsafe(callback)
 
     def _reading(self, work: Callable[[Database], Result]) -> Result:
-        """What the work reads. A connection that turns out to be broken, such as after a restart of PostgreSQL, is
-        opened again, and the work done once more: reading twice does no harm.
-        """
-        used_before = not self.database.is_closed()
-        self._connect()
-        try:
-            return work(self.database)
-        except DRIVER_ERRORS:
-            if not drop_if_broken(self.database) or not used_before:
-                raise
-        self._connect()
+        self._connections[threading.get_ident()] = connected(self.database)
         return work(self.database)
-
-    def _connect(self) -> None:
-        if self.database.is_closed():
-            self.database.connect()
-            self._connections[threading.get_ident()] = self.database.connection()

@@ -77,6 +77,8 @@ async def open_door(s: Services) -> None:
         raise SetupRequired(retry_after=5)
     if s.stopping.is_set():
         raise Unavailable("The server is stopping", retry_after=2)
+    if s.cluster is not None and not s.cluster.trusted:
+        raise Unavailable("This node has lost its database", retry_after=2)
     if s.store.journal.depth > s.web_limits.journal_queue:
         raise Unavailable("Too many changes wait to be written", retry_after=2)
 

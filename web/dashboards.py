@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -34,7 +35,8 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
     token = bearer(request) if "Authorization" in request.headers else None
     if token is not None:
         await _may_watch(s, token, org_id)
-    position = s.streams.position(org_id)
+    if start is None and is_id(org_id):
+        start = await s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
     stamp(request, ws)
     await ws.prepare(request)
@@ -46,9 +48,11 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
         await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
         await ws.close(code=1008, message=error.code.encode())
         return ws
-    if start is None:
-        start = s.streams.stream(org_id).born if position is None else position
-    await _serve(ws, s, org_id, token, start)
+    async with s.streams.watching(org_id) as stream:
+        cursor = await s.streams.cursor(org_id, start)
+        if cursor is None and after is None:  # it has been reborn since the upgrade
+            cursor = await s.streams.cursor(org_id, None)
+        await _serve(ws, s, org_id, token, _send(ws, stream, s, start or stream.born, cursor))
     return ws
 
 
@@ -80,8 +84,10 @@ async def _may_watch(s: Services, token: str, org_id: str) -> None:
         raise NotFound("No such organization")
 
 
-async def _serve(ws: web.WebSocketResponse, s: Services, org_id: str, token: str, position: int) -> None:
-    sender = asyncio.create_task(_send(ws, s.streams.stream(org_id), s, position))
+async def _serve(
+    ws: web.WebSocketResponse, s: Services, org_id: str, token: str, sending: Coroutine[Any, Any, None]
+) -> None:
+    sender = asyncio.create_task(sending)
     checker = asyncio.create_task(_check(s, token, org_id))
     reader = asyncio.create_task(_read(ws))
     stopping = asyncio.create_task(s.stopping.wait())
@@ -97,20 +103,20 @@ async def _serve(ws: web.WebSocketResponse, s: Services, org_id: str, token: str
         await ws.close(code=code)
 
 
-async def _send(ws: web.WebSocketResponse, stream: EventStream, s: Services, position: int) -> None:
+async def _send(ws: web.WebSocketResponse, stream: EventStream, s: Services, seen: int, cursor: int | None) -> None:
+    """Send what stands behind the cursor; None, or a stream that has moved past it, is a gap. `seen`: the last number."""
     while True:
-        frames = stream.after(position)
-        if frames is None:
-            resumed = stream.newest
-            body = {"event": "gap", "seq": resumed, "at": rfc3339(s.clock.now()), "data": {"after": position}}
-            await ws.send_str(msgspec.json.encode(body).decode())
-            position = resumed
+        frames = None if cursor is None else stream.after(cursor)
+        if cursor is None or frames is None:
+            body = {"event": "gap", "seq": stream.newest, "at": rfc3339(s.clock.now()), "data": {"after": seen}}
+            seen, cursor = stream.newest, stream.end
+            await ws.send_str(_encode(body).decode())
             continue
         for frame in frames:
             await ws.send_str(frame.text)
-            position = frame.seq
+            seen, cursor = frame.seq, cursor + 1
         if not frames:
-            await stream.wait(position)
+            await stream.wait(cursor)
 
 
 async def _check(s: Services, token: str, org_id: str) -> None:

@@ -108,7 +108,9 @@ class EdgeHandler(RequestHandler):
         response = problem_response(_unread(exc, message, fault=fault), request_id)
         response.headers["X-Request-Id"] = request_id
         response.headers["Server"] = "interlock"
-        response.headers["Connection"] = "close"  # aiohttp answers what it could not read as HTTP/1.0, and leaves this out
+        response.headers["Connection"] = (
+            "close"  # aiohttp answers what it could not read as HTTP/1.0, and leaves this out
+        )
         response.force_close()
         return response
 

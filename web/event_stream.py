@@ -1,55 +1,108 @@
-"""Fan-out to dashboards: per org a numbered stream whose last events can be replayed.
+"""Events for dashboards: per org a numbered stream whose last events can be replayed.
 
-A subscriber is only a position in the stream, so a client that is too slow costs no memory: when the stream has moved
-past it, it is told of a gap and goes on from the newest.
+A subscriber is only a cursor into the stream, so a client that is too slow costs no memory: when the stream has moved
+past it, it is told of a gap and goes on from the newest. Numbers grow by one from the stream's birth time in µs, so a
+restart never repeats one. When what numbers the events is replaced (Redis was emptied, or went away), the stream is
+*reborn*: a `gap` frame stands in it, where every subscriber comes past, and the numbers go on from there.
+
+A cursor counts frames, gaps included; in a stream that was never reborn it is the number of the frame before it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
-from interlock.clock import Clock, rfc3339
+from interlock.clock import Clock, Millis, rfc3339
 
 _encode = msgspec.json.Encoder().encode
+AT_ONCE = 256  # frames handed to one subscriber before it must have written them
 
 
-class Frame:
-    """One event; encoded when the first subscriber wants it."""
+def encode_event(event: str, at: Millis, data: Any) -> bytes:
+    """A frame as JSON, without its number."""
+    return _encode({"event": event, "at": rfc3339(at), "data": data})
 
-    __slots__ = ("_text", "at", "data", "event", "seq")
 
-    def __init__(self, event: str, seq: int, at: int, data: msgspec.Struct) -> None:
-        self.event = event
-        self.seq = seq
-        self.at = at
-        self.data = data
-        self._text: str | None = None
+def numbered(seq: int, body: str) -> str:
+    """The frame as it goes over a socket; `body` is what `encode_event` made."""
+    return f'{{"seq":{seq},{body[1:]}'
+
+
+class Frame(msgspec.Struct, gc=False):
+    """One event. It is encoded when the first subscriber wants it: of most, nobody does."""
+
+    seq: int
+    event: str
+    at: Millis
+    data: Any
+    encoded: str | None = None
 
     @property
     def text(self) -> str:
         """The frame as it goes over a socket."""
-        if self._text is None:
-            body = {"event": self.event, "seq": self.seq, "at": rfc3339(self.at), "data": self.data}
-            self._text = _encode(body).decode()
-        return self._text
+        if self.encoded is None:
+            self.encoded = numbered(self.seq, encode_event(self.event, self.at, self.data).decode())
+        return self.encoded
 
 
 class EventStream:
-    """One org's events. Numbers grow by one from the stream's birth time in µs, so a restart never repeats one."""
+    """One org's events."""
 
-    def __init__(self, born_at: int, history: int) -> None:
-        self.born = self.newest = born_at * 1000
+    def __init__(self, born: int, history: int) -> None:
+        self.born = self.newest = born  # events have the numbers after `born`, up to `newest`
         self._frames: deque[Frame] = deque(maxlen=history)
+        self._shift = 0  # from a cursor to a number
         self._waiting: set[asyncio.Future[None]] = set()
 
-    def publish(self, event: str, at: int, data: msgspec.Struct) -> None:
-        """Append, and wake who waits."""
-        self.newest += 1
-        self._frames.append(Frame(event, self.newest, at, data))
+    @property
+    def end(self) -> int:
+        """The cursor behind the newest frame."""
+        return self.newest - self._shift
+
+    @property
+    def oldest(self) -> int:
+        """The least number after which everything is here."""
+        return max(self.born, self.newest - len(self._frames))
+
+    @property
+    def room(self) -> int:
+        """How many older frames can be put in front: none before a gap or what has been forgotten."""
+        whole = len(self._frames) == self.newest - self.born
+        return (self._frames.maxlen or 0) - len(self._frames) if whole else 0
+
+    def publish(self, event: str, at: Millis, data: msgspec.Struct) -> None:
+        """Append with the next number, and wake who waits."""
+        self.newest = seq = self.newest + 1
+        self._frames.append(Frame(seq, event, at, data))
         if self._waiting:
             self.wake()
+
+    def adopt(self, bodies: Iterable[str]) -> None:
+        """Append events that were numbered elsewhere, with the next numbers."""
+        for body in bodies:
+            self.newest = seq = self.newest + 1
+            self._frames.append(Frame(seq, "", 0, None, numbered(seq, body)))
+        self.wake()
+
+    def prepend(self, bodies: Sequence[str]) -> None:
+        """Put older events in front, which end where the stream began; no more of them than there is `room`."""
+        self.born -= len(bodies)
+        self._frames.extendleft(
+            Frame(self.born + place, "", 0, None, numbered(self.born + place, bodies[place - 1]))
+            for place in range(len(bodies), 0, -1)
+        )
+
+    def reborn(self, born: int, at: Millis) -> None:
+        """Numbers go on after `born`; whoever watches is told of a gap there."""
+        gap = Frame(born, "gap", at, {"after": self.newest})
+        self._shift = born - (self.end + 1)
+        self.born = self.newest = born
+        self._frames.append(gap)
+        self.wake()
 
     def wake(self) -> None:
         """Let all who wait look again."""
@@ -58,19 +111,23 @@ class EventStream:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def after(self, seq: int) -> list[Frame] | None:
-        """The frames after that number, oldest first; None when some of them are gone, or never were."""
-        missed = self.newest - seq
+    def cursor(self, seq: int) -> int | None:
+        """The cursor behind that number; None when some events after it are gone, or when it never was."""
+        return seq - self._shift if self.oldest <= seq <= self.newest else None
+
+    def after(self, cursor: int) -> list[Frame] | None:
+        """The frames behind the cursor, oldest first, 256 at most; None when some of them are gone."""
+        missed = self.end - cursor
         if missed == 0:
             return []
-        if missed < 0 or missed > len(self._frames):
+        if missed > len(self._frames):
             return None
         first = len(self._frames) - missed
-        return [self._frames[place] for place in range(first, min(first + _AT_ONCE, len(self._frames)))]
+        return [self._frames[place] for place in range(first, min(first + AT_ONCE, len(self._frames)))]
 
-    async def wait(self, seq: int) -> None:
-        """Return when there is something after that number, or when all are woken."""
-        if self.newest == seq:
+    async def wait(self, cursor: int) -> None:
+        """Return when there is something behind the cursor, or when all are woken."""
+        if self.end == cursor:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.add(waiter)
             try:
@@ -79,11 +136,8 @@ class EventStream:
                 self._waiting.discard(waiter)
 
 
-_AT_ONCE = 256  # frames handed to one subscriber before it must have written them
-
-
 class EventStreams:
-    """The streams of all orgs, each born with its first event or subscriber. An `EventPort` for the actors."""
+    """The streams of all orgs in this process, each born with its first event or subscriber: the embedded default."""
 
     def __init__(self, clock: Clock, history: int) -> None:
         self._clock = clock
@@ -96,18 +150,8 @@ class EventStreams:
         """The org's stream."""
         stream = self._streams.get(org_id)
         if stream is None:
-            stream = self._streams[org_id] = EventStream(self._clock.now(), self._history)
+            stream = self._streams[org_id] = EventStream(self._clock.now() * 1000, self._history)
         return stream
-
-    def position(self, org_id: str) -> int | None:
-        """Where the org's stream stands, or None while there is none: a stranger's look must not make one."""
-        stream = self._streams.get(org_id)
-        return None if stream is None else stream.newest
-
-    def wake_all(self) -> None:
-        """The server is stopping: nobody is to wait for an event any more."""
-        for stream in self._streams.values():
-            stream.wake()
 
     def publish(self, org_id: str, event: str, data: msgspec.Struct) -> None:
         """Tell all dashboards of the org."""
@@ -115,3 +159,23 @@ class EventStreams:
         self.stream(org_id).publish(event, self._clock.now(), data)
         for listener in self.listeners:
             listener(org_id, event, data)
+
+    async def position(self, org_id: str) -> int | None:
+        """Where the org's stream stands, or None while there is none: a stranger's look must not make one."""
+        stream = self._streams.get(org_id)
+        return None if stream is None else stream.newest
+
+    @asynccontextmanager
+    async def watching(self, org_id: str) -> AsyncIterator[EventStream]:
+        """The org's stream, which is there in any case."""
+        yield self.stream(org_id)
+
+    async def cursor(self, org_id: str, after: int | None) -> int | None:
+        """The cursor behind that number, or behind the stream's birth; None when some events after it are gone."""
+        stream = self.stream(org_id)
+        return stream.cursor(stream.born if after is None else after)
+
+    def wake_all(self) -> None:
+        """The server is stopping: nobody is to wait for an event any more."""
+        for stream in self._streams.values():
+            stream.wake()

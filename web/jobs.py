@@ -1,8 +1,10 @@
 """Jobs for users: create, list, show, cancel, retry, read the log."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -173,11 +175,20 @@ def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response
 async def _document(s: Services, who: Member, job_id: str) -> bytes:
     full = await _full(s, who, job_id)
     wait: Wait | None = None
-    if full.job.status is JobStatus.PENDING and full.job.host_id is not None:
-        wait = await s.directory.ask(full.job.host_id, messages.ExplainWait(job_id=job_id))
+    host_id = full.job.host_id
+    if full.job.status is JobStatus.PENDING and host_id is not None:
+        if s.cluster is not None and not s.directory.holds(host_id):
+            wait = await _wait_from_rows(s, full)
+        else:
+            wait = await s.directory.ask(host_id, messages.ExplainWait(job_id=job_id))
         if wait is None:
             full = await _full(s, who, job_id)  # it has just been started or ended
     return encode(document(full, wait))
+
+
+async def _wait_from_rows(s: Services, full: FullJob) -> Wait | None:
+    hosts = await s.store.fetch(lambda db: glance_at_hosts(db, [full.job.host_id or ""]))
+    return wait_from_rows(full, hosts, s.clock.now(), s.limits.offline_after_ms + SEEN_SAVED_EVERY)
 
 
 async def _full(s: Services, who: Member, job_id: str) -> FullJob:
@@ -224,24 +235,30 @@ async def logs(request: web.Request, s: Services, who: Member) -> web.Response:
     after = whole_number(query.get("after"), "after", least=0, most=2**53, default=0)
     limit = whole_number(query.get("limit"), "limit", least=1, most=LOG_PAGE, default=LOG_PAGE)
     await _host_of(s, who, job_id)
-    stream = s.streams.stream(who.org_id)
-    deadline = asyncio.get_running_loop().time() + (FOLLOW_SECONDS if query.get("follow") in {"1", "true"} else 0)
-    while True:
-        seen = stream.newest
+    if query.get("follow") in {"1", "true"}:
+        rows = await _follow(s, who.org_id, lambda db: log_lines(db, job_id, after, limit))
+    else:
         rows = await s.store.fetch(lambda db: log_lines(db, job_id, after, limit))
-        left = deadline - asyncio.get_running_loop().time()
-        if rows or left <= 0 or s.stopping.is_set():
-            break
-        try:
-            await asyncio.wait_for(stream.wait(seen), left)
-        except TimeoutError:
-            break
     items = [
         LogLine(seq=seq, job_run_id=run_id, level=level, message=text, progress=progress, created_at=rfc3339(at))
         for seq, run_id, level, text, progress, at in rows
     ]
     cursor = str(items[-1].seq) if items else None
     return web.Response(body=encode(LogPage(items=items, next_cursor=cursor)), content_type="application/json")
+
+
+async def _follow(s: Services, org_id: str, read: Callable[[Any], list[Any]]) -> list[Any]:
+    """What there is to read, once there is something; the org's events say when it is time to look."""
+    deadline = asyncio.get_running_loop().time() + FOLLOW_SECONDS
+    async with s.streams.watching(org_id) as stream:
+        while True:
+            seen = stream.end
+            rows = await s.store.fetch(read)
+            left = deadline - asyncio.get_running_loop().time()
+            if rows or left <= 0 or s.stopping.is_set():
+                return rows
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stream.wait(seen), left)
 
 
 async def host_queue(request: web.Request, s: Services, who: Member) -> web.Response:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from web import access, agents, dashboards, debug, health, jobs
+from web.pass_on import at_owner
 from web.s2 import with_s2_names
 from web.services import Services
 
@@ -92,15 +93,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/jobs/{job_id}", tenant("viewer"), with_s2_names(jobs.show)),
     Route("POST", "/jobs/{job_id}/cancel", tenant("operator"), with_s2_names(jobs.cancel)),
     Route("GET", "/jobs/{job_id}/logs", tenant("viewer"), jobs.logs),
-    Route("GET", "/api/orgs/{org_id}/hosts/{host_id}/queue", org("viewer"), jobs.host_queue),
+    Route("GET", "/api/orgs/{org_id}/hosts/{host_id}/queue", org("viewer"), at_owner(jobs.host_queue)),
     Route("GET", f"{_HOST}/jobs", agent, agents.poll),
-    Route("POST", f"{_RUN}/result", agent, agents.result),
-    Route("POST", f"{_RUN}/progress", agent, agents.progress),
-    Route("POST", f"{_RUN}/logs", agent, agents.logs),
-    Route("POST", f"{_HOST}/heartbeat", agent, agents.heartbeat),
+    Route("POST", f"{_RUN}/result", agent, at_owner(agents.result)),
+    Route("POST", f"{_RUN}/progress", agent, at_owner(agents.progress)),
+    Route("POST", f"{_RUN}/logs", agent, at_owner(agents.logs)),
+    Route("POST", f"{_HOST}/heartbeat", agent, at_owner(agents.heartbeat)),
     Route("GET", "/ws", socket, dashboards.watch),
     Route("GET", "/debug/actors", platform_admin, debug.actors),
-    Route("GET", "/debug/actors/hosts/{host_id}", platform_admin, debug.host),
+    Route("GET", "/debug/actors/hosts/{host_id}", platform_admin, at_owner(debug.host)),
     Route("GET", "/healthz", public, health.alive),
     Route("GET", "/readyz", public, health.ready),
     Route("GET", "/metrics", public, health.metrics),

@@ -9,10 +9,10 @@ from actors import Directory, Limits
 from interlock.clock import Clock
 from interlock.ids import Ids
 from store import Store
-from web.event_stream import EventStreams
 from web.idempotency import Idempotency
 from web.lookups import Lookups
 from web.metrics import Metrics
+from web.ports import ClusterPort, EventStreamsPort
 from web.tokens import Tokens
 
 
@@ -42,9 +42,10 @@ class Services:
     web_limits: WebLimits
     tokens: Tokens
     lookups: Lookups
-    streams: EventStreams
+    streams: EventStreamsPort
     idempotency: Idempotency
     metrics: Metrics
+    cluster: ClusterPort | None = None  # None: this process is alone
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -10,6 +10,11 @@ CREATE TABLE node (
     expires_at BIGINT NOT NULL
 );
 
+CREATE TABLE shared_secret (
+    name VARCHAR(50) NOT NULL PRIMARY KEY,
+    secret VARCHAR(200) NOT NULL
+);
+
 CREATE INDEX node_expires_at ON node (expires_at);
 
 ALTER TABLE job_run ADD COLUMN asked_to_stop VARCHAR(10);
@@ -34,6 +39,8 @@ CREATE INDEX job_run_open ON job_run (host_id, status) WHERE status IN ('cancell
 DROP INDEX host_owned;
 
 ALTER TABLE job_run DROP COLUMN asked_to_stop;
+
+DROP TABLE shared_secret;
 
 DROP TABLE node;
 """

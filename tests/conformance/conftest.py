@@ -51,3 +51,19 @@ def database(url: str) -> Iterator[Database]:
 def desk(database: Database) -> Desk:
     """A committer, and short forms to hand it decisions."""
     return Desk(database, Committer(database, "me"))
+
+
+@pytest.fixture
+def postgres_url(shelf: Shelf) -> Iterator[str]:
+    """The URL of a PostgreSQL database with all tables, for what PostgreSQL alone can do."""
+    name = shelf.take()
+    yield shelf.server.url(name)
+    shelf.give_back(name)
+
+
+@pytest.fixture
+def postgres_desk(postgres_url: str) -> Iterator[Desk]:
+    """A committer on it."""
+    database = open_database(postgres_url)
+    yield Desk(database, Committer(database, "me"))
+    database.close()

@@ -13,6 +13,7 @@ from store.claims import read_open
 from store.committer import CommitUnknown
 from store.entries import RunChange, job_change, run_change
 from store.rows import JobRow, RunRow, run_image
+from tests.support.backends import Backend
 from tests.support.desk import Claim, Desk, copy_of, created, log_line, moved
 from tests.support.rows import job_row, run_row
 
@@ -288,7 +289,7 @@ def test_an_unknown_outcome_poisons_all_that_were_in_the_batch(
         if really:
             finish(connection)
         else:
-            connection.rollback()
+            desk.committer.dialect.roll_back(connection)
         raise CommitUnknown("the answer was lost")
 
     monkeypatch.setattr(desk.committer, "_finish", unknown)
@@ -309,7 +310,7 @@ def test_a_definite_failure_of_the_whole_batch_is_rerun_host_by_host(
 
     def fails_once(connection: Any) -> None:
         if failures:
-            connection.rollback()
+            desk.committer.dialect.roll_back(connection)
             raise failures.pop()
         finish(connection)
 
@@ -334,15 +335,24 @@ def test_a_database_that_is_away_refuses_everybody_and_the_next_commit_may_succe
     desk.committed(*(desk.claim(claim.host.id).entry() for claim in claims))
 
 
-def test_a_commit_that_the_database_itself_refuses_leaves_nothing_behind(desk: Desk) -> None:
-    if desk.committer.begin != ("IMMEDIATE",):
-        pytest.skip("SQLite says when a failed COMMIT has left the transaction open")
+ORPHANS = {
+    "sqlite": [
+        "CREATE TRIGGER orphans AFTER INSERT ON job WHEN NEW.type = 'BAD' BEGIN INSERT INTO child VALUES ('no'); END"
+    ],
+    "postgresql": [
+        """CREATE FUNCTION orphan() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN INSERT INTO child VALUES (''no''); RETURN NEW; END'""",
+        "CREATE TRIGGER orphans AFTER INSERT ON job FOR EACH ROW WHEN (NEW.type = 'BAD') EXECUTE FUNCTION orphan()",
+    ],
+}
+
+
+def test_a_commit_that_the_database_itself_refuses_leaves_nothing_behind(desk: Desk, backend: Backend) -> None:
     at, other = desk.host(), desk.host()
     desk.rows("CREATE TABLE parent (id TEXT PRIMARY KEY)")
     desk.rows("CREATE TABLE child (id TEXT REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
-    desk.rows(
-        "CREATE TRIGGER orphans AFTER INSERT ON job WHEN NEW.type = 'BAD' BEGIN INSERT INTO child VALUES ('none'); END"
-    )
+    for statement in ORPHANS[backend.name]:
+        desk.rows(statement)
     bad, good = at.new_job(type="BAD"), other.new_job()
     outcomes = desk.commit(at.entry(*created(*bad)), other.entry(*created(*good)))
     assert [type(outcome) for outcome in outcomes] == [Refused, Committed]

@@ -13,7 +13,7 @@ from interlock.errors import InterlockError, NotFound, Unavailable
 from interlock.states import RunStatus
 from store import Committed, Entry, Incarnation, Journal, Outcome, Refused, Store, open_database
 from store.claims import claim
-from store.committer import Committer
+from store.committer import Committer, Written
 from store.journal import MAX_BATCH
 from store.models import Host, Organization
 from tests.support.backends import Backend
@@ -34,12 +34,12 @@ class Gated(Committer):
         self.open = False
         self.sizes: list[int] = []
 
-    def commit(self, entries: Any) -> list[Outcome]:
+    def write(self, entries: Any) -> Written:
         self.sizes.append(len(entries))
         if not self.open:
             self.came.release()
             assert self.go.acquire(timeout=LONG)
-        return super().commit(entries)
+        return super().write(entries)
 
 
 class Desks(Desk):

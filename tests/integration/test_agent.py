@@ -6,12 +6,11 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 import pytest
 
 from interlock.agent import Context, Job, Outcome, StateInUse, StateUnusable
-from interlock.agent import journal as journal_module
 from interlock.agent.lock import state_lock
 from tests.support.agent_rig import Rig, lives
 from tests.support.fake_plane import FakePlane, Fault, Run, new_id
@@ -303,6 +302,7 @@ async def test_a_report_whose_answer_was_lost_is_repeated_unchanged(rig: Rig) ->
     [
         Fault(status=503, code="unavailable", headers={"Retry-After": "0"}),
         Fault(status=429, code="rate_limited"),
+        Fault(status=408, code="request_timeout"),
         Fault(status=502),
         Fault(status=404),
         Fault(status=409),
@@ -346,6 +346,25 @@ async def test_a_superseded_poll_is_tried_again(rig: Rig) -> None:
     rig.shell("true")
     rig.plane.faults["poll"].append(Fault(status=409, code="superseded"))
     assert (await finish(rig)).report["status"] == "success"
+
+
+@pytest.mark.parametrize("status", [503, 429])
+@pytest.mark.parametrize("route", ["poll", "result", "heartbeat", "logs"])
+async def test_the_server_is_left_alone_for_as_long_as_it_asks(rig: Rig, route: str, status: int) -> None:
+    rig.set(upload_logs=True, heartbeat_seconds=0.05, log_flush_seconds=10.0)
+    rig.shell("echo out; until test -e go; do sleep 0.01; done; echo end")
+    code = "unavailable" if status == 503 else "rate_limited"
+    rig.plane.faults[route].append(Fault(status=status, code=code, headers={"Retry-After": "0.3"}))
+    async with rig.running():
+        run = await rig.plane.add()
+        if route == "result":
+            (rig.folder / "go").touch()
+        await rig.plane.until(lambda: rig.plane.count(route) >= 2)
+        (rig.folder / "go").touch()
+        await rig.plane.ended(run)
+    first, second = [at for name, at in rig.plane.requests if name == route][:2]
+    assert second - first >= 0.3
+    assert run.report["status"] == "success"
 
 
 async def test_no_poll_is_sent_while_a_run_is_at_work_or_its_result_is_owed(rig: Rig) -> None:
@@ -494,34 +513,6 @@ async def test_a_key_of_another_host_does_not_take_over_a_state_directory(rig: R
             await rig.agent().run()
 
 
-async def test_a_full_disk_before_the_start_starts_nothing(rig: Rig) -> None:
-    rig.shell("echo x >> starts")
-    await _end_by_full_disk(rig, "Started")
-    assert not (rig.folder / "starts").exists()
-
-
-async def test_a_full_disk_after_the_start_still_reports_the_result(rig: Rig) -> None:
-    rig.shell("echo x >> starts")
-    run = await _end_by_full_disk(rig, "Finished")
-    assert run.report["status"] == "success"
-
-
-async def _end_by_full_disk(rig: Rig, kind: str) -> Run:
-    """Let the disk refuse the first entry of that kind; the agent ends of itself."""
-    write = journal_module._write
-
-    def refuse(descriptor: int, entries: object) -> None:
-        listed = list(entries)  # type: ignore[call-overload]
-        if type(listed[0]).__name__ == kind:
-            raise OSError(28, "No space left on device")
-        write(descriptor, listed)
-
-    run = await rig.plane.add()
-    with patch.object(journal_module, "_write", refuse), pytest.raises(StateUnusable, match="No space left"):
-        await rig.agent().run()
-    return run
-
-
 # ---- handlers that are functions
 
 
@@ -551,6 +542,49 @@ async def test_a_handler_that_raises_fails_its_run_and_not_the_agent(rig: Rig) -
         await rig.plane.ended(await rig.plane.add("BAD"))
     assert run.report["errorCode"] == "exception"
     assert run.report["errorMessage"] == "ValueError: no BAD for None"
+
+
+@pytest.mark.parametrize(
+    ("output", "left", "says"),
+    [
+        ({"text": "x" * 3000}, None, "left out: it has 3011 bytes, and 2000 are allowed"),
+        ({"when": object()}, None, "left out: it is not JSON"),
+        ({"text": "\ud800"}, None, "left out: it is not JSON"),
+        ({"a": "b\0c", "\0": [{"d": "\0"}]}, {"a": "bc", "": [{"d": ""}]}, None),
+    ],
+    ids=["too large", "no JSON", "half a surrogate", "NULs"],
+)
+async def test_an_output_that_cannot_be_stored_harms_neither_the_result_nor_the_agent(
+    rig: Rig, output: dict[str, Any], left: object, says: str | None
+) -> None:
+    rig.set(result_bytes=2000)
+    agent = rig.agent()
+
+    @agent.handler("WORK")
+    async def work(job: Job, context: Context) -> Outcome:
+        del job, context
+        return Outcome.succeeded(output)
+
+    async with rig.running(agent):
+        run = await rig.plane.ended(await rig.plane.add())
+        await rig.plane.ended(await rig.plane.add())
+    assert (run.report["status"], run.report["output"]) == ("success", left)
+    assert (says or "") in (run.report["errorMessage"] or "")
+
+
+async def test_a_message_without_end_is_cut(rig: Rig) -> None:
+    rig.set(error_characters=100)
+    agent = rig.agent()
+
+    @agent.handler("WORK")
+    async def work(job: Job, context: Context) -> Outcome:
+        del job, context
+        return Outcome.failed("c" * 10_000, "m\0" * 100_000)
+
+    async with rig.running(agent):
+        run = await rig.plane.ended(await rig.plane.add())
+    assert len(run.report["errorMessage"]) <= 300
+    assert len(run.report["errorCode"]) == 200
 
 
 async def test_a_run_that_the_server_does_not_know_is_not_reported_for_ever(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""An agent in the test's own process, against a fake control plane, running real commands."""
+"""An agent in the test's own process, against a fake control plane or a real one, running real commands."""
 
 import asyncio
 import os
@@ -38,13 +38,14 @@ def lives(pid: int) -> bool:
         return False
 
 
-class Rig:
-    """A plane, a state directory and the commands of one host."""
+class Workplace:
+    """A state directory and the commands of one host, whose server is at `url` and knows it by `key`."""
 
-    def __init__(self, plane: FakePlane, folder: Path) -> None:
-        self.plane = plane
+    def __init__(self, folder: Path, url: str = "", key: str = "") -> None:
         self.folder = folder
         self.state = folder / "state"
+        self.url = url
+        self.key = key
         self.commands: dict[str, CommandSpec] = {}
         self.settings = FAST
 
@@ -63,7 +64,7 @@ class Rig:
 
     def agent(self) -> Agent:
         handlers = command_handlers(self.commands, self.settings, os.environ)
-        return Agent(self.plane.url, self.plane.key, state_dir=self.state, handlers=handlers, settings=self.settings)
+        return Agent(self.url, self.key, state_dir=self.state, handlers=handlers, settings=self.settings)
 
     @asynccontextmanager
     async def running(self, agent: Agent | None = None) -> AsyncIterator[Agent]:
@@ -85,6 +86,18 @@ class Rig:
         path = self.folder / "agent.toml"
         path.write_text("\n".join(lines) + "\n")
         return path
+
+
+class Rig(Workplace):
+    """The same with a fake plane."""
+
+    def __init__(self, plane: FakePlane, folder: Path) -> None:
+        super().__init__(folder)
+        self.plane = plane
+
+    def agent(self) -> Agent:
+        self.url, self.key = self.plane.url, self.plane.key
+        return super().agent()
 
 
 def _toml(value: Any) -> str:

@@ -1,20 +1,30 @@
-"""Run `interlock agent`, which kills itself with SIGKILL at a chosen point of its journal.
+"""Run `interlock agent`, which kills itself with SIGKILL at a chosen point.
 
-    python crashing_agent.py MOMENT EVENT [agent options…]
+    python crashing_agent.py MOMENT STEP [agent options…]
 
-MOMENT is `before`, `torn` (half of the line is written) or `after`; EVENT is the journal entry's.
+MOMENT is `before`, `torn` (half of the line is written; journal entries only) or `after`. STEP is one of `STEPS`: a
+journal entry, a request to the server, or another thing that cannot be undone.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from inspect import getmembers, iscoroutinefunction
+from typing import Any, get_args
 
 import msgspec
 
 from interlock.agent import journal
 from interlock.agent.book import Entry
+from interlock.agent.child import Child
+from interlock.agent.plane import ControlPlane
 from interlock.cli.agent import command
+
+ENTRIES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Entry))
+REQUESTS = frozenset(name for name, _ in getmembers(ControlPlane, iscoroutinefunction) if name[0] != "_")
+RENAME, RELEASE = "rename", "release"  # the journal's new file into the place of the old one; the command let go
+STEPS = ENTRIES | REQUESTS | {RENAME, RELEASE}
 
 _write = journal._write
 
@@ -23,22 +33,51 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def crash_at(moment: str, event: str) -> None:
-    """Let the first entry of that kind be the last thing the agent does."""
+def crash_at(moment: str, step: str) -> None:
+    """Let the first of that kind be the last thing the agent does."""
+    if step in ENTRIES:
+        _crash_in_journal(moment, step)
+    elif step in REQUESTS:
+        _crash_around(ControlPlane, step, moment)
+    elif step == RELEASE:
+        _crash_around(Child, step, moment)
+    else:
+        _crash_behind_rename()
 
-    def write(descriptor: int, entries: Iterable[Entry]) -> None:
+
+def _crash_in_journal(moment: str, event: str) -> None:
+    def write(descriptor: int, entries: Iterable[Entry]) -> int:
         listed = list(entries)
         if msgspec.to_builtins(listed[0])["event"] != event:
-            _write(descriptor, listed)
-            return
+            return _write(descriptor, listed)
         if moment == "torn":
             line = msgspec.json.encode(listed[0])
             os.write(descriptor, line[: len(line) // 2])
         elif moment == "after":
             _write(descriptor, listed)
         _die()
+        return 0
 
     journal._write = write
+
+
+def _crash_behind_rename() -> None:
+    def sync(descriptor: int) -> None:
+        del descriptor
+        _die()
+
+    journal._sync_directory = sync
+
+
+def _crash_around(owner: type, name: str, moment: str) -> None:
+    original: Callable[..., Any] = getattr(owner, name)
+
+    async def crash(*arguments: Any) -> None:
+        if moment == "after":
+            await original(*arguments)
+        _die()
+
+    setattr(owner, name, crash)
 
 
 if __name__ == "__main__":

@@ -145,6 +145,10 @@ class FakePlane:
         await self.until(lambda: run.reports)
         return run
 
+    async def all_ended(self) -> None:
+        """Wait until no run waits or is at work."""
+        await self.until(lambda: not {"pending", *LIVE} & {run.status for run in self.runs.values()})
+
     async def requests_reach(self, number: int) -> None:
         """Wait until so many requests have come in all."""
         await self.until(lambda: len(self.requests) >= number)

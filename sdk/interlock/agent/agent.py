@@ -79,9 +79,12 @@ class Agent:
     async def run(self) -> None:
         """Serve until `stop`. Errors are `AgentError`: the state directory is in use or unusable."""
         with state_lock(self._state_dir):
-            journal = Journal(self._state_dir, self.host_id, kept=self._settings.finished_kept)
+            settings = self._settings
+            journal = Journal(
+                self._state_dir, self.host_id, kept=settings.finished_kept, most_bytes=settings.journal_bytes
+            )
             try:
-                async with ControlPlane(self._url, self._key, self.host_id, self._settings) as plane:
+                async with ControlPlane(self._url, self._key, self.host_id, settings) as plane:
                     await self._serve(journal, plane)
             finally:
                 journal.close()
@@ -91,7 +94,7 @@ class Agent:
         instance_id = self._ids.new()
         logger.info("agent of host %s at %s, instance %s, state in %s", *self._whereabouts(instance_id))
         await end_interrupted(journal, grace_seconds=self._settings.grace_seconds, at_once=self._shutdown.killing)
-        runner = Runner(self._handlers, journal)
+        runner = Runner(self._handlers, journal, self._settings)
         session = PollSession(plane, runner, journal, self._shutdown, self._settings, self._clock, instance_id)
         ending = asyncio.create_task(self._end_run_on_shutdown(runner))
         try:

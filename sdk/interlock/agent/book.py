@@ -141,6 +141,13 @@ class Book:
         """The server asks for a result that it had answered. In memory only: it would ask again."""
         self._runs[job_run_id].acknowledged = False
 
+    def forget_half(self) -> bool:
+        """Let go of the older half of what the server has answered; False when there is nothing to let go."""
+        done = self._answered()
+        for forgotten in done[: (len(done) + 1) // 2]:
+            del self._runs[forgotten]
+        return bool(done)
+
     def entries(self) -> Iterator[Entry]:
         """The shortest list of entries that adds up to this state."""
         yield Opened(host_id=self.host_id, last_run_no=self.last_run_no, last_job_run_id=self.last_job_run_id)
@@ -164,6 +171,8 @@ class Book:
             return
         run.acknowledged = True
         self._runs[job_run_id] = run
-        done = [known.job_run_id for known in self._runs.values() if known.acknowledged]
-        for forgotten in done[: -self._kept]:
+        for forgotten in self._answered()[: -self._kept]:
             del self._runs[forgotten]
+
+    def _answered(self) -> list[JobRunId]:
+        return [known.job_run_id for known in self._runs.values() if known.acknowledged]

@@ -37,13 +37,18 @@ def identify(pid: int) -> ProcessIdentity:
     return ProcessIdentity(pid, stat.start_tick if stat else None, _boot_id())
 
 
+def can_be_known(leader: ProcessIdentity) -> bool:
+    """Whether it could be told from another process that has its number by now."""
+    return leader.start_tick is not None and leader.boot_id is not None
+
+
 def still_lives(leader: ProcessIdentity, job_run_id: JobRunId) -> bool:
     """Whether anything of the process group that `leader` led for `job_run_id` still runs.
 
     When the leader itself is gone, a member counts only if its environment names the run: by then the number
     could be somebody else's.
     """
-    if leader.start_tick is None or leader.boot_id != _boot_id():
+    if not can_be_known(leader) or leader.boot_id != _boot_id():
         return False
     stat = _stat(leader.pid)
     if stat is not None and stat.state not in _DEAD:

@@ -4,13 +4,15 @@ The order that makes it safe: *started* before the command may act, *finished* b
 *acknowledged* after the server's answer. Killed between any two, the agent knows on its next start what it may
 not do again and what it still owes.
 
-Opening rewrites the file whole (aside, then renamed), which also heals a last line that was cut short. Calls block
-for one fsync: a few per job, on purpose on the event loop, so that nothing happens in between.
+Opening rewrites the file whole (aside, then renamed), which also heals a last line that was cut short. So does growing
+beyond a limit: what is owed stays, of what the server has answered the oldest goes. Calls block for one fsync: a few
+per job, on purpose on the event loop, so that nothing happens in between.
 """
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,8 @@ from interlock.agent.identity import ProcessIdentity
 from interlock.ids import HostId, JobRunId
 from interlock.wire import Report, TakenJob
 
+logger = logging.getLogger(__name__)
+
 JOURNAL_NAME = "journal.jsonl"
 COMPACT_AFTER = 256  # entries appended since the file was last written whole: some 60 jobs
 
@@ -28,9 +32,15 @@ COMPACT_AFTER = 256  # entries appended since the file was last written whole: s
 class Journal:
     """Append-only while open. After a failed write it takes nothing more: the end of the file is then unknown."""
 
-    def __init__(self, directory: Path, host_id: HostId, *, kept: int) -> None:
-        """Read what is there and start a fresh file; `StateUnusable` when that cannot be done safely."""
+    def __init__(self, directory: Path, host_id: HostId, *, kept: int, most_bytes: int) -> None:
+        """Read what is there and start a fresh file; `StateUnusable` when that cannot be done safely.
+
+        The file is written afresh when it outgrows `most_bytes`; `kept` is how many answered results it remembers.
+        """
         self._path = directory / JOURNAL_NAME
+        self._most_bytes = most_bytes
+        self._bytes = 0  # in the file
+        self._appended = 0  # entries since it was last written afresh
         self._broken: str | None = None  # why nothing more can be written
         self.book = Book(host_id, kept=kept)
         for entry in _read(self._path):
@@ -38,7 +48,18 @@ class Journal:
                 raise StateUnusable(f"{directory} belongs to host {entry.host_id}, this key to {host_id}")
             self.book.apply(entry)
         self._descriptor = -1
-        self._compact()
+        try:
+            self._compact()
+        except OSError as error:
+            raise self._break(error) from error
+
+    def free_bytes(self) -> int:
+        """The room on its disk; `StateUnusable` when even that cannot be told."""
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError as error:
+            raise StateUnusable(f"{self._path.parent} cannot be looked at: {error.strerror}") from error
+        return disk.f_bavail * disk.f_frsize
 
     def started(self, job: TakenJob) -> None:
         """Note that the run may act from now on."""
@@ -71,30 +92,39 @@ class Journal:
         if self._broken is not None:
             raise StateUnusable(self._broken)
         try:
-            _write(self._descriptor, [entry])
+            self._bytes += _write(self._descriptor, [entry])
         except OSError as error:
             raise self._break(error) from error
         self._appended += 1
-        if self._appended >= COMPACT_AFTER:
+        if self._appended >= COMPACT_AFTER or self._bytes > self._most_bytes:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Write the file afresh; when the disk has no room for that, the old one serves on."""
+        self._appended = 0
+        try:
             self._compact()
+        except OSError as error:
+            logger.warning("%s cannot be written afresh and grows: %s", self._path, error.strerror)
 
     def _compact(self) -> None:
-        """Write the book as a new file and put it in the place of the old one."""
+        """Write the book as a new file and put it in the place of the old one; on an `OSError` that one is as it was."""
+        while sum(map(len, map(_line, self.book.entries()))) > self._most_bytes // 2 and self.book.forget_half():
+            pass
         aside = self._path.with_suffix(".new")
-        try:
+        with _directory(self._path.parent) as directory:  # opened first: once renamed, nothing may fail any more
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                _write(descriptor, self.book.entries())
+                written = _write(descriptor, self.book.entries())
                 aside.replace(self._path)
-                _sync_directory(self._path.parent)
             except BaseException:
                 os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    aside.unlink()
                 raise
-        except OSError as error:
-            raise self._break(error) from error
+            _sync_directory(directory)
         self.close()
-        self._descriptor = descriptor
-        self._appended = 0
+        self._descriptor, self._bytes = descriptor, written
 
     def _break(self, error: OSError) -> StateUnusable:
         self._broken = f"{self._path} cannot be written: {error.strerror}"
@@ -123,19 +153,30 @@ def _read(path: Path) -> Iterable[Entry]:
         yield entry
 
 
-def _write(descriptor: int, entries: Iterable[Entry]) -> None:
-    """All of `entries`, on stable storage."""
-    data = memoryview(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
+def _line(entry: Entry) -> bytes:
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def _write(descriptor: int, entries: Iterable[Entry]) -> int:
+    """All of `entries`, on stable storage; how many bytes they took."""
+    data = memoryview(b"".join(map(_line, entries)))
+    written = len(data)
     while data:
         data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
+    return written
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself durable; some file systems cannot, and need not."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+@contextlib.contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync_directory(descriptor: int) -> None:
+    """Make the rename itself durable; some file systems cannot, and need not."""
+    with contextlib.suppress(OSError):
+        os.fsync(descriptor)

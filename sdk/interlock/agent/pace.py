@@ -22,12 +22,24 @@ class Pace:
     def delay(self, error: InterlockError) -> float:
         """Seconds until the next attempt after `error`.
 
-        Full jitter, drawn from the capped span so that a fleet spreads out even at the cap; what the server asks
-        for by Retry-After comes on top. A refused key is tried slowly: only a person can mend it.
+        Full jitter, drawn from the capped span so that a fleet spreads out even at the cap. What the server asks for by
+        Retry-After comes on top, and the jitter is then no less than that: all who were told the same number come
+        apart. A refused key is tried slowly: only a person can mend it.
         """
+        settings, chance = self._settings, self._clock.chance()
         if isinstance(error, (Unauthenticated, Forbidden)):
-            return self._settings.key_retry_seconds
-        span = min(self._settings.retry_cap_seconds, self._settings.retry_base_seconds * 2.0 ** min(self._failures, 32))
+            return settings.key_retry_seconds * (0.5 + chance)
+        span = min(settings.retry_cap_seconds, settings.retry_base_seconds * 2.0 ** min(self._failures, 32))
         self._failures += 1
-        asked_for = min(error.retry_after, RETRY_AFTER_CAP_SECONDS) if isinstance(error, TryLater) else 0.0
-        return asked_for + span * self._clock.chance()
+        asked_for = retry_after(error)
+        return asked_for + max(span, min(asked_for, settings.retry_cap_seconds)) * chance
+
+
+def retry_after(error: InterlockError) -> float:
+    """The seconds that the server asked to be left alone for; 0 when it did not."""
+    return min(error.retry_after, RETRY_AFTER_CAP_SECONDS) if isinstance(error, TryLater) else 0.0
+
+
+def about(seconds: float, clock: Clock) -> float:
+    """A tenth more or less, so that those who began together do not stay together."""
+    return seconds * (0.9 + 0.2 * clock.chance())

@@ -1,6 +1,6 @@
 """The control plane over HTTP: one method per route, answers as structs, refusals as errors.
 
-Errors: `TryLater` for everything that may pass (no connection, a time-out, 429, 5xx, an answer that is not
+Errors: `TryLater` for everything that may pass (no connection, a time-out, 408, 429, 5xx, an answer that is not
 Interlock's), `Unauthenticated` and `Forbidden` for the key, `NotFound`, `Conflict` and `Superseded`, and
 `InvalidRequest` for any other refusal of what was sent.
 """
@@ -34,6 +34,7 @@ from interlock.wire import Heartbeat, HeartbeatAnswer, LogLineIn, Logs, Report, 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0  # to establish a connection; a SYN is repeated after 1, 3 and 7 s
 MAX_DETAIL = 300  # characters of a server's sentence that go into the log
+REQUEST_TIMEOUT = 408  # the request came too slowly: the line's fault, not the request's
 
 
 class Poll(NamedTuple):
@@ -171,7 +172,7 @@ def _refusal(answer: _Answer) -> InterlockError:
         return Forbidden(said)
     if status == RateLimited.status:
         return RateLimited(said, retry_after=retry_after)
-    if problem is None or not 400 <= status < 500:  # noqa: PLR2004 - the range of refusals
+    if problem is None or status == REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - the refusals' range
         return Unavailable(said, retry_after=retry_after)
     return _known_refusal(status, problem, said)
 

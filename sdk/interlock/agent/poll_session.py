@@ -13,17 +13,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from interlock.agent.book import Admission
+from interlock.agent.book import Admission, Finished
 from interlock.agent.errors import StateUnusable
 from interlock.agent.handlers import StopReason
 from interlock.agent.journal import Journal
 from interlock.agent.logs import LogPump
-from interlock.agent.pace import Pace
+from interlock.agent.pace import Pace, about, retry_after
 from interlock.agent.plane import ControlPlane, Poll
 from interlock.agent.reporter import Reporter
 from interlock.agent.runner import Runner
 from interlock.agent.settings import AgentSettings
 from interlock.agent.shutdown import Shutdown
+from interlock.agent.text import clean
 from interlock.agent.waiting import first
 from interlock.clock import Clock
 from interlock.errors import Forbidden, InterlockError, Superseded, Unauthenticated, Unavailable
@@ -33,6 +34,7 @@ from interlock.wire import HeartbeatAnswer, Report, TakenJob
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_BOUNDS_SECONDS = (0.05, 300.0)  # whatever the server says: no spinning, no falling silent
+ROOM_LOOK_SECONDS = 5.0  # between two looks at a full disk
 
 NOT_HERE = Report(
     status="cancelled", error_code="cancelled", error_message="cancelled before it reached this agent", duration_ms=0
@@ -70,6 +72,7 @@ class PollSession:
         """Take runs one after the other; before each, hand over every result that is owed."""
         await self._deliver()
         while not self._shutdown.draining.is_set():
+            await self._until_there_is_room()
             poll = await self._poll()
             if poll is None:
                 continue
@@ -79,8 +82,21 @@ class PollSession:
                 await self._cancelled(poll.cancel)
             await self._deliver()
 
+    async def _until_there_is_room(self) -> None:
+        """A run that could not be written down may not start, so none is asked for."""
+        least, told = self._settings.free_bytes, False
+        while (free := self._journal.free_bytes()) < least and not self._shutdown.draining.is_set():
+            if not told:
+                logger.error("only %d bytes are free for the journal: no job is taken below %d", free, least)
+                told = True
+            await self._pause(ROOM_LOOK_SECONDS)
+        if told and free >= least:
+            logger.info("%d bytes are free for the journal: taking jobs again", free)
+
     async def _poll(self) -> Poll | None:
         """One poll; None when it brought nothing, after the pause that is then due."""
+        if self._shutdown.draining.is_set():
+            return None
         asked_at = time.monotonic()
         async with _beside(self._plane.poll(self._instance_id)) as task:
             await first(task, self._shutdown.draining.wait())
@@ -132,20 +148,28 @@ class PollSession:
     async def _run(self, job: TakenJob) -> None:
         """Do the run with its companions: heartbeats until its result is answered, log lines while it works."""
         logger.info("run %s: taken, %s, number %d, attempt %d", job.job_run_id, job.type, job.run_no, job.attempt)
-        try:
-            if self._shutdown.draining.is_set():
-                self._journal.started(job)
-                self._journal.finished(job.job_run_id, STOPPING)
-                return
-            async with _beside(_told(partial(self._heartbeats, job.job_run_id))):
+        async with _beside(_told(partial(self._heartbeats, job.job_run_id))):
+            try:
                 await self._work(job)
+            except StateUnusable as error:
+                self._note_unwritten(job, error)
                 await self._deliver()
-        except StateUnusable:
-            self._shutdown.request()  # bounds what follows
+                raise
             await self._deliver()
-            raise
+
+    def _note_unwritten(self, job: TakenJob, error: StateUnusable) -> None:
+        """The journal takes nothing more. A result that only memory holds is reported for as long as it takes."""
+        logger.error("run %s: %s; ending as soon as its result is answered", job.job_run_id, error)
+        if self._journal.book.admit(job.run_no, job.job_run_id) is Admission.RUNNING:
+            message = clean(f"not started, since it could not be written down: {error}")
+            report = Report(status="failed", error_code="state_unusable", error_message=message, duration_ms=0)
+            self._journal.book.apply(Finished(job_run_id=job.job_run_id, report=report))
 
     async def _work(self, job: TakenJob) -> None:
+        if self._shutdown.draining.is_set():
+            self._journal.started(job)
+            self._journal.finished(job.job_run_id, STOPPING)
+            return
         if not self._settings.upload_logs:
             await self._runner.run(job)
             return
@@ -166,6 +190,7 @@ class PollSession:
         """Say that the run is held here, and heed the verdicts, until cancelled."""
         interval = self._settings.heartbeat_seconds
         while True:
+            at_least = 0.0
             try:
                 answer = await self._plane.heartbeat(self._instance_id, [job_run_id])
             except Superseded as error:
@@ -173,9 +198,10 @@ class PollSession:
                 self._runner.stop(job_run_id, StopReason.ABANDON)
             except InterlockError as error:
                 logger.warning("heartbeat: %s", _why(error))
+                at_least = retry_after(error)
             else:
                 interval = self._heed(answer, job_run_id)
-            await asyncio.sleep(interval)
+            await asyncio.sleep(max(about(interval, self._clock), at_least + interval * self._clock.chance()))
 
     def _heed(self, answer: HeartbeatAnswer, job_run_id: JobRunId) -> float:
         """Do what the server's verdict says; seconds until the next heartbeat."""

@@ -6,12 +6,14 @@ import time
 from typing import Protocol
 
 from interlock.agent.errors import AgentError
-from interlock.agent.handlers import Context, Ending, Handler, Handlers, Job, Outcome, Stop, StopReason
+from interlock.agent.handlers import Context, Handler, Handlers, Job, Outcome, Stop, StopReason
 from interlock.agent.identity import ProcessIdentity
 from interlock.agent.journal import Journal
+from interlock.agent.results import describe, report_of
+from interlock.agent.settings import AgentSettings
 from interlock.agent.text import clean
 from interlock.ids import JobRunId
-from interlock.wire import Report, ReportStatus, TakenJob
+from interlock.wire import Report, TakenJob
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +45,10 @@ class _RunContext:
 class Runner:
     """The agent's only slot. `run` journals the start, lets the handler work and journals the result."""
 
-    def __init__(self, handlers: Handlers, journal: Journal) -> None:
+    def __init__(self, handlers: Handlers, journal: Journal, settings: AgentSettings) -> None:
         self._handlers = handlers
         self._journal = journal
+        self._settings = settings
         self._current: _RunContext | None = None
 
     @property
@@ -68,7 +71,7 @@ class Runner:
         finally:
             self._current = None
         report.duration_ms = round((time.monotonic() - began) * 1000)
-        logger.info("run %s: %s after %d ms", taken.job_run_id, _describe(report), report.duration_ms)
+        logger.info("run %s: %s after %d ms", taken.job_run_id, describe(report), report.duration_ms)
         self._journal.finished(taken.job_run_id, report)
         if context.stop.reason is StopReason.ABANDON:
             self._journal.acknowledged(taken.job_run_id)
@@ -103,7 +106,7 @@ class Runner:
             outcome = await _attempt(handler, _job(taken, limit), context)
         finally:
             timer.cancel()
-        return _report(outcome, context.stop.reason, limit)
+        return report_of(outcome, context.stop.reason, limit, self._settings)
 
 
 async def _attempt(handler: Handler, job: Job, context: Context) -> Outcome:
@@ -126,32 +129,3 @@ def _job(taken: TakenJob, timeout_seconds: float) -> Job:
         attempt=taken.attempt,
         timeout_seconds=timeout_seconds,
     )
-
-
-def _report(outcome: Outcome, reason: StopReason | None, limit: float) -> Report:
-    """What the server is told of `outcome`; why it was stopped matters only if it did stop for that."""
-    if outcome.ending is Ending.SUCCEEDED:
-        return Report(status="success", output=outcome.output)
-    if outcome.ending is Ending.FAILED:
-        return Report(
-            status="failed",
-            error_code=outcome.error_code,
-            error_message=outcome.error_message,
-            retryable=outcome.retryable,
-        )
-    last_words = f"\n{outcome.error_message}" if outcome.error_message else ""
-    if reason is StopReason.TIMEOUT:
-        return _stopped("failed", "timeout", f"stopped after {limit:g} s{last_words}")
-    if reason is StopReason.AGENT_STOPPED:
-        return _stopped("failed", "agent_stopped", f"stopped because the agent was stopped{last_words}")
-    if reason is StopReason.ABANDON:
-        return _stopped("cancelled", "abandoned", f"stopped because the server had ended the run{last_words}")
-    return _stopped("cancelled", "cancelled", f"stopped on request{last_words}")
-
-
-def _stopped(status: ReportStatus, code: str, message: str) -> Report:
-    return Report(status=status, error_code=code, error_message=message)
-
-
-def _describe(report: Report) -> str:
-    return f"{report.status} ({report.error_code})" if report.error_code else report.status

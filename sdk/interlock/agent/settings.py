@@ -13,6 +13,7 @@ WholeSeconds = Annotated[int, msgspec.Meta(ge=0, le=50)]
 Characters = Annotated[int, msgspec.Meta(ge=100, le=16_000)]
 Lines = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Bytes = Annotated[int, msgspec.Meta(ge=256, le=16 * 1024 * 1024)]
+DiskBytes = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     output_lines: Lines = 50  # last lines that go into a result
     output_bytes: Bytes = 65_536  # and at most so much of them; a longer line is cut
     error_characters: Characters = 16_000  # the end of them that an error message holds; the server keeps no more
+    result_bytes: Bytes = 262_000  # of an output as JSON; a larger one is left out, as the server would refuse it
 
     # Talking to the server
     poll_wait_seconds: WholeSeconds = 25  # how long the server may hold a poll; whole seconds up to 50
@@ -36,7 +38,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_seconds: PositiveSeconds = 15.0  # for one request; a poll has poll_wait_seconds on top
     retry_base_seconds: PositiveSeconds = 1.0  # full jitter: a delay between 0 and base · 2^failures
     retry_cap_seconds: PositiveSeconds = 60.0  # the most that such a delay may grow to
-    key_retry_seconds: PositiveSeconds = 60.0  # between attempts while the server refuses the key
+    key_retry_seconds: PositiveSeconds = 60.0  # between attempts while the server refuses the key, half more or less
 
     # Uploading a command's output as log lines
     upload_logs: bool = True  # false keeps output on the machine, but for the last lines in the result
@@ -49,3 +51,5 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     # The journal
     finished_kept: Lines = 32  # finished runs whose result can be reported again
+    journal_bytes: DiskBytes = 8_388_608  # grown to this, the file is written afresh with half of it or less
+    free_bytes: DiskBytes = 16_777_216  # with less room on the state directory's disk no job is taken

@@ -1,5 +1,7 @@
 """The journal: what it says after any history, and after any end of that history."""
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,8 @@ def taken(number: int, run: str | None = None) -> TakenJob:
     )
 
 
-def opened(folder: Path) -> Journal:
-    return Journal(folder, HOST, kept=KEPT)
+def opened(folder: Path, most_bytes: int = 2**20) -> Journal:
+    return Journal(folder, HOST, kept=KEPT, most_bytes=most_bytes)
 
 
 def picture(book: Book) -> list[Any]:
@@ -155,6 +157,95 @@ def test_the_file_stays_small_however_many_jobs_are_done(tmp_path: Path) -> None
     journal.close()
 
 
+def big(number: int, size: int) -> Report:
+    return Report(status="success", output={"n": number, "text": "x" * size})
+
+
+def test_the_file_stays_small_however_large_the_results_are(tmp_path: Path) -> None:
+    journal = opened(tmp_path, most_bytes=10_000)
+    sizes = []
+    for number in range(1, 100):
+        journal.started(taken(number))
+        journal.finished(f"run {number}", big(number, 3000))
+        journal.acknowledged(f"run {number}")
+        sizes.append((tmp_path / JOURNAL_NAME).stat().st_size)
+    assert max(sizes) < 10_000 + 4000
+    journal.close()
+    again = opened(tmp_path, most_bytes=10_000)
+    assert again.book.admit(99, "run 99") is Admission.FINISHED
+    assert again.book.admit(98, "another") is Admission.LOWER
+    again.close()
+
+
+def test_what_is_owed_is_never_let_go_for_its_size(tmp_path: Path) -> None:
+    journal = opened(tmp_path, most_bytes=1000)
+    for number in range(1, 6):
+        journal.started(taken(number))
+        journal.finished(f"run {number}", big(number, 3000))
+    assert len(journal.book.unreported()) == 5
+    journal.close()
+    again = opened(tmp_path, most_bytes=1000)
+    assert [owed.report for owed in again.book.unreported()] == [big(number, 3000) for number in range(1, 6)]
+    again.close()
+
+
+def test_a_disk_without_room_for_a_fresh_file_leaves_the_old_one_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened(tmp_path, most_bytes=1000)
+    write = journal_module._write
+
+    def refuse_all_at_once(descriptor: int, entries: Any) -> int:
+        listed = list(entries)
+        if len(listed) > 1:
+            os.write(descriptor, b"half a")
+            raise OSError(28, "No space left on device")
+        return write(descriptor, listed)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_module, "_write", refuse_all_at_once)
+        for number in range(1, 20):
+            journal.started(taken(number))
+            journal.finished(f"run {number}", SUCCESS)
+    said = picture(journal.book)
+    journal.close()
+    assert "cannot be written afresh and grows: No space left on device" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == [JOURNAL_NAME]
+    again = opened(tmp_path)
+    assert picture(again.book) == said
+    again.close()
+
+
+def test_the_room_on_the_disk_is_what_an_ordinary_user_has_left(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    assert 0 < journal.free_bytes() <= shutil.disk_usage(tmp_path).free
+    journal.close()
+
+
+def test_a_state_directory_that_is_gone_is_unusable(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    journal = opened(tmp_path / "state")
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(StateUnusable, match="cannot be looked at"):
+        journal.free_bytes()
+    journal.close()
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 4096, b"\0" * 5000 + b"\n", b"\xff\xfe", b"{}"])
+def test_a_tail_that_power_loss_left_behind_is_cut_off(tmp_path: Path, tail: bytes) -> None:
+    journal = opened(tmp_path)
+    journal.started(taken(1))
+    journal.finished("run 1", SUCCESS)
+    said = picture(journal.book)
+    journal.close()
+    with (tmp_path / JOURNAL_NAME).open("ab") as file:
+        file.write(tail)
+    again = opened(tmp_path)
+    assert picture(again.book) == said
+    again.close()
+    assert b"\0" not in (tmp_path / JOURNAL_NAME).read_bytes()
+
+
 def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.started(taken(1))
@@ -188,7 +279,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path, monkeypatc
 def test_the_journal_of_another_host_is_left_alone(tmp_path: Path) -> None:
     opened(tmp_path).close()
     with pytest.raises(StateUnusable, match="belongs to host"):
-        Journal(tmp_path, "01890000-0000-7000-8000-000000000001", kept=KEPT)
+        Journal(tmp_path, "01890000-0000-7000-8000-000000000001", kept=KEPT, most_bytes=2**20)
 
 
 def test_results_are_readable_by_their_owner_only(tmp_path: Path) -> None:

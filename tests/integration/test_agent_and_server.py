@@ -1,0 +1,305 @@
+"""The agent with a real server behind a bad network: both die, the network is cut, a key is cloned.
+
+No run starts twice, no two are at work at once, and every job ends with the result that its command had.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.agent_rig import Workplace, lives
+from tests.support.bad_network import BadNetwork
+from tests.support.callers import PATIENCE, Plane, Tenant
+from tests.support.callers import Agent as Caller
+from tests.support.server import Rows, Server
+
+WORK = (
+    "exec 2>/dev/null; mkdir busy || echo overlap >> starts; trap 'rmdir busy; exit 1' TERM;"
+    "echo out; echo $$ >> pids; echo $INTERLOCK_JOB_RUN_ID >> starts;"
+    "test $INTERLOCK_ATTEMPT -gt 1 || until test -e go; do sleep 0.01; done; rmdir busy"
+)  # The first attempt lasts until it may go. Stderr outlives the agent: a shell that has something to say would die of it.
+TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("data"), heartbeat_seconds=0.1) as running:
+        yield running
+    assert running.tracebacks() == []
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives runs up after a second of silence: ten minutes are long to it."""
+    times = {"lease_seconds": 0.5, "lost_after_seconds": 0.5, "heartbeat_seconds": 0.1, "startup_grace_seconds": 0}
+    with Server(tmp_path_factory.mktemp("data"), **times) as running:
+        yield running
+    assert running.tracebacks() == []
+
+
+class Scene:
+    """A host of a real server, its user, and the network that its agent goes through."""
+
+    def __init__(self, server: Server, tenant: Tenant, host: Caller, network: BadNetwork, folder: Path) -> None:
+        self.server = server
+        self.tenant = tenant
+        self.host = host
+        self.network = network
+        self.place = self.workplace(folder)
+
+    def workplace(self, folder: Path) -> Workplace:
+        """Where an agent of this host works."""
+        folder.mkdir(exist_ok=True)
+        place = Workplace(folder, self.network.url, self.host.token or "")
+        place.set(request_timeout_seconds=2.0, poll_wait_seconds=1, upload_logs=True)
+        place.shell(WORK, "SERVER_START")
+        return place
+
+    def go(self) -> None:
+        """Let the first attempt end."""
+        (self.place.folder / "go").touch()
+
+    def starts(self) -> Counter[str]:
+        return Counter(_lines(self.place.folder / "starts"))
+
+    def pids(self) -> list[int]:
+        return [int(line) for line in _lines(self.place.folder / "pids")]
+
+    async def job_until(self, job: dict[str, Any], true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The job as soon as that holds of it."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    shown = await self.tenant.show(job)
+                    if true(shown):
+                        return shown
+                except aiohttp.ClientError:
+                    pass  # the server is being killed
+                await asyncio.sleep(0.01)
+
+    async def ended(self, job: dict[str, Any]) -> dict[str, Any]:
+        return await self.job_until(job, lambda shown: shown["status"] in TERMINAL)
+
+    async def at_work(self, job: dict[str, Any]) -> None:
+        """Return when the command of the job's first attempt runs."""
+        await self.job_until(job, lambda shown: shown["jobRuns"][0]["id"] in self.starts())
+
+    async def written(self, event: str) -> None:
+        """Return when the agent's journal has such an entry."""
+        journal = self.place.state / "journal.jsonl"
+        await seen(lambda: f'"event":"{event}"' in journal.read_text())
+
+    async def reconnected(self) -> None:
+        """Return when the agent has given up what was under way and tries again."""
+        before = self.network.connections
+        await seen(lambda: self.network.connections > before)
+
+
+async def seen(true: Callable[[], object]) -> None:
+    """Return when that holds; it is looked at again and again, since nothing tells of processes and files."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+@asynccontextmanager
+async def scene_at(server: Server, folder: Path) -> AsyncIterator[Scene]:
+    network = BadNetwork(server.port)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
+        )
+        await stack.enter_async_context(network.running())
+        tenant = Plane(server, Rows(server.data_dir), session).tenant()
+        yield Scene(server, tenant, tenant.host(), network, folder)
+
+
+@pytest.fixture
+async def scene(server: Server, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene_at(server, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+async def hasty_scene(hasty: Server, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene_at(hasty, tmp_path) as scene:
+        yield scene
+
+
+def once(scene: Scene, job: dict[str, Any], *statuses: str) -> None:
+    """Each attempt that has started did so once, and these are the attempts."""
+    assert [run["status"] for run in job["jobRuns"]] == list(statuses)
+    assert set(scene.starts()) <= {run["id"] for run in job["jobRuns"]}, "something else ran, or two at once"
+    assert set(scene.starts().values()) == {1}
+
+
+# ---- the server dies
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before it is handled", "before its answer arrives"])
+@pytest.mark.parametrize("route", ["poll", "heartbeat", "logs", "result"])
+async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing(
+    scene: Scene, route: str, answered: bool
+) -> None:
+    killed = asyncio.Event()
+
+    async def kill(at: str) -> bool:
+        if at != route or killed.is_set():
+            return True
+        killed.set()
+        await asyncio.to_thread(scene.server.kill)
+        await asyncio.to_thread(scene.server.start)
+        return False
+
+    job = await scene.tenant.create(scene.host)
+    if answered:
+        scene.network.after = kill
+    else:
+        scene.network.before = kill
+    if route == "result":
+        scene.go()
+    async with scene.place.running():
+        await killed.wait()
+        scene.go()
+        done = await scene.ended(job)
+    once(scene, done, "success")
+    assert done["output"] == {"text": "out"}
+
+
+# ---- the agent dies
+
+
+async def test_an_agent_killed_at_work_and_started_again_ends_its_command_and_the_job_is_tried_again(
+    scene: Scene,
+) -> None:
+    config = scene.place.toml({"poll_spacing_seconds": 0.05})
+    options = ["--url", scene.network.url, "--config", str(config), "--state-dir", str(scene.place.state)]
+    path = os.pathsep.join(part for part in sys.path if part)
+    env = {**os.environ, "PYTHONPATH": path, "INTERLOCK_AGENT_KEY": scene.place.key}
+    program = ["-c", "from interlock.cli import main; main()", "agent", *options]
+    job = await scene.tenant.create(scene.host)
+    process = await asyncio.create_subprocess_exec(sys.executable, *program, env=env, stderr=PIPE)
+    await scene.at_work(job)
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    (left,) = scene.pids()
+    assert lives(left)
+    async with scene.place.running():
+        done = await scene.ended(job)
+    once(scene, done, "failed", "success")
+    assert done["jobRuns"][0]["result"]["errorCode"] == "interrupted"
+    assert "has been stopped" in done["jobRuns"][0]["result"]["errorMessage"]
+    assert not lives(left)
+
+
+# ---- the network is cut
+
+
+@pytest.mark.parametrize("deliver", [False, True], ids=["what was under way is lost", "what was under way comes late"])
+class TestNetworkCut:
+    async def test_a_result_that_was_had_meanwhile_is_handed_over(self, scene: Scene, deliver: bool) -> None:
+        job = await scene.tenant.create(scene.host)
+        async with scene.place.running():
+            await scene.at_work(job)
+            scene.network.cut()
+            scene.go()
+            await scene.written("finished")
+            await scene.reconnected()
+            scene.network.mend(deliver=deliver)
+            done = await scene.ended(job)
+        once(scene, done, "success")
+        assert done["lateReports"] == []
+
+    async def test_a_job_that_was_handed_out_into_the_void_is_done_once(self, scene: Scene, deliver: bool) -> None:
+        scene.go()
+        async with scene.place.running(), asyncio.timeout(PATIENCE):
+            while not (await scene.tenant.queue(scene.host))["connections"]:
+                pass
+            scene.network.cut()
+            job = await scene.tenant.create(scene.host)
+            await scene.reconnected()
+            scene.network.mend(deliver=deliver)
+            done = await scene.ended(job)
+        once(scene, done, "success")
+
+    async def test_a_command_that_outlasts_the_cut_goes_on(self, scene: Scene, deliver: bool) -> None:
+        job = await scene.tenant.create(scene.host)
+        async with scene.place.running():
+            await scene.at_work(job)
+            scene.network.cut()
+            await scene.reconnected()
+            beats = scene.network.passed["heartbeat"]
+            scene.network.mend(deliver=deliver)
+            await scene.job_until(job, lambda _: scene.network.passed["heartbeat"] > beats + 1)
+            scene.go()
+            done = await scene.ended(job)
+        once(scene, done, "success")
+
+    async def test_a_command_whose_run_was_given_up_is_stopped_before_the_next_attempt(
+        self, hasty_scene: Scene, deliver: bool
+    ) -> None:
+        scene = hasty_scene
+        job = await scene.tenant.create(scene.host)
+        async with scene.place.running():
+            await scene.at_work(job)
+            scene.network.cut()
+            await scene.job_until(job, lambda shown: shown["jobRuns"][0]["status"] == "lost")
+            (left,) = scene.pids()
+            assert lives(left)
+            scene.network.mend(deliver=deliver)
+            done = await scene.ended(job)
+        once(scene, done, "lost", "success")
+        assert not lives(left)
+        assert done["lateReports"] == []
+
+    async def test_a_result_of_a_run_that_was_given_up_is_kept_beside_the_job(
+        self, hasty_scene: Scene, deliver: bool
+    ) -> None:
+        scene = hasty_scene
+        job = await scene.tenant.create(scene.host)
+        async with scene.place.running():
+            await scene.at_work(job)
+            scene.network.cut()
+            scene.go()
+            await scene.written("finished")
+            await scene.job_until(job, lambda shown: shown["jobRuns"][0]["status"] == "lost")
+            scene.network.mend(deliver=deliver)
+            done = await scene.ended(job)
+        once(scene, done, "lost", "success")
+        (late,) = done["lateReports"]
+        assert (late["jobRunId"], late["body"]["status"]) == (done["jobRuns"][0]["id"], "success")
+
+
+# ---- two agents with one key
+
+
+async def test_two_agents_with_one_key_start_no_run_twice_and_the_host_is_shown_unhealthy(
+    scene: Scene, tmp_path: Path
+) -> None:
+    here, there = scene.place, scene.workplace(tmp_path / "there")
+    for place in (here, there):
+        place.set(retry_cap_seconds=0.2)
+    jobs = [await scene.tenant.create(scene.host, maxAttempts=100) for _ in range(3)]
+    async with scene.tenant.watch() as watch, here.running(), there.running():
+        await watch.until("host.updated", health="unhealthy")
+        for job in jobs:
+            await scene.job_until(job, lambda shown: (shown["wait"] or {}).get("reason") == "host_unhealthy")
+        pids = [int(pid) for place in (here, there) for pid in _lines(place.folder / "pids")]
+        await seen(lambda: not any(lives(pid) for pid in pids))  # what was superseded is stopped
+    started = Counter(run for place in (here, there) for run in _lines(place.folder / "starts"))
+    assert set(started.values()) == {1}
+    assert "overlap" not in started

@@ -1,0 +1,57 @@
+"""Requests of an agent that come to a node which does not own its host are passed on to the owner: one hop, never two.
+
+If the owner cannot be reached, the request is answered here: this node then takes the host over.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from web.parsing import read_json
+from web.services import Services
+
+log = logging.getLogger(__name__)
+
+PASSED_ON = "Interlock-Passed-On"  # a request that carries it is answered where it comes
+_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=1)  # seconds
+_THERE = ("Authorization", "Content-Type", "X-Request-Id", "Prefer")
+_BACK = ("Content-Type", "Retry-After", "ETag", "Interlock-Cancel")
+
+Handler = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
+
+
+def at_owner(handler: Handler) -> Handler:
+    """Answer where the path's host is owned."""
+
+    async def answer(request: web.Request, s: Services, who: Any) -> web.StreamResponse:
+        if s.cluster is not None and not s.directory.holds(request.match_info["host_id"]):
+            passed = await _pass_on(request, s)
+            if passed is not None:
+                return passed
+        return await handler(request, s, who)
+
+    return answer
+
+
+async def _pass_on(request: web.Request, s: Services) -> web.StreamResponse | None:
+    if s.cluster is None or PASSED_ON in request.headers:
+        return None
+    url = await s.cluster.url_of_owner(request.match_info["host_id"])
+    if url is None:
+        return None
+    body = await read_json(request, s.web_limits.max_body_bytes)
+    headers = {name: request.headers[name] for name in _THERE if name in request.headers}
+    headers[PASSED_ON] = s.cluster.node
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session,
+            session.request(request.method, url + request.path_qs, data=body or None, headers=headers) as reply,
+        ):
+            kept = {name: reply.headers[name] for name in _BACK if name in reply.headers}
+            return web.Response(body=await reply.read(), status=reply.status, headers=kept)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.warning("The owner of a host at %s did not answer; this node takes over: %s", url, error)
+        return None
