@@ -28,6 +28,10 @@ _ELSEWHERE = "Another node has taken this host over"
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
 
+class NotWritten(Unavailable):
+    """Another node owns the host, and what was asked is certainly not in the rows."""
+
+
 class Directory:
     """To be used on the loop's thread only."""
 
@@ -79,9 +83,25 @@ class Directory:
         """The reply of the host's actor, to come; `NotFound` when there is no such host."""
         if self._closed is not None:
             return LoopFuture.of(self._closed)
-        if host_id in self.hosts or self._around.ownership.alone:
+        if self._around.ownership.alone:
             return self._ask(self._actor(host_id), message)
-        return self._ask_owner(host_id, message)
+        if host_id not in self.hosts:
+            return self._ask_owner(host_id, message)
+        reply = self._ask(self._actor(host_id), message)
+        return self._or_ask_owner(host_id, message, reply) if isinstance(message, APPENDED) else reply
+
+    def _or_ask_owner(self, host_id: str, message: Message, reply: LoopFuture) -> LoopFuture:
+        """A user need not notice that the host has moved to another node meanwhile."""
+        answer = LoopFuture()
+
+        def settled(first: LoopFuture) -> None:
+            if isinstance(first.error, NotWritten) and self._closed is None:
+                self._ask_owner(host_id, message).then(lambda second: second.forward(answer))
+            else:
+                first.forward(answer)
+
+        reply.then(settled)
+        return answer
 
     def _ask_owner(self, host_id: str, message: Message) -> LoopFuture:
         """Another node may own the host: then users' wishes are appended to its rows. Whatever else comes here is for
@@ -286,7 +306,7 @@ class Directory:
 
     def _let_go(self, actor: HostActor) -> None:
         """Another node has it now: its agent has gone there, and a poll that is still parked here is an old one."""
-        actor.refuse_all(Unavailable(_ELSEWHERE))
+        actor.refuse_all(NotWritten(_ELSEWHERE) if actor.unwritten else Unavailable(_ELSEWHERE))
         poll = self.polls.get(actor.host_id)
         if poll is not None and not poll.answer.done:
             poll.answer.settle(NOTHING)

@@ -47,6 +47,7 @@ def job_document(
     late_reports: list[LateReport] | None = None,
 ) -> Job:
     """A job as users see it."""
+    runs = list(runs)
     return Job(
         id=job.id,
         org_id=job.org_id,
@@ -58,7 +59,7 @@ def job_document(
         error_code=job.error_code,
         error_message=job.error_message,
         needs_user_action=job.needs_user_action,
-        cancel_requested=job.cancel_requested,
+        cancel_requested=job.cancel_requested or any(run.asked_to_stop for run in runs[-1:]),
         late_reports=late_reports or [],
         server_instance_id=job.server_instance_id,
         host_id=job.host_id,

@@ -42,7 +42,7 @@ from actors.surroundings import Surroundings
 from interlock.clock import Millis
 from interlock.errors import InterlockError, Unavailable
 from store import Committed, Entry, Incarnation, Outcome, Refused
-from store.claims import Claimed, read_open
+from store.claims import Claimed, read_news, read_open
 from store.entries import Change
 from store.jobs import job_and_last_run, job_and_run
 from store.rows import host_image
@@ -108,6 +108,7 @@ class HostActor(LoopActor):
         self.saved_at: Millis = self.last_message_at  # when the host's row was last written
         self.busy_seconds = 0.0
         self.fenced = False  # another process owns the host now
+        self.unwritten = False  # and it was the fence that said so: nothing that still waits for an answer was written
         self._looks = 0  # how often it was asked to look at its rows since it began to
         self._around = around
         self._in_flight: deque[_InFlight] | None = None  # made when first needed: an empty deque weighs 600 bytes
@@ -194,7 +195,7 @@ class HostActor(LoopActor):
         if not self._in_flight or self.state is None:
             return  # this incarnation has ended meanwhile
         if isinstance(outcome, Refused):
-            self.fenced = outcome.fenced and not self._around.ownership.alone
+            self.fenced = self.unwritten = outcome.fenced and not self._around.ownership.alone
             self._around.dropped(self, outcome.why, None)
         else:
             self._guarded(lambda: self._settle_first(outcome))
@@ -323,7 +324,7 @@ class HostActor(LoopActor):
             self._around.dropped(self, "another process has taken this host over", None)
         else:
             self._looked()
-            self._decide(Seen(claimed=rows), reply)
+            self._decide(Seen(claimed=rows, asked_at=asked.asked_at), reply)
 
     def _behind_all(self, follower: Callable[[InterlockError | None], None]) -> None:
         """Call it once all that was decided so far is durable, or with the failure."""
@@ -340,8 +341,11 @@ def _rows_for(asked: Message, host_id: str) -> Callable[[Any], Any]:
     if isinstance(asked, CancelJob | RetryJob):
         job_id = asked.job_id
         return lambda database: job_and_last_run(database, job_id)
-    if isinstance(asked, Look):
+    if isinstance(asked, Look) and asked.whole:
         return lambda database: read_open(database, [host_id]).get(host_id)
+    if isinstance(asked, Look):
+        look = asked
+        return lambda database: read_news(database, host_id, look.since, look.run_id)
     raise TypeError(f"{asked!r} cannot be looked up")
 
 

@@ -81,6 +81,7 @@ class HostState:
         "polls_beside",
         "stale",
         "switches",
+        "synced_at",
         "undelivered",
     )
 
@@ -92,6 +93,7 @@ class HostState:
         self.current: Attempt | None = None  # the one slot
         self.poll: Poll | None = None  # the parked poll
         self.polls_beside = False  # its agent polls while it runs: its polls do not say that it is idle
+        self.synced_at = now  # up to then this memory is known to have what others wrote
         self.stale = False  # somebody else has appended to the rows: nothing new goes out before they are read
         self.joining = 0  # new jobs whose commit will give them their places
         self.lease_until: Millis | None = None

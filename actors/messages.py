@@ -199,13 +199,19 @@ class Tick(Message, frozen=True, kw_only=True):
 
 
 class Look(Message, frozen=True, kw_only=True):
-    """Somebody else has committed on this host's rows: read them. No reply; twice does no harm."""
+    """Somebody else has committed on this host's rows: read the news, or the `whole`. No reply; twice does no harm."""
+
+    whole: bool = False
+    since: Millis = 0  # filled in by the actor: what was made before is known
+    run_id: str | None = None  # the current run, whatever its age
+    asked_at: Millis = 0
 
 
 class Seen(Message, frozen=True, kw_only=True):
     """What the rows hold, while nothing of this actor was under way. No reply."""
 
     claimed: Claimed
+    asked_at: Millis
 
 
 class ExplainWait(Message, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ def somebody_exists(database: Database) -> bool:
 
 def person(database: Database, name: str) -> Person | None:
     """The user of that id or e-mail address."""
-    found = rows(database, _person, name, name)
+    found = rows(database, _person, name, name) if name.isprintable() else []
     return next((Person(row[0], row[1], row[2], bool(row[3])) for row in found), None)
 
 
@@ -126,6 +126,8 @@ def create_org(database: Database, org_id: str, name: str, by: By) -> None:
 
 def create_user(database: Database, user_id: str, *, email: str, name: str, platform_admin: bool, by: By) -> None:
     """A person; `InvalidRequest` when the address is taken."""
+    if not 1 <= len(email) <= 320 or not email.isprintable():  # noqa: PLR2004 - the column's width
+        raise InvalidRequest.at("$.email", "expected 1 to 320 printable characters")
     values = {"id": user_id, "email": email, "name": _name(name), "platform_admin": platform_admin, "created_at": by.at}
     _insert(database, User, values, taken=f"{email} has an account already")
     audit(database, by, None, "user.create", ("user", user_id), {"email": email, "platformAdmin": platform_admin})
@@ -191,7 +193,7 @@ def _one(database: Database, model: Any, name: str, org_id: str | None, what: st
     query = model.select(model.id).where((model.id == name) | (model.name == name))
     if org_id is not None:
         query = query.where(model.org_id == org_id)
-    found = [row_id for (row_id,) in query.limit(2).tuples().execute(database)]
+    found = [row_id for (row_id,) in query.limit(2).tuples().execute(database)] if name.isprintable() else []
     if not found:
         raise NotFound(f"There is no {what} {name!r}")
     if len(found) > 1:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from peewee import JOIN, Database, PostgresqlDatabase, Query
+from peewee import JOIN, Database, Query, fn
 
 from interlock.clock import Millis
 from store.compiled import ARG, rows
+from store.locks import locked
 from store.models import LIVE_RUNS, OPEN_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun, Node
 from store.nodes import living
 from store.rows import HOST_COLUMNS, JOB_COLUMNS, RUN_COLUMNS, HostRow, JobRow, RunRow, host_from, job_from, run_from
@@ -27,30 +28,24 @@ class Claimed:
     host: HostRow
     runs: list[tuple[JobRow, RunRow]] = field(default_factory=list)
     left: str | None = None  # the owner from whom it was taken
+    of: int | None = None  # how many open runs there are, where only news of them are here
 
 
 def claim(database: Database, owner: str, host_ids: Sequence[str]) -> dict[str, Claimed]:
     """Make `owner` the owner of those hosts that exist. To be run in one transaction."""
     ids = sorted(host_ids)
-    before = dict(_locked(database, Host.select(Host.id, Host.owner).where(Host.id.in_(ids)).order_by(Host.id)))
+    before = dict(locked(database, Host.select(Host.id, Host.owner).where(Host.id.in_(ids))))
     return _take(database, owner, before)
 
 
 def claim_free(database: Database, owner: str, host_ids: Sequence[str], now: Millis) -> dict[str, Claimed]:
     """The same for those alone that no living node owns, and that nobody else is just looking at."""
-    ids = sorted(host_ids)
     free = Host.select(Host.id, Host.owner).join(Node, JOIN.LEFT_OUTER, on=living(now))
-    free = free.where(Host.id.in_(ids) & (Node.id.is_null() | (Host.owner == owner))).order_by(Host.id)
-    return _take(database, owner, dict(_locked(database, free, skip=True)))
-
-
-def _locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[str, str | None]]:
-    """In the order of their ids, as batches do: an UPDATE alone locks in any order, and two would deadlock. On SQLite the
-    transaction has the lock on everything already.
-    """
-    if isinstance(database, PostgresqlDatabase):
-        hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
-    return list(hosts.tuples().execute(database))
+    free = free.where(Node.id.is_null() | (Host.owner == owner))
+    held = [host_id for host_id, _ in locked(database, free.where(Host.id.in_(sorted(host_ids))), skip=True)]
+    # Looked at once more: of a row that changed while it was being locked PostgreSQL judges the new version beside the
+    # node that it had found, or not found, for the old one.
+    return _take(database, owner, dict(free.where(Host.id.in_(held)).tuples().execute(database)))
 
 
 def _take(database: Database, owner: str, before: dict[str, str | None]) -> dict[str, Claimed]:
@@ -69,11 +64,41 @@ def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]
     hosts, runs = _statements(database, len(host_ids))
     found = database.execute_sql(hosts, tuple(host_ids)).fetchall()
     claimed = {host.id: Claimed(host) for host in map(host_from, found)}
-    width = len(RUN_COLUMNS)
     for columns in database.execute_sql(runs, tuple(host_ids)).fetchall():
-        run, job = run_from(columns[:width]), job_from(columns[width:])
+        job, run = _run_and_job(columns)
         claimed[str(run.host_id)].runs.append((job, run))
     return claimed
+
+
+def read_news(database: Database, host_id: str, since: Millis, run_id: str | None) -> Claimed | None:
+    """The host, its open runs that were made since then, the run of that id, and how many open runs there are: what
+    others have appended is found without reading a long line again.
+    """
+    host = next(map(host_from, rows(database, _host, host_id)), None)
+    if host is None:
+        return None
+    found = [_run_and_job(columns) for columns in rows(database, _news, host_id, since, run_id)]
+    ((count,),) = rows(database, _open_count, host_id)
+    return Claimed(host, found, of=count)
+
+
+def _host() -> Query:
+    return Host.select(*_HOST).where(Host.id == ARG)
+
+
+def _news() -> Query:
+    new = (JobRun.created_at >= ARG) | (JobRun.id == ARG)
+    runs = JobRun.select(*_RUN, *_JOB).join(Job, on=(Job.id == JobRun.job_id))
+    return runs.where((JobRun.host_id == ARG) & OPEN_RUNS & new)
+
+
+def _open_count() -> Query:
+    return JobRun.select(fn.COUNT(JobRun.id)).where((JobRun.host_id == ARG) & OPEN_RUNS)
+
+
+def _run_and_job(columns: tuple[Any, ...]) -> tuple[JobRow, RunRow]:
+    width = len(RUN_COLUMNS)
+    return job_from(columns[width:]), run_from(columns[:width])
 
 
 @lru_cache(maxsize=512)

@@ -234,7 +234,7 @@ class JobRun(Model):
 
 Host.add_index(Host.owner, where=SQL("owner IS NOT NULL"), name="host_owned")
 JobRun.add_index(JobRun.host_id, unique=True, where=SQL(_one_of(LIVE)), name="job_run_one_live")
-JobRun.add_index(JobRun.host_id, where=SQL("finished_at IS NULL"), name="job_run_open")
+JobRun.add_index(JobRun.host_id, JobRun.created_at, where=SQL("finished_at IS NULL"), name="job_run_open")
 JobRun.add_index(JobRun.available_at, where=SQL("status = 'scheduled'"), name="job_run_due")
 
 

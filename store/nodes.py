@@ -6,6 +6,7 @@ from peewee import JOIN, Database, PostgresqlDatabase, Query
 
 from interlock.clock import Clock, Millis
 from store.compiled import ARG, rows
+from store.locks import locked
 from store.models import LIVE_RUNS, Host, JobRun, Node, SharedSecret
 
 _NOW = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint"
@@ -52,6 +53,7 @@ def forget(database: Database, expired_before: Millis) -> None:
 
 def leave(database: Database, node_id: str) -> None:
     """This node ends: its hosts are free at once."""
+    locked(database, Host.select(Host.id).where(Host.owner == node_id))
     Host.update(owner=None, rev=Host.rev + 1).where(Host.owner == node_id).execute(database)
     Node.delete().where(Node.id == node_id).execute(database)
 

@@ -36,13 +36,18 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 10_000,  # ms that what was sent may stay unacknowledged
     "target_session_attrs": "read-write",  # after a fail-over: the new primary, never a standby
 }
-# Of the session. All in ms.
+# Of the session. Spans in ms.
 SESSION: dict[str, str] = {
     "synchronous_commit": "on",  # a commit that returned survives power loss
     "default_transaction_isolation": r"read\ committed",  # the fence is judged on the newest row
     "statement_timeout": "5000",
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "5000",  # a process that is paused while it holds hosts loses them
+    # Every statement of ours finds its rows by an index. While the planner's statistics lag behind, as they do when a
+    # fleet has just come, it would read whole tables for a batch instead.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peewee import SQL, Cast, Column, Database, Query, Table, ValuesList, fn
+from peewee import SQL, Cast, Column, Database, NodeList, Query, Table, ValuesList, fn
 from psycopg2 import Error, InterfaceError, OperationalError
 from psycopg2.extensions import TRANSACTION_STATUS_UNKNOWN
 from psycopg2.extras import execute_values
@@ -59,11 +59,15 @@ class PostgresDialect(Dialect):
         return self._compile(query.where(*fits).returning(Column(table, "id")))
 
     def fence_of(self, owned: Sequence[str], *, held_by: Sequence[str], expecting: bool = False) -> Statement:
-        """One for many hosts: their rows are locked already, in order."""
+        """One for many hosts: their rows are locked already, in order. `held_by` begins with the id."""
         host = Table("host", (*FENCE_COLUMNS, *owned))
         given = _given((*owned, "new_jobs", *held_by, *["expects"] * expecting))
         rev, next_seq = Column(host, "rev"), Column(host, "next_seq")
-        fits = [Column(host, name) == Column(given, name) for name in held_by]
+        # IS NOT DISTINCT FROM means the same here, and keeps the planner from looking for a host among all of its owner's.
+        fits: list[Any] = [Column(host, "id") == Column(given, "id")]
+        fits += [
+            NodeList((Column(host, name), SQL("IS NOT DISTINCT FROM"), Column(given, name))) for name in held_by[1:]
+        ]
         fits += [next_seq == Column(given, "expects")] * expecting
         moved = {rev: rev + SQL("1"), next_seq: next_seq + Column(given, "new_jobs")}
         query = host.update(moved | {Column(host, name): _cast(host, name, given) for name in owned}).from_(given)

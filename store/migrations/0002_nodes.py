@@ -27,7 +27,7 @@ CREATE UNIQUE INDEX job_run_one_live ON job_run (host_id) WHERE status = 'cancel
 
 DROP INDEX job_run_open;
 
-CREATE INDEX job_run_open ON job_run (host_id) WHERE finished_at IS NULL;
+CREATE INDEX job_run_open ON job_run (host_id, created_at) WHERE finished_at IS NULL;
 """
 
 

@@ -87,7 +87,7 @@ async def test_reads_and_changes_go_on_after_a_restart_without_being_told(
     await store.change(lambda database: write_host(database, host_row()))
     for _ in range(4):
         counts = await asyncio.gather(store.fetch(count_of_hosts), store.fetch(count_of_hosts))
-        assert counts == [before + 1, before + 1]
+        assert set(counts) == {before + 1}
 
 
 async def test_what_was_committed_is_there_after_the_server_was_killed_again_and_again(

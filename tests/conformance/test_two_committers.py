@@ -59,7 +59,7 @@ class Node:
     def give_up(self) -> None:
         given = self.chance.sample(sorted(self.mine), min(len(self.mine), 2))
         with self.database.atomic(*self.committer.begin):
-            release(self.database, self.committer.owner, [(id_, self.mine[id_].incarnation.epoch) for id_ in given])
+            release(self.database, self.committer.owner, [(id_, self.mine[id_].host.epoch) for id_ in given])
         for host_id in given:
             del self.mine[host_id]
 

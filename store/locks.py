@@ -1,0 +1,18 @@
+"""Holding hosts. Whoever holds several takes them in the order of their ids: batches, claims and nodes that leave would
+else wait for each other in a circle. An UPDATE alone locks in whatever order it finds its rows.
+"""
+
+from typing import Any
+
+from peewee import Database, PostgresqlDatabase
+
+from store.models import Host
+
+
+def locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[Any, ...]]:
+    """The rows of this SELECT over `Host`, held until the transaction ends; `skip` those that somebody else holds. On
+    SQLite a transaction that writes holds everything already.
+    """
+    if isinstance(database, PostgresqlDatabase):
+        hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
+    return list(hosts.order_by(Host.id).tuples().execute(database))

@@ -1,0 +1,186 @@
+"""Nodes of a cluster in the rows: who lives, who owns what, and which hosts are free to be taken."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+from peewee import Database, SqliteDatabase
+
+from interlock.clock import SystemClock
+from interlock.states import RunStatus
+from store import open_database
+from store.claims import claim_free, due_by, expired_by
+from store.committer import Committer
+from store.nodes import abandoned, database_now, forget, leave, owned, owner_of, renew, shared_secret
+from tests.support.desk import Claim, Desk
+from tests.support.rows import host_row, job_row, new_id, run_row, write_host, write_job, write_run
+
+NOW = 1_000_000
+LIVES = 15_000
+ROUNDS = 20
+
+
+def node(database: Database, node_id: str, now: int = NOW) -> None:
+    renew(database, node_id, f"http://{node_id}", now, LIVES)
+
+
+def of(desk: Desk, owner: str) -> Claim:
+    """A new host of that owner."""
+    host = host_row(owner=owner, epoch=3)
+    write_host(desk.database, host)
+    return Desk(desk.database, Committer(desk.database, owner)).claim(host.id)
+
+
+def test_the_databases_clock_is_not_far_from_ours(database: Database) -> None:
+    clock = SystemClock()
+    assert abs(database_now(database, clock) - clock.now()) < 60_000
+
+
+def test_a_node_lives_until_its_time_is_over_and_each_renewal_prolongs_it(desk: Desk) -> None:
+    at = of(desk, "me")
+    assert owner_of(desk.database, at.host.id, NOW) is None
+    node(desk.database, "me")
+    for now, lives in ((NOW, True), (NOW + LIVES - 1, True), (NOW + LIVES, False)):
+        found = owner_of(desk.database, at.host.id, now)
+        assert found == (("me", "http://me") if lives else None)
+    node(desk.database, "me", NOW + LIVES)
+    assert owner_of(desk.database, at.host.id, NOW + LIVES) is not None
+    assert desk.count("node") == 1
+
+
+def test_a_host_that_nobody_owns_has_no_owner(desk: Desk) -> None:
+    node(desk.database, "me")
+    host = host_row()
+    write_host(desk.database, host)
+    assert owner_of(desk.database, host.id, NOW) is None
+    assert owner_of(desk.database, "nowhere", NOW) is None
+
+
+def test_a_node_knows_what_it_owns(desk: Desk) -> None:
+    at = of(desk, "me")
+    of(desk, "another")
+    assert owned(desk.database, "me") == {at.host.id: (at.host.epoch, at.host.rev)}
+    assert owned(desk.database, "nobody") == {}
+
+
+def test_a_node_that_leaves_frees_its_hosts_and_no_others(desk: Desk) -> None:
+    mine, others = of(desk, "me"), of(desk, "another")
+    node(desk.database, "me")
+    node(desk.database, "another")
+    with desk.database.atomic(*desk.committer.begin):
+        leave(desk.database, "me")
+    assert desk.fence(mine)[0] is None
+    assert desk.fence(mine)[3] == mine.host.rev + 1
+    assert desk.fence(others)[0] == "another"
+    assert desk.rows("SELECT id FROM node") == [("another",)]
+
+
+def test_nodes_that_have_long_been_gone_are_forgotten(desk: Desk) -> None:
+    node(desk.database, "old", NOW - 10 * LIVES)
+    node(desk.database, "new")
+    forget(desk.database, NOW)
+    assert desk.rows("SELECT id FROM node") == [("new",)]
+
+
+def test_hosts_without_a_living_owner_and_ones_own_are_free_and_no_others(desk: Desk) -> None:
+    node(desk.database, "alive")
+    node(desk.database, "dead", NOW - LIVES)
+    hosts = {name: of(desk, name).host for name in ("alive", "dead", "unheard", "me")}
+    nobodys = host_row()
+    write_host(desk.database, nobodys)
+    with desk.database.atomic(*desk.committer.begin):
+        taken = claim_free(desk.database, "me", [*(host.id for host in hosts.values()), nobodys.id, "missing"], NOW)
+    assert set(taken) == {hosts["dead"].id, hosts["unheard"].id, hosts["me"].id, nobodys.id}
+    assert {claimed.host.owner for claimed in taken.values()} == {"me"}
+    assert {host_id: claimed.left for host_id, claimed in taken.items()} == {
+        hosts["dead"].id: "dead",
+        hosts["unheard"].id: "unheard",
+        hosts["me"].id: None,
+        nobodys.id: None,
+    }
+    assert taken[hosts["me"].id].host.epoch == hosts["me"].epoch + 1
+
+
+def test_a_run_in_the_slot_of_a_host_without_a_living_owner_is_abandoned(desk: Desk) -> None:
+    node(desk.database, "alive")
+    at = {name: of(desk, name) for name in ("alive", "dead")}
+    for claim in at.values():
+        job, run = claim.new_job()
+        run.status = RunStatus.RUNNING
+        write_job(desk.database, job)
+        write_run(desk.database, run)
+    waiting = of(desk, "dead").new_job()
+    write_job(desk.database, waiting[0])
+    write_run(desk.database, waiting[1])
+    assert abandoned(desk.database, NOW, 10) == [at["dead"].host.id]
+    assert sorted(abandoned(desk.database, NOW + LIVES, 10)) == sorted(claim.host.id for claim in at.values())
+    assert len(abandoned(desk.database, NOW + LIVES, 1)) == 1
+
+
+def test_what_is_due_on_hosts_of_other_living_nodes_is_theirs(desk: Desk) -> None:
+    node(desk.database, "alive")
+    at = {name: of(desk, name).host.id for name in ("alive", "dead", "me")}
+    for host_id in at.values():
+        job = job_row(host_id=host_id, start_before=5)
+        write_job(desk.database, job)
+        write_run(desk.database, run_row(job, status="scheduled", available_at=5))
+    mine = {at["dead"], at["me"]}
+    assert {host_id for host_id, _ in due_by(desk.database, 5, 10, owner="me", now=NOW)} == mine
+    assert set(expired_by(desk.database, 5, 10, owner="me", now=NOW)) == mine
+    assert {host_id for host_id, _ in due_by(desk.database, 5, 10)} == set(at.values())
+
+
+def test_the_first_secret_that_was_proposed_is_everybodys(url: str) -> None:
+    databases = [open_database(url) for _ in range(4)]
+    ready = threading.Barrier(len(databases))
+
+    def propose(database: Database) -> str:
+        ready.wait()
+        try:
+            return shared_secret(database, "tokens", new_id())
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        secrets = list(pool.map(propose, databases))
+    if isinstance(databases[0], SqliteDatabase):
+        assert len(set(secrets)) == len(databases)  # there is one process, and its data folder knows the secret
+    else:
+        assert len(set(secrets)) == 1
+
+
+# ---- on PostgreSQL ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_somebody_is_looking_at_is_not_free_just_now(postgres_desk: Desk, postgres_url: str) -> None:
+    desk = postgres_desk
+    hosts = [of(desk, "dead").host.id for _ in range(2)]
+    other = psycopg2.connect(postgres_url)
+    other.cursor().execute("SELECT id FROM host WHERE id = %s FOR UPDATE", (hosts[0],))
+    with desk.database.atomic():
+        assert set(claim_free(desk.database, "me", hosts, NOW)) == {hosts[1]}
+    other.close()
+
+
+def test_a_node_that_leaves_and_one_that_claims_do_not_deadlock(postgres_desk: Desk, postgres_url: str) -> None:
+    desk = postgres_desk
+    hosts = [of(desk, "me").host.id for _ in range(30)]
+    mine, theirs = Desk(desk.database, Committer(desk.database, "me")), open_database(postgres_url)
+
+    def come_and_go() -> None:
+        another = Desk(theirs, Committer(theirs, "another"))
+        for _ in range(ROUNDS):
+            for host_id in reversed(hosts[::10]):
+                another.claim(host_id)
+            with theirs.atomic():
+                leave(theirs, "another")
+        theirs.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(come_and_go)
+        for _ in range(ROUNDS):
+            with mine.database.atomic():
+                claim_free(mine.database, "me", hosts[::-1], NOW)
+            with mine.database.atomic():
+                leave(mine.database, "me")
+        coming.result()

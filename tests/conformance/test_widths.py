@@ -1,0 +1,26 @@
+"""What comes from outside fits the columns: PostgreSQL refuses a text that is too long, SQLite would let it through."""
+
+from typing import Any
+
+import pytest
+
+from runtime.settings import Settings
+from store.models import AuditEvent, Host, IdempotencyKey, Job, JobLog, JobRun
+from web import access, agents, idempotency, job_types
+
+
+@pytest.mark.parametrize(
+    ("column", "longest"),
+    [
+        (Host.instance_id, agents.MAX_INSTANCE),
+        (JobRun.instance_id, agents.MAX_INSTANCE),
+        (JobRun.error_code, agents.MAX_CODE),
+        (Job.error_code, agents.MAX_CODE),
+        (JobLog.level, agents._LEVELS),
+        (IdempotencyKey.key, idempotency._LONGEST + len(f"#{Settings().max_batch_jobs}")),  # of a batch's part
+        (AuditEvent.request_id, access._LONGEST_ID),
+        (Job.type, max(len(name) for name in job_types.BUILT_IN)),
+    ],
+)
+def test_a_column_is_as_wide_as_what_may_come(column: Any, longest: int) -> None:
+    assert longest <= column.max_length
