@@ -15,6 +15,7 @@ from actors.loop_actor import LoopActor, LoopFuture
 from actors.messages import NOTHING, Describe, EndPoll, ExplainWait, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.ports import Done, Handle, LoopPort
+from actors.rounds import Rounds
 from actors.surroundings import Surroundings
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
@@ -47,6 +48,7 @@ class Directory:
         self._started_at = started_at  # runs that are older were live before a cold start
         self._to_claim: list[tuple[str, bool]] = []  # and whether only while no living node owns it
         self._elsewhere = Elsewhere(around)
+        self._owners: Rounds[tuple[Message, LoopFuture]] = Rounds(self._find_owner)
         self._claiming: set[str] = set()
         self._claim_waiters: list[LoopFuture] = []
         self._poll_ends: dict[Poll, Handle] = {}
@@ -108,22 +110,34 @@ class Directory:
         whoever gets it: agents' requests were passed on before, if their owner could be reached.
         """
         reply = LoopFuture()
+        self._owners.add(host_id, (message, reply))
+        return reply
 
+    def _find_owner(self, host_id: str, asked: list[tuple[Message, LoopFuture]], end: Callable[[], None]) -> None:
         def found(owner: str | None, error: BaseException | None) -> None:
-            if error is not None:
-                reply.settle(Unavailable(f"The host's owner cannot be found: {error}"))
-            elif owner is None or host_id in self.hosts:
-                self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
-            elif isinstance(message, APPENDED):
-                self._elsewhere.append(owner, host_id, message).then(lambda answer: answer.forward(reply))
-            elif isinstance(message, ExplainWait | Describe):
-                reply.settle(Unavailable("Another node owns this host"))
-            else:
-                self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
+            for message, reply in asked:
+                if error is not None:
+                    reply.settle(Unavailable(f"The host's owner cannot be found: {error}"))
+                else:
+                    self._send(owner, host_id, message, reply)
+            end()
 
         ownership = self._around.ownership
         self._around.reader.read(lambda database: ownership.owner_of(database, host_id), found)
-        return reply
+
+    def _send(self, owner: str | None, host_id: str, message: Message, reply: LoopFuture) -> None:
+        def appended(answer: LoopFuture) -> None:
+            self.rung(host_id)  # this node may have taken the host over while that was written
+            answer.forward(reply)
+
+        if self._closed is not None:
+            reply.settle(self._closed)
+        elif owner is not None and host_id not in self.hosts and isinstance(message, APPENDED):
+            self._elsewhere.append(owner, host_id, message).then(appended)
+        elif owner is not None and host_id not in self.hosts and isinstance(message, ExplainWait | Describe):
+            reply.settle(Unavailable("Another node owns this host"))
+        else:
+            self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
 
     def tell(self, host_id: str, message: Message) -> None:
         """Send without waiting; a full mailbox drops it, which whoever tells must be able to bear."""
@@ -410,6 +424,12 @@ class Directory:
         for actor in list(self.hosts.values()):
             actor.fenced = True
             self._drop(actor, "this node has not been able to say that it lives", retry=False)
+
+    def resume(self) -> None:
+        """The database is back: as after a cold start, nothing ends by time alone before agents have had the time to
+        bring what they kept.
+        """
+        self._started_at = self._around.clock.now()
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ while it waits, or tried afresh by whoever is asked. What a machine is at is its
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from actors.host_state import HostState
 from actors.loop_actor import LoopFuture
 from actors.messages import CancelJob, CreateJob, Found, Message, RetryJob
 from actors.ports import Effect
+from actors.rounds import Rounds
 from actors.surroundings import Surroundings
 from interlock.errors import InterlockError, NotFound, Unavailable
 from interlock.states import LIVE, TERMINAL
@@ -39,56 +41,77 @@ class Rows(NamedTuple):
     run: RunRow | None
 
 
+class Asked(NamedTuple):
+    """Something to append, and who waits for it."""
+
+    owner: str | None
+    message: Message
+    reply: LoopFuture
+    tries: int  # that are left
+
+
 class Elsewhere:
     """Appends facts to hosts that others own."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self._rounds: Rounds[Asked] = Rounds(self._round)
+        self._under_way: Counter[str] = Counter()  # new jobs by host, decided and not yet known to be in the rows
 
     def append(self, owner: str | None, host_id: str, message: Message) -> LoopFuture:
         """The reply that the host's own actor would give, once it is durable; `owner` is rung."""
         reply = LoopFuture()
-        self._try(owner, host_id, message, reply, MOST_TRIES)
+        self._rounds.add(host_id, Asked(owner, message, reply, MOST_TRIES))
         return reply
 
-    def _try(self, owner: str | None, host_id: str, message: Message, reply: LoopFuture, tries: int) -> None:
-        def read(rows: Rows | None, error: BaseException | None) -> None:
-            if error is not None:
-                reply.settle(Unavailable(f"The rows cannot be read: {error}"))
-            elif rows is None:
-                reply.settle(NotFound("No such host"))
-            else:
-                decide(rows)
+    def _round(self, host_id: str, asked: list[Asked], end: Callable[[], None]) -> None:
+        """Read once for all that is asked, then decide one after the other."""
 
-        def decide(rows: Rows) -> None:
-            try:
-                d = self._decide(rows, message)
-            except InterlockError as refusal:
-                reply.settle(refusal)
-                return
-            if d.changes_anything:
-                entry = Entry(Incarnation(host_id, None), _OWNED, d.seal(), lambda outcome: committed(d, rows, outcome))
-                self._around.journal.submit(entry)
-            else:
-                reply.settle(d.reply)
+        def read(rows: list[Rows] | None, error: BaseException | None) -> None:
+            for place, each in enumerate(asked):
+                if rows is not None:
+                    self._submit(host_id, each, rows[place])
+                elif error is not None:
+                    each.reply.settle(Unavailable(f"The rows cannot be read: {error}"))
+                else:
+                    each.reply.settle(NotFound("No such host"))
+            end()
 
-        def committed(d: Decision, rows: Rows, outcome: Outcome) -> None:
+        messages = [each.message for each in asked]
+        self._around.reader.read(lambda database: _look(database, host_id, messages), read)
+
+    def _submit(self, host_id: str, asked: Asked, rows: Rows) -> None:
+        new = isinstance(asked.message, CreateJob | RetryJob)
+        try:
+            d = self._decide(rows, asked.message)
+        except InterlockError as refusal:
+            asked.reply.settle(refusal)
+            return
+        if not d.changes_anything:
+            asked.reply.settle(d.reply)
+            return
+
+        def committed(outcome: Outcome) -> None:
+            self._under_way[host_id] -= new
+            if not self._under_way[host_id]:
+                del self._under_way[host_id]
             if not isinstance(outcome, Refused):
-                self._release(d, rows.host, owner)
-                reply.settle(d.reply)
-            elif outcome.unknown or tries <= 1:
-                reply.settle(Unavailable(f"It was not written: {outcome.why}", retry_after=2))
+                self._release(d, rows.host, asked.owner)
+                asked.reply.settle(d.reply)
+            elif outcome.unknown or asked.tries <= 1:
+                asked.reply.settle(Unavailable(f"It was not written: {outcome.why}", retry_after=2))
             else:
-                self._try(owner, host_id, message, reply, tries - 1)
+                self._rounds.add(host_id, asked._replace(tries=asked.tries - 1))
 
-        self._around.reader.read(_looking(host_id, message), read)
+        self._under_way[host_id] += new
+        self._around.journal.submit(Entry(Incarnation(host_id, None), _OWNED, d.seal(), committed))
 
     def _decide(self, rows: Rows, message: Message) -> Decision:
         around, job, run = self._around, rows.job, rows.run
         d = Decision(around.clock.now(), around.ids, around.clock.chance())
         open_run = [(job, run)] if job is not None and run is not None and run.status not in TERMINAL else []
         state = HostState(Claimed(rows.host, open_run), around.limits, d.now)
-        state.joining, state.online = rows.waiting, True
+        state.joining, state.online = rows.waiting + self._under_way[rows.host.id], True
         if isinstance(message, CreateJob):
             host_users.create_job(state, message, d)
         elif isinstance(message, CancelJob) and job is not None and run is not None and run.status in LIVE:
@@ -112,19 +135,21 @@ class Elsewhere:
 
 
 def _leave_word(message: CancelJob, job: JobRow, run: RunRow, d: Decision) -> None:
-    d.ask_to_stop(run.id, "force" if message.force else "cancel")
+    forced = message.force or run.asked_to_stop == "force"  # whose word its owner may not have read yet
+    d.ask_to_stop(run.id, "force" if forced else "cancel")
     host_users.audit_cancel(message, job, d)
     event = job_event(job, run)
     d.effects.append(Effect("job.updated", event))
     d.reply = False
 
 
-def _looking(host_id: str, message: Message) -> Callable[[Any], Rows | None]:
-    def look(database: Any) -> Rows | None:
-        found = host_and_waiting(database, host_id)
-        if found is None:
-            return None
-        job, run = (None, None) if isinstance(message, CreateJob) else job_and_last_run(database, message.job_id)  # type: ignore[attr-defined]  # all others name a job
-        return Rows(*found, job, run)
+def _look(database: Any, host_id: str, messages: list[Message]) -> list[Rows] | None:
+    """The rows for each message; None when there is no such host."""
+    found = host_and_waiting(database, host_id)
+    if found is None:
+        return None
+    return [Rows(*found, *_job_of(database, message)) for message in messages]
 
-    return look
+
+def _job_of(database: Any, message: Message) -> tuple[JobRow | None, RunRow | None]:
+    return job_and_last_run(database, message.job_id) if isinstance(message, CancelJob | RetryJob) else (None, None)

@@ -50,6 +50,7 @@ def declare(state: HostState, poll: Poll, d: Decision) -> None:
         # The machine is busy with a run that is over here: it must stop that before it gets anything.
         state.answer_poll(PollAnswer(cancel=min(unknown)), d)
         state.set_gate(d, closed=True)
+        d.host_changed = True  # nor is it told to stop without the fence: another node may have just started it
     elif not named and (fresh or poll.running is not None or not state.host.declares):
         declared_idle(state, poll, d)
     elif named:
@@ -80,6 +81,7 @@ def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
         elif state.undelivered:
             state.undelivered = False
             state.handed_out_at = d.now
+            d.host_changed = True  # nothing goes out without the fence: another node may have ended it meanwhile
             state.answer_poll(_hand_out(current), d)
     else:
         taken = take_next(state, d, after=after)
@@ -115,6 +117,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
     """A heartbeat: a verdict for each run that it names."""
     instance, host = message.instance_id, state.host
     if instance is not None and host.instance_id is not None and instance != host.instance_id:
+        d.host_changed = True  # the refusal waits for the fence: the newer one may have come to another node
         raise Superseded(
             "Another process of this host's agent has taken over", current={"instanceId": host.instance_id}
         )
@@ -133,6 +136,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
         sign_of_life(state, current, d)
     if named is not None and set(named) - _current_id(state):
         state.set_gate(d, closed=True)
+        d.host_changed = True  # "abandon" waits for the fence, as above
     elif named == () and not (state.polls_beside and d.now - state.handed_out_at < UNDER_WAY):
         state.set_gate(d, closed=False)
     d.reply = [_verdict(state, run_id) for run_id in named or ()]

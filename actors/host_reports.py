@@ -8,7 +8,7 @@ from actors.line import Attempt
 from actors.messages import AppendLogs, Found, Message, NoteProgress, ReportResult
 from actors.ports import Effect
 from interlock.errors import InvalidState, NotFound, Unavailable
-from interlock.states import LIVE, TERMINAL, JobStatus, RunEvent, StopReason
+from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, StopReason
 from interlock.wire import JobEvent, LogEvent, ReportAnswer, RunState, TakenJob
 from store.rows import JobRow, RunRow
 
@@ -77,9 +77,9 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     if job is None or run is None or run.host_id != state.host.id:
         raise NotFound("No such run on this host")
     if run.status not in TERMINAL:
-        if state.attempt_of_run(run.id) is not None:
+        if run.status in WAITING and state.attempt_of_run(run.id) is not None:
             raise InvalidState(f"The run is {run.status}: it has not started", current=run_document(run))
-        raise Unavailable("The run is just being moved; ask again")
+        raise Unavailable("The run is just being moved; ask again")  # by another node: this one's memory is old
     if isinstance(asked, ReportResult):
         _late(state, asked, job, run, d)
     elif isinstance(asked, AppendLogs):
@@ -119,12 +119,14 @@ def _speaks(state: HostState, message: Message, run_id: str, d: Decision) -> Att
 
 def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: Decision) -> None:
     if run.report_hash == message.digest:
+        following = _same_next(state, run) if message.take_next else None
+        d.host_changed = following is not None  # a run goes out again: not without the fence
         d.reply = ReportAnswer(
             status=run.status,
             job_status=job.status,
             will_retry=job.status is JobStatus.PENDING or job.attempts > run.attempt,
             replayed=True,
-            next=_same_next(state, run) if message.take_next else None,
+            next=following,
         )
         return
     d.append("late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, message.body, message.digest)

@@ -54,5 +54,5 @@ def heed(state: HostState, d: Decision) -> None:
         return
     if current.run.asked_to_stop == "force":
         state.stop(current, RunEvent.FORCE, d)
-    elif current.run.stop_reason is StopReason.NONE:
+    elif current.run.stop_reason is not StopReason.USER:  # one that is over its time is not tried again either
         state.stop(current, RunEvent.CANCEL, d)

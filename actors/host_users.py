@@ -105,6 +105,7 @@ def retry_job(state: HostState, message: RetryJob, d: Decision) -> None:
     """Only an ended job can be tried afresh; one that is open is refused here."""
     attempt = state.attempt_of_job(message.job_id)
     if attempt is not None:
+        d.host_changed = True  # the refusal waits for the fence: by another node's rows the job may have ended
         raise InvalidState(f"The job is {attempt.job.status}: only an ended one can be retried")
     d.look_up = message
 
@@ -118,9 +119,13 @@ def found(state: HostState, message: Found, d: Decision) -> None:
         of_a_job(state, asked, d)  # it has come to stand here while the rows were read
         return
     if run.status not in TERMINAL:
-        if not state.joining:
+        if state.joining:
+            d.look_up = asked  # its commit is under way: once that is done, it stands here
+        elif run.status in WAITING:
+            state.place_waiting(Attempt(job, run))  # another node has appended it, and its ring is on its way
+            of_a_job(state, asked, d)
+        else:
             raise Unavailable("The job is just being moved; ask again")
-        d.look_up = asked  # its commit is under way: once that is done, it stands here
         return
     if isinstance(asked, CancelJob):
         if job.status is not JobStatus.CANCELLED:

@@ -5,9 +5,10 @@ cannot reach the database stops to answer from memory.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from actors import Directory
 from interlock.clock import Clock, Millis
@@ -16,13 +17,34 @@ from store import Store, nodes
 
 log = logging.getLogger(__name__)
 
-LIVES: Millis = 15_000  # a node that has not renewed its row for so long is taken to be dead
-RENEWS = 5.0  # seconds between two renewals
-TRUSTED = 13.0  # seconds after the beginning of a renewal that succeeded; then others may soon own its hosts
 FORGOTTEN: Millis = 3_600_000  # rows of nodes that died so long ago are removed
-LOOKS = 5.0  # seconds between two looks at what doorbells may have missed
-LOOKS_UNRUNG = 1.0  # the same while no doorbell gets through
 ABANDONED = 500  # hosts of dead nodes that one look takes over
+PAUSE = 1.0  # seconds between two tries to renew that failed
+
+
+class Times(NamedTuple):
+    """How quick nodes are to believe each other dead, and how often they look. Seconds; see `runtime/settings.py`."""
+
+    lives: float = 15.0  # a node that has not renewed its row for so long is taken to be dead
+    looks: float = 5.0  # between two looks at what doorbells may have missed
+
+    @property
+    def renews(self) -> float:
+        """Between two renewals."""
+        return self.lives / 3
+
+    @property
+    def trusted(self) -> float:
+        """After the beginning of a renewal that succeeded; a little later others may own its hosts."""
+        return self.lives * 13 / 15
+
+    @property
+    def looks_unrung(self) -> float:
+        """Between two looks while no doorbell gets through."""
+        return self.looks / 5
+
+
+TIMES = Times()
 
 
 class Bell(Protocol):
@@ -41,8 +63,9 @@ class Cluster:
 
     alone = False
 
-    def __init__(self, store: Store, clock: Clock, node: str) -> None:
+    def __init__(self, store: Store, clock: Clock, node: str, times: Times = TIMES) -> None:
         self.node = node
+        self.times = times
         self.url = ""  # where other nodes reach this one; known once it listens
         self.bell: Bell
         self.directory: Directory
@@ -110,47 +133,66 @@ class Cluster:
             try:
                 await self._store.change(lambda database: nodes.leave(database, self.node))
             except InterlockError as error:
-                log.warning("This node could not sign off; others take its hosts in %d s: %s", LIVES // 1000, error)
+                log.warning("This node could not sign off; others take its hosts in %g s: %s", self.times.lives, error)
 
     def doubt(self) -> None:
         """Rings may have been lost: look at the rows now."""
         self._doubt.set()
 
     async def _renew(self) -> None:
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began, lapsed = loop.time(), not self.trusted
+        lives: Millis = round(self.times.lives * 1000)
 
         def renew(database: Any) -> None:
             now = self.now(database)
-            nodes.renew(database, self.node, self.url, now, LIVES)
+            nodes.renew(database, self.node, self.url, now, lives)
             nodes.forget(database, now - FORGOTTEN)
 
-        await asyncio.wait_for(self._store.fetch(renew), RENEWS)
-        self._trusted_until = began + TRUSTED
-        self._tell(trusted=True)
+        # While it is trusted it gives up in time to say that it is not any more.
+        patience = self.times.renews if lapsed else min(self.times.renews, self._trusted_until - began)
+        await asyncio.wait_for(self._store.fetch(renew), patience)
+        self._trusted_until = began + self.times.trusted
+        if lapsed:
+            self.doubt()  # as after a pause of the whole process: others may have what was ours
+        self._tell(trusted=self.trusted)
 
     def _tell(self, *, trusted: bool) -> None:
-        if trusted is not self._told:
-            self._told = trusted
-            self.on_trust(trusted)
+        if trusted is self._told:
+            return
+        self._told = trusted
+        if trusted:
+            self.directory.resume()
+        else:
+            log.error("This node has been without its database for %g s and gives up its hosts", self.times.trusted)
+            self.directory.abandon()
+        self.on_trust(trusted)
 
     async def _live(self) -> None:
+        pause = self._until_renewal()
         while True:
-            await asyncio.sleep(RENEWS * (0.8 + 0.2 * self._clock.chance()) if self._told else 1.0)
+            await asyncio.sleep(pause)
+            pause = min(PAUSE, self.times.renews)
             try:
                 await self._renew()
             except (InterlockError, TimeoutError) as error:
-                log.warning("This node could not say that it lives: %s", error)
+                log.warning("This node could not say that it lives: %s", str(error) or "no answer in time")
             except Exception:
                 log.exception("This node could not say that it lives")
-            if not self.trusted and self._told:
-                log.error("This node has been without its database for %d s and gives up its hosts", TRUSTED)
-                self.directory.abandon()
+            else:
+                pause = self._until_renewal()
+            if not self.trusted:
                 self._tell(trusted=False)
+
+    def _until_renewal(self) -> float:
+        return self.times.renews * (0.8 + 0.2 * self._clock.chance())
 
     async def _look(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._doubt.wait(), LOOKS if self.bell.up else LOOKS_UNRUNG)
+                await asyncio.wait_for(
+                    self._doubt.wait(), self.times.looks if self.bell.up else self.times.looks_unrung
+                )
             except TimeoutError:
                 self._doubt.clear()
             self._doubt.clear()
@@ -163,11 +205,17 @@ class Cluster:
 
     async def look(self) -> None:
         """What others have written to our hosts, whom they have taken over, and which hosts nobody looks after."""
-        believed = self.directory.epochs()
+        believed, held = self.directory.epochs(), set(self.directory.hosts)
 
         def look(database: Any) -> tuple[dict[str, tuple[int, int]], list[str]]:
-            return nodes.owned(database, self.node), nodes.abandoned(database, self.now(database), ABANDONED)
+            owned = nodes.owned(database, self.node)
+            unattended = nodes.abandoned(database, self.now(database), ABANDONED)
+            if owned.keys() - held:
+                # Ours by the rows alone: this node had given them up, or never heard that its claim was written.
+                ours = (host_id for host_id in nodes.busy(database, self.node) if host_id not in held)
+                unattended += itertools.islice(ours, ABANDONED)
+            return owned, unattended
 
-        owned, abandoned = await self._store.fetch(look)
+        owned, unattended = await self._store.fetch(look)
         self.directory.reconcile(believed, owned)
-        self.directory.activate(abandoned)
+        self.directory.activate(unattended)

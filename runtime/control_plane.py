@@ -14,7 +14,7 @@ from actors.messages import RunDue
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError
 from interlock.ids import UuidIds
-from runtime.cluster import Cluster
+from runtime.cluster import Cluster, Times
 from runtime.redis_parts import Parts, build_parts
 from runtime.secret import signing_secret
 from runtime.settings import Settings
@@ -80,7 +80,8 @@ class ControlPlane:
     def _build(self, store: Store, owner: str, secret: bytes) -> None:
         settings, loop, clock = self.settings, asyncio.get_running_loop(), self._clock
         limits = settings.limits()
-        cluster = None if settings.is_embedded else Cluster(store, clock, owner)
+        times = Times(settings.node_lease_seconds, settings.node_look_seconds)
+        cluster = None if settings.is_embedded else Cluster(store, clock, owner, times)
         parts = self._parts = build_parts(
             settings,
             clock,
@@ -186,6 +187,8 @@ def _web_limits(settings: Settings) -> WebLimits:
         max_json_depth=settings.max_json_depth,
         max_log_line_bytes=settings.max_log_line_bytes,
         journal_queue=settings.journal_queue,
+        creates=settings.creates(),
+        retry_after_seconds=settings.retry_after_seconds,
         socket_auth_seconds=settings.socket_auth_seconds,
     )
 

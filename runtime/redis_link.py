@@ -25,6 +25,7 @@ Heard = Callable[[bytes], None]
 Command = tuple[str | bytes | int, ...]
 AT_ONCE = 4  # round trips that may be under way; each has a connection of its own
 CHANNELS_AT_ONCE = 500  # subscribed to with one command after the link has come back
+TOLD_EVERY = 60.0  # seconds between two warnings of the same trouble
 _TROUBLE = (RedisError, OSError, TimeoutError)
 
 
@@ -66,7 +67,9 @@ class RedisLink:
         self._ear: PubSub | None = None  # while there is a link, be it not yet up
         self._broken = asyncio.Event()
         self._reason = "not yet tried"
-        self._told = ""  # the same reason again and again is told once
+        self._told = ""  # the reason that was told last: again and again it is told once a minute
+        self._told_at = 0.0
+        self._say_back = True
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
 
@@ -138,11 +141,15 @@ class RedisLink:
             except Exception:
                 log.exception("The link to Redis for %s failed unexpectedly", self._name)
             self.tried.set()
-            if self._told != self._reason:
-                self._told = self._reason
-                log.warning("Redis is away for %s: %s", self._name, self._reason)
+            self._tell()
             await self._client.connection_pool.disconnect()
             await asyncio.sleep(self._pause)
+
+    def _tell(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._told != self._reason or now - self._told_at > TOLD_EVERY:
+            self._told, self._told_at, self._say_back = self._reason, now, True
+            log.warning("Redis is away for %s: %s", self._name, self._reason)
 
     async def _live(self) -> None:
         """From the connection to its break; the reason is raised, or kept."""
@@ -191,9 +198,11 @@ class RedisLink:
             await self._subscribe(ear, channels[first : first + CHANNELS_AT_ONCE])
         if self._user is not None:
             await self._user.came_up()
-        self.up, self._told = True, ""
+        self.up = True
         self.tried.set()
-        log.info("Redis is there for %s", self._name)
+        if self._say_back:
+            self._say_back = False
+            log.info("Redis is there for %s", self._name)
         while True:
             await asyncio.sleep(self._timeout)
             await self._pulse()
@@ -230,7 +239,8 @@ class RedisLink:
 
 
 def _sentence(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """Without the command that a pipeline's error begins with: it is another one every time."""
+    return str(error).rpartition(" of pipeline caused error: ")[2] or type(error).__name__
 
 
 def _client(url: str, timeout: float) -> redis.asyncio.Redis:
@@ -239,4 +249,4 @@ def _client(url: str, timeout: float) -> redis.asyncio.Redis:
             url, protocol=2, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
         )
     except ValueError as error:
-        raise BadRedisUrl(f"{error}") from error
+        raise BadRedisUrl("expected redis://host:port/0, rediss://host:port/0 or unix:///path") from error

@@ -14,6 +14,7 @@ import msgspec
 
 from actors import Limits
 from interlock.errors import InterlockError
+from web.gate import Bounds
 
 PREFIX = "INTERLOCK_"
 
@@ -59,6 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_body_seconds: Wait = 30  # what the rest of its body may take; whose line is slower sends less at once
     redis_timeout_seconds: Moment = 1  # what an answer of Redis may take; a slower one counts as none
     redis_retry_seconds: Moment = 1  # how often Redis is tried while it is away
+    node_lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 15  # a silent server's hosts are taken over then
+    node_look_seconds: Moment = 5  # how often a server looks for what doorbells missed; without Redis five times as often
+    retry_after_seconds: Moment = 2  # what `Retry-After` says at least, give or take a half
+    create_wait_seconds: Moment = 0.5  # a create that would have to wait longer to be begun is refused at once
+    turn_seconds: Moment = 0.02  # of the event loop; when turns take longer, fewer creates are under way at once
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
@@ -72,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_pending_per_org: Count = 0  # waiting jobs of one organization
     mailbox: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 10_000  # messages that may wait at one actor
     journal_queue: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 20_000  # decisions that may wait for the disk
+    creates_least: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32  # creates that may always be under way at once
+    creates_most: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000  # that may be while the loop's turns are short
     event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
     redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
     read_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4  # threads that read the database
@@ -110,6 +118,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_pending_per_host=self.max_pending_per_host,
             max_pending_per_org=self.max_pending_per_org,
         )
+
+    def creates(self) -> Bounds:
+        """How many creates may be under way at once, and how long others may wait for that."""
+        most = max(self.creates_least, self.creates_most)
+        return Bounds(self.creates_least, most, self.create_wait_seconds, self.turn_seconds)
 
     def patience(self) -> tuple[float, float]:
         """What the edge of the server needs: the seconds for a request's head and for its body."""

@@ -115,7 +115,9 @@ def _statements(database: Database, hosts: int) -> tuple[str, str]:
 
 def release(database: Database, owner: str, released: Iterable[tuple[str, int]]) -> None:
     """Give up hosts, each only while the epoch is still ours; in the order of their ids, as all do who hold several."""
-    for host_id, epoch in sorted(released):
+    given = sorted(released)
+    locked(database, Host.select(Host.id).where(Host.id.in_([host_id for host_id, _ in given])))
+    for host_id, epoch in given:
         (
             Host.update(owner=None, rev=Host.rev + 1)
             .where((Host.id == host_id) & (Host.owner == owner) & (Host.epoch == epoch))

@@ -165,6 +165,8 @@ class Committer:
         return (*last, len(batch.new_jobs), batch.host_id, self.owner, batch.epoch, batch.expects)
 
     def _missed(self, batch: HostBatch) -> Refused:
+        if batch.epoch is None:
+            return Refused("there is no such host")
         if batch.expects is not None and holder_of(self.database, batch.host_id) == (self.owner, batch.epoch):
             return Refused("another process has appended to this host")
         return Refused("another process has taken this host over", fenced=True)

@@ -12,6 +12,9 @@ from store.models import Host
 def locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[Any, ...]]:
     """The rows of this SELECT over `Host`, held until the transaction ends; `skip` those that somebody else holds. On
     SQLite a transaction that writes holds everything already.
+
+    `OperationalError` when somebody goes on holding one for longer than `lock_timeout`: others wait behind this
+    transaction, so it is to come again.
     """
     if isinstance(database, PostgresqlDatabase):
         hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")

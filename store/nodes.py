@@ -82,6 +82,17 @@ def abandoned(database: Database, now: Millis, limit: int) -> list[str]:
     return [host_id for (host_id,) in rows(database, _abandoned, now, limit)]
 
 
+def busy(database: Database, node_id: str) -> list[str]:
+    """Hosts of that node with a run in their slot."""
+    return [host_id for (host_id,) in rows(database, _busy, node_id)]
+
+
+def _busy() -> Query:
+    return (
+        JobRun.select(JobRun.host_id).join(Host, on=(Host.id == JobRun.host_id)).where(LIVE_RUNS & (Host.owner == ARG))
+    )
+
+
 def _abandoned() -> Query:
     runs = JobRun.select(JobRun.host_id).join(Host, on=(Host.id == JobRun.host_id))
     return runs.join(Node, JOIN.LEFT_OUTER, on=living(ARG)).where(LIVE_RUNS & Node.id.is_null()).limit(1)

@@ -7,6 +7,7 @@ What a URL says counts before what stands here, for example
 import contextlib
 import logging
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,9 @@ from store.errors import DRIVER_ERRORS, DatabaseUnusable
 
 log = logging.getLogger(__name__)
 
-OLDEST = 130_000  # server version: the oldest that its makers still mended when this was written is 14
+OLDEST = 140_000  # server version; what is older is not mended by its makers any more
+SLOW_SECONDS = 1.0  # a refusal is quick; a server that cannot be reached takes the whole `connect_timeout`
+AWAY_SECONDS = 1.0  # for which nobody tries it again
 MIGRATION_LOCK = 0x1E7E_10CC  # any constant: one migrator at a time
 _MIGRATION_PATIENCE = "60s"  # for another migrator to end
 _MIGRATION_LOCK_TIMEOUT = "5s"  # for each table: whoever waits for one holds up everybody behind him
@@ -41,7 +44,7 @@ SESSION: dict[str, str] = {
     "synchronous_commit": "on",  # a commit that returned survives power loss
     "default_transaction_isolation": r"read\ committed",  # the fence is judged on the newest row
     "statement_timeout": "5000",
-    "lock_timeout": "2000",
+    "lock_timeout": "500",  # hosts of others are passed over, so this is a row or table that stays locked
     "idle_in_transaction_session_timeout": "5000",  # a process that is paused while it holds hosts loses them
     # Every statement of ours finds its rows by an index. While the planner's statistics lag behind, as they do when a
     # fleet has just come, it would read whole tables for a batch instead.
@@ -49,6 +52,25 @@ SESSION: dict[str, str] = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+
+
+class Postgres(PostgresqlDatabase):
+    """A database that does not let all wait in turn for a server that does not answer: after an attempt that was slow to
+    fail, others fail at once for a moment.
+    """
+
+    _away_until = 0.0
+
+    def _connect(self) -> Any:
+        began = time.monotonic()
+        if began < self._away_until:
+            raise psycopg2.OperationalError("the server did not answer a moment ago")
+        try:
+            return super()._connect()  # type: ignore[misc]  # peewee's types leave it out
+        except psycopg2.OperationalError:
+            if time.monotonic() - began > SLOW_SECONDS:
+                self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
 
 
 def open_postgres(url: str) -> Database:
@@ -62,7 +84,7 @@ def open_postgres(url: str) -> Database:
         raise DatabaseUnusable("The URL of the database names none: postgresql://user@host/name")
     options = " ".join(f"-c {setting}={value}" for setting, value in SESSION.items())
     options = f"{options} {given.pop('options', '')}".strip()
-    return PostgresqlDatabase(name, **(CONNECTION | given), options=options)
+    return Postgres(name, **(CONNECTION | given), options=options)
 
 
 def check_server(database: Database) -> None:

@@ -22,6 +22,7 @@ from store.models import ALL_MODELS, Host
 from store.rows import Image
 
 PAGE = 500  # rows in one statement
+_OF_ROWS = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 _VALUES = re.compile(r"VALUES (\((?:%s, )*%s\))")
 # A column of VALUES whose rows are all NULL is text to PostgreSQL, and text does not become any of these by itself.
 _CASTS = {"BIGINT": "BIGINT", "INT": "INTEGER", "BOOL": "BOOLEAN"}
@@ -142,8 +143,10 @@ class PostgresDialect(Dialect):
             connection.cursor().execute("ROLLBACK")
 
     def concerns_all(self, error: Exception) -> bool:
-        """Time-outs, a full disk, no memory, a connection that broke; what the rows themselves did has other names."""
-        return isinstance(error, OperationalError | InterfaceError)
+        """Time-outs, a full disk, no memory, a connection that broke; what the rows themselves did has other names. A row
+        that somebody else is just inserting too is its host's own affair.
+        """
+        return isinstance(error, OperationalError | InterfaceError) and error.pgcode not in _OF_ROWS
 
 
 def _given(names: Sequence[str]) -> ValuesList:

@@ -96,7 +96,7 @@ class JournalStatements:
         self.pick_place = self.place.picker(("id", "seq"))
         self.runs = RowStatements(dialect, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
         self.fence = dialect.fence_of(HOST_OWNED, held_by=HELD_BY)
-        self.fence_values = (*HOST_OWNED, "new_jobs", *HELD_BY, "expects")
+        self.fence_values = (*HOST_OWNED, "new_jobs", "id", "owner", "epoch", "expects")
         self.pick_fence = self.fence.picker(self.fence_values)
         self.fence_expecting = dialect.fence_of(HOST_OWNED, held_by=HELD_BY, expecting=True)
         self.pick_fence_expecting = self.fence_expecting.picker(self.fence_values)

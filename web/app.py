@@ -1,6 +1,7 @@
 """The application: routes, and around each of them the request's id, its access, and errors as problems."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from interlock.errors import (
 )
 from web.access import request_id, stamp
 from web.edge import expect
+from web.gate import Gate
 from web.problems import problem_response
 from web.routes import ROUTES
 from web.services import SERVICES, Services
@@ -22,6 +24,7 @@ from web.services import SERVICES, Services
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ADD_WORK = frozenset({"/jobs", "/api/orgs/{org_id}/jobs", "/api/orgs/{org_id}/jobs/batch"})  # POSTs that stand at the gate
 
 
 def make_app(services: Services) -> web.Application:
@@ -32,9 +35,36 @@ def make_app(services: Services) -> web.Application:
         logger=log,
     )
     app[SERVICES] = services
+    gate = _gate(services)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, route.bound(services), expect_handler=expect)
+        handler = route.bound(services)
+        if route.method == "POST" and route.path in ADD_WORK:
+            handler = _behind(gate, handler)
+        app.router.add_route(route.method, route.path, handler, expect_handler=expect)
     return app
+
+
+def _gate(services: Services) -> Gate:
+    limits = services.web_limits
+    gate = Gate(limits.creates, time.monotonic)
+    services.metrics.gauges.append(("interlock_creates_waiting", "Creates that wait for a place.", lambda: gate.waiting))
+    services.metrics.counters.append(("interlock_creates_refused", "Creates refused early.", lambda: gate.refused))
+    return gate
+
+
+def _behind(gate: Gate, handler: Handler) -> Handler:
+    """The handler, of which only so many run at once."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        weight = gate.weight(request.content_length)
+        if not gate.enter(weight):
+            await gate.wait(weight)
+        try:
+            return await handler(request)
+        finally:
+            gate.leave(weight)
+
+    return answer
 
 
 @web.middleware

@@ -11,7 +11,7 @@ from peewee import Database
 
 from actors import messages
 from interlock.clock import Clock, Millis
-from interlock.errors import IdempotencyConflict, InvalidRequest
+from interlock.errors import IdempotencyConflict, InvalidRequest, Unavailable
 from interlock.ids import Ids
 from store import Store
 from store.keys import forget_key, keep_answer, stored_answer, take_key
@@ -44,7 +44,13 @@ class Idempotency:
             known = await self._known(org_id, key)
             if known is not None:
                 return known, True
-            return await create(), False
+            try:
+                return await create(), False
+            except Unavailable:
+                known = await self._known(org_id, key)  # another node may have been quicker
+                if known is None:
+                    raise
+                return known, True
         finally:
             del self._under_way[place]
             done.set_result(None)

@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from interlock.ids import is_id
+from web.access import request_id
 from web.parsing import read_json
 from web.services import Services
 
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PASSED_ON = "Interlock-Passed-On"  # a request that carries it is answered where it comes
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=1)  # seconds
-_THERE = ("Authorization", "Content-Type", "X-Request-Id", "Prefer")
+_THERE = ("Authorization", "Content-Type", "Prefer")
 _BACK = ("Content-Type", "Retry-After", "ETag", "Interlock-Cancel")
 
 Handler = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
@@ -37,14 +39,15 @@ def at_owner(handler: Handler) -> Handler:
 
 
 async def _pass_on(request: web.Request, s: Services) -> web.StreamResponse | None:
-    if s.cluster is None or PASSED_ON in request.headers:
+    host_id = request.match_info["host_id"]
+    if s.cluster is None or PASSED_ON in request.headers or not is_id(host_id):
         return None
-    url = await s.cluster.url_of_owner(request.match_info["host_id"])
+    url = await s.cluster.url_of_owner(host_id)
     if url is None:
         return None
     body = await read_json(request, s.web_limits.max_body_bytes)
     headers = {name: request.headers[name] for name in _THERE if name in request.headers}
-    headers[PASSED_ON] = s.cluster.node
+    headers |= {PASSED_ON: s.cluster.node, "X-Request-Id": request_id(request)}
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as session,

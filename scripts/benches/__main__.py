@@ -4,17 +4,25 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from benches.figures import document, loads, table
-from benches.fleet import QUIET_CORES, Fleet
+from benches.figures import Row
+from benches.fleet import Fleet
 from benches.fleet_rows import rows
 from benches.machine import facts
+from benches.pages import as_document, as_page
 from benches.plan import BenchFailed
+from benches.production import Production
+from benches.production_rows import production_rows
+from benches.production_sizes import QUICK_PRODUCTION, ProductionSizes
 from benches.sizes import QUICK, Sizes
+from benches.steps import Effort, Steps
+from engines.processes import EngineFailed, EngineMissing
 
 
 def main() -> int:
@@ -24,8 +32,8 @@ def main() -> int:
         signal.signal(order, signal.default_int_handler)  # whatever ends the bench, it ends what it started
     try:
         with tempfile.TemporaryDirectory(prefix="interlock-bench-", dir=options.work_dir) as folder:
-            _fleet(options, Path(folder))
-    except BenchFailed as failure:
+            _BENCHES[options.command](options, Path(folder))
+    except (BenchFailed, EngineFailed, EngineMissing) as failure:
         _say(f"bench: {failure}")
         return 1
     except KeyboardInterrupt:
@@ -36,65 +44,78 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Figures beside a yardstick measured in the same run.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="fleet")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="bench")
     fleet = commands.add_parser("fleet", help="throughput, latency, depth and memory of one server with its agents")
-    fleet.add_argument("--quick", action="store_true", help="one small round: shows that all works, proves no figure")
-    fleet.add_argument("--rounds", type=int, choices=range(1, 100), metavar="N", help="how many; the median counts")
-    fleet.add_argument(
+    _add_rounds(fleet)
+    production = commands.add_parser(
+        "production", help="PostgreSQL and Redis, a million waiting jobs, fence and events, an owner killed"
+    )
+    _add_rounds(production)
+    return parser.parse_args()
+
+
+def _add_rounds(bench: argparse.ArgumentParser) -> None:
+    """What benches have in common that take figures in rounds."""
+    bench.add_argument("--quick", action="store_true", help="one small round: shows that all works, proves no figure")
+    bench.add_argument("--rounds", type=int, choices=range(1, 100), metavar="N", help="how many; the median counts")
+    bench.add_argument(
         "--patience",
         type=float,
         metavar="SECONDS",
         help="how long to wait for a quiet machine before each step; 0: take figures once, as they come [default: 10]",
     )
-    fleet.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    fleet.add_argument("--work-dir", type=Path, help="where data directories are made [default: the system's]")
-    return parser.parse_args()
+    bench.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    bench.add_argument("--work-dir", type=Path, help="where data directories are made [default: the system's]")
 
 
 def _fleet(options: argparse.Namespace, folder: Path) -> None:
-    sizes = QUICK if options.quick else Sizes()
-    if options.rounds is not None:
-        sizes = msgspec.structs.replace(sizes, rounds=options.rounds)
-    if options.patience is not None:
-        tries = Sizes().tries if options.patience > 0 else 1
-        sizes = msgspec.structs.replace(sizes, patience_seconds=options.patience, tries=tries)
+    sizes = _asked(options, QUICK if options.quick else Sizes())
     fleet = Fleet(sizes, folder, _say)
     fleet.prepare()
     known = facts(folder, fleet.loop)
-    for number in range(1, sizes.rounds + 1):
-        _say(f"round {number} of {sizes.rounds}")
-        fleet.round()
+    _play(fleet, sizes.rounds)
+    _print(options, sizes, known, fleet, rows(sizes, fleet.values))
+
+
+def _production(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_PRODUCTION if options.quick else ProductionSizes())
+    with ExitStack() as engines:
+        production = Production(sizes, folder, _say, engines)
+        production.prepare()
+        known = facts(folder, production.loop, production.engines)
+        _play(production, sizes.rounds)
+        _print(options, sizes, known, production, production_rows(sizes, production.values))
+
+
+Asked = TypeVar("Asked", bound=Effort)
+
+
+def _asked(options: argparse.Namespace, sizes: Asked) -> Asked:
+    """The sizes, as far as the command line does not want other ones."""
+    if options.rounds is not None:
+        sizes = msgspec.structs.replace(sizes, rounds=options.rounds)
+    if options.patience is not None:
+        tries = Effort().tries if options.patience > 0 else 1
+        sizes = msgspec.structs.replace(sizes, patience_seconds=options.patience, tries=tries)
+    return sizes
+
+
+def _play(steps: Steps, rounds: int) -> None:
+    for number in range(1, rounds + 1):
+        _say(f"round {number} of {rounds}")
+        steps.round()
+
+
+def _print(
+    options: argparse.Namespace, sizes: Effort, known: dict[str, str], steps: Steps, found: Sequence[Row]
+) -> None:
     if options.output == "json":
-        print(msgspec.json.format(msgspec.json.encode(_document(options.command, known, fleet))).decode())
+        print(as_document(options.command, sizes, known, steps, found))
     else:
-        print(_page(known, fleet))
+        print(as_page(known, steps, found))
 
 
-def _document(command: str, known: dict[str, str], fleet: Fleet) -> dict[str, Any]:
-    found = rows(fleet.sizes, fleet.values)
-    return {
-        "bench": command,
-        "sizes": fleet.sizes,
-        "machine": known,
-        "rows": [document(row) for row in found],
-        "missed": [row.name for row in found if row.passed is False],
-        "cores": {load: [times._asdict() for times in each] for load, each in fleet.cores.items()},
-        "steps": fleet.steps,
-        "disturbed": fleet.disturbed,
-    }
-
-
-def _page(known: dict[str, str], fleet: Fleet) -> str:
-    found = rows(fleet.sizes, fleet.values)
-    head = "\n".join(f"{name + ':':<12}{fact}" for name, fact in known.items())
-    floors = [row.passed for row in found if row.passed is not None]
-    busy = f"Cores kept busy (medians):\n\n{loads(fleet.cores)}"
-    trust = (
-        f"{fleet.disturbed} of {fleet.steps} steps were disturbed: others used more than {QUIET_CORES:g} cores. The echo "
-        "needs two cores and suffers more than a server with agents does, so ratios of disturbed steps flatter."
-    )
-    reached = f"{sum(floors)} of {len(floors)} floors are reached."
-    return f"\n{head}\n\n{table(found)}\n\n{busy}\n\n{trust if fleet.disturbed else ''}\n{reached}"
+_BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {"fleet": _fleet, "production": _production}
 
 
 def _say(text: str) -> None:

@@ -7,11 +7,14 @@ import msgspec
 
 from benches.loads import LOADS
 from benches.plan import BenchFailed, Outcome, Plan
+from benches.takeover import takeover
+
+_ALL = LOADS | {"takeover": takeover}
 
 
 async def _drive(plan: Plan) -> Outcome:
     async with asyncio.timeout(plan.seconds):
-        return await LOADS[plan.load](plan)
+        return await _ALL[plan.load](plan)
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ class Cores(NamedTuple):
     server: float
     driver: float
     others: float  # everybody else on the machine
+    engines: float = 0.0  # the database and the broker, where they are processes of their own
 
 
 class Yardstick(NamedTuple):
@@ -95,7 +96,7 @@ def loads(cores: Mapping[str, Sequence[Cores]]) -> str:
     for load, times in cores.items():
         medians = map(statistics.median, zip(*times, strict=True))
         lines.append([load, *(f"{median:.2f}" for median in medians)])
-    return _table(lines, right={1, 2, 3})
+    return _table(lines, right={1, 2, 3, 4})
 
 
 _HEAD = ("figure", "median", "unit", "of the rounds", "yardstick", "ratio", "floor", "")

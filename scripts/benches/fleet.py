@@ -1,38 +1,27 @@
 """`bench fleet`: how many jobs travel through a server, how fast, and what each costs, beside bare aiohttp."""
 
 import shutil
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
-from benches.figures import Cores, percentile
+from benches.figures import percentile
 from benches.plan import BenchFailed, FleetHost, Outcome, Plan
-from benches.processes import Server, bare, drive, interlock, wait_until_quiet
+from benches.processes import Server, bare, interlock
 from benches.seed import Seed, copy_to_disk, sow
 from benches.sizes import Sizes
-
-Say = Callable[[str], None]
-Figures: TypeAlias = dict[str, float]
+from benches.steps import Figures, Say, Step, Steps
 
 
-QUIET_CORES = 0.2  # what others may use while a figure is taken before it is taken again
-
-
-class Fleet:
-    """Takes the figures round by round; `values` has those of each name in the order in which they were taken."""
+class Fleet(Steps):
+    """One server on its embedded default."""
 
     def __init__(self, sizes: Sizes, folder: Path, say: Say) -> None:
+        super().__init__(sizes, say)
         self.sizes = sizes
-        self.values: dict[str, list[float]] = defaultdict(list)
-        self.cores: dict[str, list[Cores]] = defaultdict(list)  # by load
-        self.steps = self.disturbed = 0  # taken, and those of them that others disturbed even in the quietest try
         self.loop = ""
         self._folder = folder
-        self._say = say
         self._seeds: dict[str, Seed] = {}
-        self._taken: list[tuple[str, Cores]] = []  # by the step that is being taken
 
     def prepare(self) -> None:
         """Data directories to copy from, and a look at the kind of loop that the server runs on."""
@@ -45,32 +34,9 @@ class Fleet:
         with self._server("small") as (server, _):
             self.loop = server.loop
 
-    def round(self) -> None:
-        """Every figure once. Each step takes what is compared within seconds of each other."""
-        for step in (self._single, self._batch, self._dispatch, self._drain, self._memory):
-            self._undisturbed(step)
-
-    def _undisturbed(self, step: Callable[[], Figures]) -> None:
-        """Take a step; take it again when others were busy meanwhile, and keep the quietest."""
-        kept: tuple[float, Figures, list[tuple[str, Cores]]] | None = None
-        for _ in range(self.sizes.tries):
-            wait_until_quiet(self.sizes.patience_seconds)
-            self._taken = []
-            figures = step()
-            loudest = max(cores.others for _, cores in self._taken)
-            if kept is None or loudest < kept[0]:
-                kept = loudest, figures, self._taken
-            if loudest <= QUIET_CORES:
-                break
-            self._say("    others were busy meanwhile")
-        if kept is None:
-            raise BenchFailed("a step takes at least one try")
-        self.steps += 1
-        self.disturbed += kept[0] > QUIET_CORES
-        for name, figure in kept[1].items():
-            self.values[name].append(figure)
-        for load, cores in kept[2]:
-            self.cores[load].append(cores)
+    def steps(self) -> Sequence[Step]:
+        """Each takes what is compared within seconds of each other."""
+        return self._single, self._batch, self._dispatch, self._drain, self._memory
 
     # ---- the steps -------------------------------------------------------------------------------------------------
 
@@ -158,11 +124,3 @@ class Fleet:
                 hosts=seed.hosts,
             )
         )
-
-    def _driven(self, plan: Plan) -> Outcome:
-        outcome = drive(plan)
-        self._taken.append((plan.load, outcome.cores))
-        server, driver, others = outcome.cores
-        busy = f"cores: server {server:.2f}, driver {driver:.2f}, others {others:.2f}"
-        self._say(f"    {plan.load:<10} {outcome.rate:>9,.0f}/s   {outcome.server_cpu_us:>5,.0f} µs   {busy}")
-        return outcome

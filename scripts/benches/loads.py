@@ -29,7 +29,7 @@ _ECHO = post("/echo", "", job_body("0" * 36))
 async def echo(plan: Plan) -> Outcome:
     """POSTs from all clients at once, each with a body as long as a job's."""
     async with _connections(plan.port, plan.clients) as links:
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         await _share(links, itertools.repeat(_ECHO, plan.count), _OK)
         return watch.stop(plan.count)
 
@@ -38,7 +38,7 @@ async def round_trip(plan: Plan) -> Outcome:
     """POSTs one after the other on one connection."""
     latencies: list[float] = []
     async with _connections(plan.port, 1) as links:
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         for _ in range(plan.count):
             began = time.perf_counter()
             expect(await links[0].begin(_ECHO), _OK)
@@ -66,7 +66,7 @@ async def _end_to_end(
         running(agents, tally, take_next=take_next),
     ):
         await asyncio.sleep(SETTLE_SECONDS)
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         await asyncio.gather(create(links), tally.done())
         return watch.stop(plan.count)
 
@@ -77,7 +77,7 @@ async def drain(plan: Plan) -> Outcome:
         await _create_batches(plan, links)
     await asyncio.sleep(SETTLE_SECONDS)
     async with _fleet(plan) as (agents, tally):
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         async with running(agents, tally, take_next=False):
             await tally.done()
             return watch.stop(plan.count)
@@ -90,7 +90,7 @@ async def dispatch(plan: Plan) -> Outcome:
     creates = _creates(plan)
     latencies: list[float] = []
     async with _connections(plan.port, 1) as users, _fleet(plan) as (agents, _):
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         while len(latencies) < plan.count:
             parked = [agent.begin_poll() for agent in agents]
             await asyncio.sleep(SETTLE_SECONDS)
@@ -109,7 +109,7 @@ async def touch(plan: Plan) -> Outcome:
     """One short poll of each host: it wakes the host's actor, which finds nothing to do."""
     requests = (get(f"/api/agent/hosts/{host.id}/jobs", host.key) for host in plan.hosts)
     async with _connections(plan.port, plan.clients) as links:
-        watch = Stopwatch(plan.pid)
+        watch = Stopwatch(plan.pid, plan.engines)
         await _share(links, requests, _NOTHING)
         return watch.stop(len(plan.hosts))
 

@@ -14,8 +14,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def facts(folder: Path, loop: str) -> dict[str, str]:
-    """A fact a line, by its name."""
+def facts(folder: Path, loop: str, engines: str = "") -> dict[str, str]:
+    """A fact a line, by its name. `engines` are the versions of servers beside ours."""
     load = ", ".join(f"{average:.2f}" for average in os.getloadavg())
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
@@ -25,6 +25,7 @@ def facts(folder: Path, loop: str) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": f"aiohttp {version('aiohttp')}, SQLite {sqlite3.sqlite_version}",
+        **({"engines": engines} if engines else {}),
         "loop": loop,
         "data": f"{folder} ({_file_system(folder)})",
         "load": f"{load} (averages over 1, 5 and 15 minutes before the start)",

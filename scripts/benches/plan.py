@@ -19,6 +19,13 @@ class FleetHost(msgspec.Struct, frozen=True):
     instance_id: str
 
 
+class Victim(msgspec.Struct, frozen=True):
+    """A server that a load kills."""
+
+    port: int
+    pid: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One load on one server."""
 
@@ -32,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""  # a user's
     hosts: Sequence[FleetHost] = ()
     seconds: float = 120.0  # the load must be over by then
+    engines: Sequence[int] = ()  # processes of the database and the broker, whose CPU is read with their children's
+    victim: Victim | None = None  # where all agents are when it is killed
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     driver_cpu_seconds: float
     foreign_cpu_seconds: float  # what everybody else on the machine used meanwhile
     latencies_ms: Sequence[float] = ()
+    engines_cpu_seconds: float = 0.0  # of the database and the broker, where they are processes of their own
 
     @property
     def rate(self) -> float:
@@ -55,7 +65,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.server_cpu_seconds / self.count * 1e6
 
     @property
+    def all_cpu_us(self) -> float:
+        """The same with the CPU of its database and its broker."""
+        return self.server_cpu_us + self.engines_cpu_seconds / self.count * 1e6
+
+    @property
     def cores(self) -> Cores:
         """Who kept how many cores busy."""
-        spent = (self.server_cpu_seconds, self.driver_cpu_seconds, self.foreign_cpu_seconds)
+        spent = (self.server_cpu_seconds, self.driver_cpu_seconds, self.foreign_cpu_seconds, self.engines_cpu_seconds)
         return Cores(*(each / self.seconds for each in spent))

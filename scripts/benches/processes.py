@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import psutil
 
-from benches.plan import BenchFailed, Outcome, Plan
+from benches.plan import BenchFailed, FleetHost, Outcome, Plan
 
 INTERLOCK = str(Path(sys.executable).with_name("interlock"))
 READY_SECONDS = 120.0  # until /readyz says yes
@@ -54,13 +54,27 @@ class Server:
             raise BenchFailed("/metrics does not say how many host actors there are")
         return round(float(found[1]))
 
+    def kill(self) -> None:
+        """SIGKILL; return when it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def seconds_to_job(self, host: FleetHost) -> float:
+        """What a poll of that host takes that is answered with a job."""
+        began = time.perf_counter()
+        status, said = _get(self.port, f"/api/agent/hosts/{host.id}/jobs", {"Authorization": f"Bearer {host.key}"})
+        if status != http.client.OK:
+            raise BenchFailed(f"A host with waiting jobs was answered {status}: {said[:300]}")
+        return time.perf_counter() - began
+
 
 @contextmanager
-def interlock(data_dir: Path) -> Iterator[Server]:
-    """`interlock serve` on this data directory."""
+def interlock(data_dir: Path, options: Sequence[str] = (), *, launcher: str = "") -> Iterator[Server]:
+    """`interlock serve` on this data directory; by this module of ours when a `launcher` is named."""
     port = _free_port()
-    where = ("--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data_dir))
-    with _server([INTERLOCK, "serve", *where], port, data_dir / "serve.log") as server:
+    where = ("--host", "127.0.0.1", "--port", str(port), "--data-dir", str(data_dir), *options)
+    command = [sys.executable, "-m", launcher] if launcher else [INTERLOCK]
+    with _server([*command, "serve", *where], port, data_dir / "serve.log") as server:
         yield server
 
 
@@ -119,10 +133,10 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
     raise BenchFailed(f"The server was not ready within {READY_SECONDS:g} s: {_tail(log)}")
 
 
-def _get(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def _get(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:

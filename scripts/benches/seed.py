@@ -1,56 +1,64 @@
-"""Data directories as a server would have left them: an organization, hosts with keys and instances, waiting jobs."""
+"""Databases as a server would have left them: an organization, hosts with keys and instances, waiting jobs."""
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 from peewee import Database
 
+from benches.bulk import writer_of
 from benches.plan import FleetHost
 from interlock.clock import Millis, SystemClock
 from interlock.ids import UuidIds
 from interlock.states import RunStatus
-from runtime.secret import load_secret
+from runtime.secret import signing_secret
 from runtime.settings import Settings
 from store import accounts, open_database
 from store.accounts import By
-from store.database import DataDirectory, migrate
+from store.database import DataDirectory, how_to_begin, migrate
 from store.models import Host
-from store.rows import JobRow, RunRow, job_image, run_image
-from store.statements import JournalStatements
+from store.rows import JOB_COLUMNS, Image, JobRow, RunRow, job_image, run_image
 from web.tokens import Tokens
 
 _IDS = UuidIds()
 _CLOCK = SystemClock()
 _TOKEN_SECONDS = 7 * 86_400
+_TIMEOUT_MS: Millis = 600_000
+_AT_ONCE = 100  # hosts whose jobs are written in one transaction
 
 
 class Seed(msgspec.Struct, frozen=True):
-    """What is in a data directory, and who may use it."""
+    """What is in a database, and who may use it."""
 
-    folder: Path
+    folder: Path  # the data directory, which has the database too where that is the embedded one
     org: str
     token: str  # an owner's
     hosts: list[FleetHost]
+    others: list[FleetHost] = []
 
 
-def sow(folder: Path, hosts: int, *, others: int = 0, pending: int = 0) -> Seed:
-    """An organization with so many hosts; `others` are further ones, each with `pending` waiting jobs."""
-    settings = Settings(data_dir=str(folder))
+def sow(folder: Path, hosts: int, *, others: int = 0, pending: int = 0, url: str = "") -> Seed:
+    """An organization with so many hosts; `others` are further ones, each with `pending` waiting jobs. It is made in the
+    data directory, or in the empty database at `url`.
+    """
+    settings = Settings(data_dir=str(folder), database_url=url)
     DataDirectory(settings.data_path).create()
-    tokens = Tokens(load_secret(settings.data_path), _CLOCK)
     database = open_database(settings.url_of_database)
     migrate(database)
     database.connect(reuse_if_open=True)
-    with closing(database), database.atomic("IMMEDIATE"):
-        org, token = _organization(database, tokens)
-        fleet = [_host(database, tokens, org, f"host-{number}") for number in range(hosts)]
-        busy = [_host(database, tokens, org, f"other-{number}") for number in range(others)]
-        _pending(database, org, busy, pending)
-    return Seed(folder, org, token, fleet)
+    begin = how_to_begin(database)
+    with closing(database):
+        with database.atomic(*begin):
+            tokens = Tokens(signing_secret(settings, database), _CLOCK)
+            org, token = _organization(database, tokens)
+            fleet = [_host(database, tokens, org, f"host-{number}") for number in range(hosts)]
+            busy = [_host(database, tokens, org, f"other-{number}") for number in range(others)]
+        if pending:
+            _pending(database, org, busy, pending)
+    return Seed(folder, org, token, fleet, busy)
 
 
 def copy_to_disk(source: Path, target: Path) -> None:
@@ -78,47 +86,48 @@ def _host(database: Database, tokens: Tokens, org: str, name: str) -> FleetHost:
     return FleetHost(host, tokens.agent_key(host, org, kid), instance)
 
 
-def _pending(database: Database, org: str, hosts: Iterable[FleetHost], each: int) -> None:
-    """Waiting jobs as the journal itself would have written them."""
-    statements = JournalStatements(database)
-    cursor = database.cursor()
-    for host in hosts:
-        jobs = [_job(org, host, seq) for seq in range(1, each + 1)]
-        runs = [_run(job) for job in jobs]
-        cursor.executemany(statements.jobs.insert.sql, [statements.jobs.pick_insert(job_image(job)) for job in jobs])
-        cursor.executemany(statements.runs.insert.sql, [statements.runs.pick_insert(run_image(run)) for run in runs])
-        Host.update(next_seq=each + 1).where(Host.id == host.id).execute(database)
+def _pending(database: Database, org: str, hosts: Sequence[FleetHost], each: int) -> None:
+    """Waiting jobs as the journal itself would have written them, many hosts in a transaction."""
+    writer = writer_of(database)
+    for place in range(0, len(hosts), _AT_ONCE):
+        with database.atomic(*how_to_begin(database)):
+            for host in hosts[place : place + _AT_ONCE]:
+                jobs = list(_jobs(org, host, each))
+                writer.jobs(jobs)
+                writer.runs(list(_runs(org, host, jobs)))
+                Host.update(next_seq=each + 1).where(Host.id == host.id).execute(database)
+    writer.tidy()
 
 
-def _job(org: str, host: FleetHost, seq: int) -> JobRow:
-    timeout: Millis = 600_000
-    return JobRow(
-        id=_IDS.new(),
-        org_id=org,
-        host_id=host.id,
-        server_instance_id=host.instance_id,
-        type="SERVER_START",
-        created_by_id=None,
-        created_at=_CLOCK.now(),
-        payload='{"map":"de_dust2"}',
-        policy=None,
-        timeout_ms=timeout,
-        priority=0,
-        run_at=None,
-        seq=seq,
+def _jobs(org: str, host: FleetHost, each: int) -> Iterator[Image]:
+    """The host's jobs. Only ids and places differ: to build a million rows one by one would take minutes."""
+    image = job_image(
+        JobRow(
+            id="",
+            org_id=org,
+            host_id=host.id,
+            server_instance_id=host.instance_id,
+            type="SERVER_START",
+            created_by_id=None,
+            created_at=_CLOCK.now(),
+            payload='{"map":"de_dust2"}',
+            policy=None,
+            timeout_ms=_TIMEOUT_MS,
+            priority=0,
+            run_at=None,
+        )
     )
+    place = JOB_COLUMNS.index("seq")
+    between, behind = image[1:place], image[place + 1 :]
+    return ((_IDS.new(), *between, seq, *behind) for seq in range(1, each + 1))
 
 
-def _run(job: JobRow) -> RunRow:
-    return RunRow(
-        id=_IDS.new(),
-        job_id=job.id,
-        org_id=job.org_id,
-        host_id=job.host_id,
-        attempt=1,
-        created_at=job.created_at,
-        status=RunStatus.PENDING,
+def _runs(org: str, host: FleetHost, jobs: Sequence[Image]) -> Iterator[Image]:
+    run = RunRow(
+        id="", job_id="", org_id=org, host_id=host.id, attempt=1, created_at=_CLOCK.now(), status=RunStatus.PENDING
     )
+    rest = run_image(run)[2:]
+    return ((_IDS.new(), job[0], *rest) for job in jobs)
 
 
 def _by() -> By:

@@ -1,14 +1,11 @@
 """How much of everything `bench fleet` does."""
 
-import msgspec
+from benches.steps import Effort
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+class Sizes(Effort, frozen=True, kw_only=True):
     """How much of everything."""
 
-    rounds: int = 3
-    tries: int = 2  # at most, for a step during which others were busy
-    patience_seconds: float = 10.0  # at most, until others leave the machine alone before a step
     hosts: int = 100
     clients: int = 32
     jobs: int = 5000

@@ -6,7 +6,7 @@ import pytest
 
 from engines import postgres
 from engines.postgres import BIN_SETTING, URL_SETTING, Cluster, Postgres, cluster, find_programs
-from engines.processes import EngineMissing
+from engines.processes import EngineMissing, plain_account
 from tests.support.backends import missing_engine
 
 
@@ -40,6 +40,6 @@ def test_a_missing_engine_skips_and_in_continuous_integration_fails(monkeypatch:
 
 
 def test_a_server_of_our_own_listens_on_a_port_as_well_if_it_is_asked_to(tmp_path: Path) -> None:
-    account = postgres.plain_account()
+    account = plain_account()
     assert "port=5444" in Postgres(tmp_path, tmp_path, account, port=5444).url()
     assert "port" not in Postgres(tmp_path, tmp_path, account).url()

@@ -25,7 +25,8 @@ class Explaining:
         self.plans: list[str] = []
 
     def execute(self, sql: str, params: Any = None) -> Any:
-        self.plans += [row[-1] for row in self._execute(f"{self._explain} {sql}", params).fetchall()]
+        if not sql.startswith("SET"):
+            self.plans += [row[-1] for row in self._execute(f"{self._explain} {sql}", params).fetchall()]
         return self._execute(sql, params)
 
     def scans(self) -> list[str]:
@@ -49,7 +50,6 @@ def explaining(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Explaining:
     desk.committed(at.entry(*created(job, run_row(job, id="r", status="running")), *created(scheduled, retried), line))
     if not isinstance(desk.database, SqliteDatabase):
         desk.rows("ANALYZE")
-        desk.rows("SET enable_seqscan = off")  # else it is right to read a table of few rows one after the other
     made = Explaining(desk.database)
     monkeypatch.setattr(desk.database, "execute_sql", made.execute)
     return made

@@ -7,15 +7,16 @@ from typing import Any
 
 import psycopg2
 import pytest
-from peewee import PeeweeException
+from peewee import OperationalError, PeeweeException
 
 from engines.processes import plain_account, short_folder
 from interlock.states import RunStatus
 from store import Committed, Journal, Outcome, Refused, open_database
+from store.claims import claim
 from store.committer import Committer
 from store.entries import Exclusive
 from store.journal import run_exclusive
-from tests.support.desk import Claim, Desk, created, moved
+from tests.support.desk import Claim, Desk, append, created, moved
 from tests.support.rows import host_row, write_host
 from tests.support.wire import Cut, Wire, wire
 
@@ -297,3 +298,32 @@ def test_a_time_out_is_not_repeated_for_each_host(postgres_desk: Desk, monkeypat
     monkeypatch.setattr(desk.committer.dialect, "fence", slow)
     desk.refused(*(claim.entry() for claim in claims))
     assert len(tried) == 2  # all together, and the first by itself
+
+
+def test_a_claim_of_a_host_that_somebody_goes_on_holding_gives_up_soon(postgres_desk: Desk, holder: Holder) -> None:
+    desk = postgres_desk
+    held, free = desk.host(), desk.host()
+    holder.hold(held)
+    heard: list[Any] = []
+    both = [held.host.id, free.host.id]
+    item = Exclusive(lambda database: claim(database, "me", both), lambda *said: heard.append(said))
+    result, error = run_exclusive(desk.committer, item)
+    assert (result, type(error)) == (None, OperationalError)
+    assert desk.fence(free)[1] == free.host.epoch
+    holder.let_go()
+    claimed, error = run_exclusive(desk.committer, item)
+    assert (set(claimed), error) == (set(both), None)
+
+
+def test_a_row_that_somebody_else_is_just_inserting_delays_its_own_host_alone(
+    postgres_desk: Desk, postgres_url: str
+) -> None:
+    desk = postgres_desk
+    first, at, last = (desk.host() for _ in range(3))
+    other = psycopg2.connect(postgres_url)
+    values = ("an id", "org", "ann", "key", "print", "{}", 1)
+    other.cursor().execute("INSERT INTO idempotency_key VALUES (%s, %s, %s, %s, %s, %s, %s)", values)
+    key = append("idempotency_key", user_id="ann", key="key", fingerprint="print", response="{}")
+    outcomes = desk.commit(first.entry(), at.entry(*created(*at.new_job()), key), last.entry())
+    assert [type(outcome) for outcome in outcomes] == [Committed, Refused, Committed]
+    other.close()

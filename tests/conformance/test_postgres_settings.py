@@ -1,13 +1,14 @@
 """How connections to PostgreSQL are set up, which servers are refused, and how migrators take turns."""
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import psycopg2
 import pytest
-from peewee import Database
+from peewee import Database, OperationalError
 
 from store import open_database
 from store.database import MIGRATIONS, migrate
@@ -29,7 +30,7 @@ def show(database: Database, setting: str) -> str:
     [
         ("synchronous_commit", "on"),
         ("statement_timeout", "5s"),
-        ("lock_timeout", "2s"),
+        ("lock_timeout", "500ms"),
         ("idle_in_transaction_session_timeout", "5s"),
         ("transaction_isolation", "read committed"),
         ("client_encoding", "UTF8"),
@@ -59,10 +60,11 @@ def test_what_the_role_has_set_does_not_weaken_a_commit(shelf: Shelf) -> None:
 
 def test_what_the_url_says_counts_before_the_defaults(postgres_url: str) -> None:
     options = quote("-c statement_timeout=1234")
-    database = open_database(f"{postgres_url}&application_name=mine&connect_timeout=2&options={options}")
+    more = "&" if "?" in postgres_url else "?"
+    database = open_database(f"{postgres_url}{more}application_name=mine&connect_timeout=2&options={options}")
     database.connect()
     assert (show(database, "statement_timeout"), show(database, "application_name")) == ("1234ms", "mine")
-    assert show(database, "lock_timeout") == "2s"
+    assert show(database, "lock_timeout") == "500ms"
     assert database.connection().get_dsn_parameters()["connect_timeout"] == "2"
     database.close()
 
@@ -90,6 +92,23 @@ def test_a_url_that_leads_nowhere_is_refused_with_a_sentence(url: str, said: str
 def test_a_server_that_does_not_answer_is_refused_with_a_sentence(url: str) -> None:
     with pytest.raises(DatabaseUnusable, match="cannot be opened"):
         migrate(open_database(url))
+
+
+def test_while_a_server_cannot_be_reached_not_everybody_waits_for_it_in_turn() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = open_database(f"postgresql://me@127.0.0.1:{port}/interlock?connect_timeout=2")
+        with pytest.raises(OperationalError, match="timeout expired"):
+            database.connect()
+        with pytest.raises(OperationalError, match="did not answer a moment ago"):
+            database.connect()
+
+
+def test_a_server_that_refuses_is_tried_again_at_once() -> None:
+    database = open_database("postgresql://me@127.0.0.1:1/interlock")
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="refused"):
+            database.connect()
 
 
 @pytest.fixture
@@ -142,7 +161,7 @@ def test_a_migrator_waits_for_another_and_then_finds_nothing_to_do(shelf: Shelf,
 def test_after_a_migration_the_session_is_as_it_was(postgres_url: str) -> None:
     database = open_database(postgres_url)
     migrate(database)
-    assert (show(database, "statement_timeout"), show(database, "lock_timeout")) == ("5s", "2s")
+    assert (show(database, "statement_timeout"), show(database, "lock_timeout")) == ("5s", "500ms")
     database.close()
 
 

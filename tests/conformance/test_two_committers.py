@@ -1,6 +1,7 @@
 """Two processes on one database: what one has claimed the other cannot write, and neither waits for ever."""
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from peewee import Database
@@ -13,15 +14,17 @@ from tests.support.rows import host_row, write_host
 
 ROUNDS = 30
 HOSTS = 8
+LONG = 20.0  # seconds: a bound for what should take none
 
 
 class Node:
     """A process that claims hosts in any order, gives some up, and makes a job on each that it takes for its own."""
 
-    def __init__(self, url: str, name: str, host_ids: list[str]) -> None:
+    def __init__(self, url: str, name: str, host_ids: list[str], claimed: threading.Barrier) -> None:
         self.database = open_database(url)
         self.committer = Committer(self.database, name)
         self.host_ids = host_ids
+        self.claimed = claimed  # where all meet
         self.chance = random.Random(name)  # noqa: S311 - so that it can be repeated
         self.mine: dict[str, Claim] = {}
         self.commits: list[tuple[str, int]] = []  # host and revision
@@ -30,6 +33,7 @@ class Node:
     def run(self) -> None:
         for _ in range(ROUNDS):
             self.claim()
+            self.claimed.wait(LONG)
             self.commit()
             self.give_up()
         self.database.close()
@@ -69,7 +73,8 @@ def test_two_processes_that_fight_for_hosts_write_each_others_nowhere(url: str) 
     hosts = [host_row() for _ in range(HOSTS)]
     for host in hosts:
         write_host(database, host)
-    nodes = [Node(url, name, [host.id for host in hosts]) for name in ("one", "another")]
+    claimed = threading.Barrier(2)
+    nodes = [Node(url, name, [host.id for host in hosts], claimed) for name in ("one", "another")]
     with ThreadPoolExecutor(len(nodes)) as pool:
         for future in [pool.submit(node.run) for node in nodes]:
             future.result()

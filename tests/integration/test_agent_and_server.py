@@ -4,10 +4,6 @@ No run starts twice, no two are at work at once, and every job ends with the res
 """
 
 import asyncio
-import os
-import signal
-import sys
-from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support import skewed_agent
 from tests.support.agent_rig import Workplace, lives
 from tests.support.bad_network import BadNetwork
 from tests.support.callers import PATIENCE, Plane, Tenant
@@ -24,7 +21,7 @@ from tests.support.callers import Agent as Caller
 from tests.support.server import Rows, Server
 
 WORK = (
-    "exec 2>/dev/null; mkdir busy || echo overlap >> starts; trap 'rmdir busy; exit 1' TERM;"
+    "exec 2>/dev/null; trap 'rmdir busy; exit 1' TERM; mkdir busy || echo overlap >> starts;"
     "echo out; echo $$ >> pids; echo $INTERLOCK_JOB_RUN_ID >> starts;"
     "test $INTERLOCK_ATTEMPT -gt 1 || until test -e go; do sleep 0.01; done; rmdir busy"
 )  # The first attempt lasts until it may go. Stderr outlives the agent: a shell that has something to say would die of it.
@@ -186,16 +183,10 @@ async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing
 async def test_an_agent_killed_at_work_and_started_again_ends_its_command_and_the_job_is_tried_again(
     scene: Scene,
 ) -> None:
-    config = scene.place.toml({"poll_spacing_seconds": 0.05})
-    options = ["--url", scene.network.url, "--config", str(config), "--state-dir", str(scene.place.state)]
-    path = os.pathsep.join(part for part in sys.path if part)
-    env = {**os.environ, "PYTHONPATH": path, "INTERLOCK_AGENT_KEY": scene.place.key}
-    program = ["-c", "from interlock.cli import main; main()", "agent", *options]
     job = await scene.tenant.create(scene.host)
-    process = await asyncio.create_subprocess_exec(sys.executable, *program, env=env, stderr=PIPE)
-    await scene.at_work(job)
-    process.send_signal(signal.SIGKILL)
-    await process.communicate()
+    async with scene.place.process() as agent:
+        await scene.at_work(job)
+        agent.kill()
     (left,) = scene.pids()
     assert lives(left)
     async with scene.place.running():
@@ -303,3 +294,31 @@ async def test_two_agents_with_one_key_start_no_run_twice_and_the_host_is_shown_
     started = Counter(run for place in (here, there) for run in _lines(place.folder / "starts"))
     assert set(started.values()) == {1}
     assert "overlap" not in started
+
+
+# ---- the agent's clock is wrong
+
+
+@pytest.mark.parametrize("hours", ["1", "-1", "steps"])
+async def test_a_wall_clock_that_is_wrong_or_steps_changes_nothing(scene: Scene, hours: str) -> None:
+    scene.place.shell("seq 1 5; exec sleep 60", "SERVER_STOP")
+    scene.place.shell("seq 1 5; exec sleep 60", "SERVER_RESTART")
+    scene.go()
+    async with scene.place.process([skewed_agent.__file__, hours], heartbeat_seconds=0.05):
+        done = await scene.ended(await scene.tenant.create(scene.host))
+        late = await scene.ended(
+            await scene.tenant.create(scene.host, job_type="SERVER_STOP", timeoutSeconds=0.5, maxAttempts=1)
+        )
+        job = await scene.tenant.create(scene.host, job_type="SERVER_RESTART")
+        await scene.job_until(job, lambda shown: shown["counts"]["logs"] == 5)
+        await scene.tenant.cancel(job)
+        cancelled = await scene.ended(job)
+    once(scene, done, "success")
+    assert [late["status"], late["jobRuns"][0]["result"]["errorCode"]] == ["FAILED", "timeout"]
+    assert cancelled["status"] == "CANCELLED"
+    for shown in (done, late, cancelled):
+        (run,) = shown["jobRuns"]
+        assert 0 <= run["result"]["durationMs"] < 60_000
+        assert shown["createdAt"] <= run["startedAt"] <= run["finishedAt"] == shown["completedAt"]
+        lines = (await scene.tenant.user.get(f"{scene.tenant.jobs_path}/{shown['id']}/logs")).json["items"]
+        assert [line["message"] for line in lines] == (["out"] if shown is done else ["1", "2", "3", "4", "5"])

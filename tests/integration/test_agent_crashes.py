@@ -5,10 +5,9 @@ import os
 import random
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import AsyncMock, patch
 
@@ -16,13 +15,11 @@ import pytest
 
 from interlock.agent import recovery
 from tests.support import crashing_agent
-from tests.support.agent_rig import Rig, lives
+from tests.support.agent_rig import CLI, Rig, lives
 from tests.support.crashing_agent import ENTRIES, STEPS
 from tests.support.fake_plane import FakePlane, Fault, Run
 
 STARTS = "echo $$ >> pids; echo $INTERLOCK_JOB_RUN_ID >> starts"
-SETTINGS = {"poll_spacing_seconds": 0.01, "log_interval_seconds": 0.01, "retry_base_seconds": 0.01}
-CLI = ["-c", "from interlock.cli import main; main()", "agent"]
 
 
 @pytest.fixture
@@ -34,26 +31,6 @@ async def plane() -> AsyncIterator[FakePlane]:
 @pytest.fixture
 def rig(plane: FakePlane, tmp_path: Path) -> Rig:
     return Rig(plane, tmp_path)
-
-
-@asynccontextmanager
-async def process(rig: Rig, program: Sequence[str] = CLI) -> AsyncIterator[Process]:
-    """An agent in a process of its own; killed at the end if it still lives."""
-    config = rig.toml(SETTINGS)
-    options = ["--url", rig.plane.url, "--config", str(config), "--state-dir", str(rig.state)]
-    child = await asyncio.create_subprocess_exec(sys.executable, *program, *options, env=environment(rig), stderr=PIPE)
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
-
-
-def environment(rig: Rig) -> dict[str, str]:
-    """What the process needs to find the agent as this one does, and its key."""
-    path = os.pathsep.join(part for part in sys.path if part)
-    return {**os.environ, "PYTHONPATH": path, "INTERLOCK_AGENT_KEY": rig.plane.key}
 
 
 def starts(rig: Rig) -> Counter[str]:
@@ -112,7 +89,7 @@ async def test_an_agent_killed_anywhere_starts_no_run_twice_and_loses_no_result(
     earlier = await past(rig) if history else None
     rig.shell(script)
     first = await rig.plane.add()
-    async with process(rig, [crashing_agent.__file__, moment, step]) as child:
+    async with rig.process([crashing_agent.__file__, moment, step]) as child:
         assert await child.wait() == -signal.SIGKILL
     rig.shell(STARTS)
     alive_at_poll: list[int] = []
@@ -147,10 +124,10 @@ def pids(rig: Rig) -> list[int]:
 async def test_an_agent_killed_while_it_clears_up_after_a_killed_one_clears_up_once_more(rig: Rig, moment: str) -> None:
     rig.shell(LONG)
     run = await rig.plane.add()
-    async with process(rig) as child:
+    async with rig.process() as child:
         await rig.plane.until(lambda: run.logs)
         child.kill()
-    async with process(rig, [crashing_agent.__file__, moment, "finished"]) as child:
+    async with rig.process([crashing_agent.__file__, moment, "finished"]) as child:
         assert await child.wait() == -signal.SIGKILL
     assert not any(lives(pid) for pid in pids(rig))
     async with rig.running():
@@ -174,7 +151,7 @@ async def interrupted(rig: Rig, run: Run) -> str:
 
 async def killed_at_work(rig: Rig) -> Run:
     run = await rig.plane.add()
-    async with process(rig) as child:
+    async with rig.process() as child:
         await rig.plane.until(lambda: run.logs)
         child.kill()
     return run
@@ -199,7 +176,7 @@ async def test_of_a_command_that_ended_meanwhile_it_is_said_that_nobody_knows_ho
 async def test_of_a_command_that_was_held_at_the_gate_it_is_said_that_it_never_began(rig: Rig) -> None:
     rig.shell(STARTS)
     run = await rig.plane.add()
-    async with process(rig, [crashing_agent.__file__, "before", "spawned"]) as child:
+    async with rig.process([crashing_agent.__file__, "before", "spawned"]) as child:
         await child.wait()
     assert "no command had been let go" in await interrupted(rig, run)
 
@@ -229,7 +206,7 @@ async def gone(pid: int) -> None:
 async def test_what_a_killed_agent_left_running_is_ended_before_the_next_poll(rig: Rig) -> None:
     rig.shell("echo $$; sleep 60 & echo $!; wait")
     run = await rig.plane.add()
-    async with process(rig) as child:
+    async with rig.process() as child:
         await rig.plane.until(lambda: len(run.logs) == 2)
         child.kill()
     left = [int(line) for line in run.log_text]
@@ -245,7 +222,7 @@ async def test_what_a_killed_agent_left_running_is_ended_before_the_next_poll(ri
 async def test_a_group_whose_leader_has_died_is_still_known_by_its_environment(rig: Rig) -> None:
     rig.shell("echo $$; sleep 60 & echo $!; wait")
     run = await rig.plane.add()
-    async with process(rig) as child:
+    async with rig.process() as child:
         await rig.plane.until(lambda: len(run.logs) == 2)
         child.kill()
     leader, grandchild = (int(line) for line in run.log_text)
@@ -258,14 +235,17 @@ async def test_a_group_whose_leader_has_died_is_still_known_by_its_environment(r
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_an_agent_killed_again_and_again_overlaps_nothing_and_ends_every_job(rig: Rig, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - which request to die at
-    rig.shell(f"mkdir busy || echo overlap >> starts; trap 'rmdir busy; exit 1' TERM; {STARTS}; sleep 0.03; rmdir busy")
+    rig.shell(
+        "exec 2>/dev/null; trap 'rmdir busy; exit 1' TERM; mkdir busy || echo overlap >> starts;"
+        f"{STARTS}; sleep 0.03; rmdir busy"
+    )
     for _ in range(6):
         await rig.plane.add()
     for _ in range(4):
         last = len(rig.plane.requests) + chance.randint(1, 10)
         if chance.random() < 0.5:
             rig.plane.faults["result"].append(Fault(lose_reply=True))
-        async with process(rig) as child:
+        async with rig.process() as child:
             await rig.plane.requests_reach(last)
             child.kill()
     async with rig.running():
@@ -279,7 +259,7 @@ async def test_an_agent_killed_again_and_again_overlaps_nothing_and_ends_every_j
 
 async def test_sigterm_ends_an_idle_agent_with_exit_code_0_and_a_log_of_one_line_per_event(rig: Rig) -> None:
     rig.shell("true")
-    async with process(rig) as child:
+    async with rig.process() as child:
         await rig.plane.ended(await rig.plane.add())
         child.terminate()
         _, log = await child.communicate()
@@ -291,9 +271,9 @@ async def test_sigterm_ends_an_idle_agent_with_exit_code_0_and_a_log_of_one_line
 
 async def test_a_second_agent_says_who_holds_the_state_directory_and_exits_with_a_code_of_its_own(rig: Rig) -> None:
     rig.shell("true")
-    async with process(rig) as holder:
+    async with rig.process() as holder:
         await rig.plane.until(lambda: rig.plane.count("poll"))
-        async with process(rig) as second:
+        async with rig.process() as second:
             _, log = await second.communicate()
     assert second.returncode == 8
     assert f"process {holder.pid}" in log.decode()
@@ -302,7 +282,8 @@ async def test_a_second_agent_says_who_holds_the_state_directory_and_exits_with_
 async def test_mistakes_in_the_file_are_all_told_and_exit_with_code_2(rig: Rig) -> None:
     (rig.folder / "agent.toml").write_text("[agent]\ngrace_secs = 1\n[handlers.WORK]\ncomand = ['true']\n")
     program = [sys.executable, *CLI, "--url", rig.plane.url, "--config", str(rig.folder / "agent.toml")]
-    child = await asyncio.create_subprocess_exec(*program, env=environment(rig), stderr=PIPE)
+    environ = {**os.environ, "INTERLOCK_AGENT_KEY": rig.plane.key}
+    child = await asyncio.create_subprocess_exec(*program, env=environ, stderr=PIPE)
     _, log = await child.communicate()
     assert child.returncode == 2
     assert "did you mean 'grace_seconds'?" in log.decode()

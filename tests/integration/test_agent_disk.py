@@ -3,8 +3,6 @@
 import asyncio
 import errno
 import os
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,15 +151,10 @@ async def test_an_agent_without_room_hands_over_what_it_owes_and_can_be_stopped(
 async def test_an_agent_whose_disk_refuses_says_so_and_exits_with_a_code_of_its_own(rig: Rig) -> None:
     """A real refusal: the kernel lets the journal grow to 2,000 bytes."""
     rig.shell(STARTS)
-    options = ["--url", rig.plane.url, "--config", str(rig.toml({})), "--state-dir", str(rig.state)]
-    path = os.pathsep.join(part for part in sys.path if part)
-    env = {**os.environ, "PYTHONPATH": path, "INTERLOCK_AGENT_KEY": rig.plane.key}
     for _ in range(20):
         await rig.plane.add()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CAPPED, "2000", "agent", *options, env=env, stderr=PIPE
-    )
-    _, log = await child.communicate()
+    async with rig.process(["-c", CAPPED, "2000", "agent"]) as child:
+        _, log = await child.communicate()
     assert child.returncode == 9
     assert "cannot be written: File too large" in log.decode()
     assert (rig.state / JOURNAL_NAME).stat().st_size <= 2000

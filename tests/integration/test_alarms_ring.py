@@ -4,10 +4,8 @@ One suite for both brokers, then what only Redis can do to alarms.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -236,21 +234,24 @@ async def test_an_evicting_redis_costs_alarms_and_not_the_worker(bell: Bell) -> 
 
 
 @pytest.fixture
-def worker(redis_server: OwnRedis) -> Iterator["subprocess.Popen[bytes]"]:
-    """Another node's worker, in a process of its own."""
-    command = [sys.executable, "-m", "tests.support.alarm_worker", redis_server.url]
+def worker(redis_server: OwnRedis) -> Iterator["subprocess.Popen[str]"]:
+    """Another node's worker, in a process of its own, which prints what it rings."""
+    command = [sys.executable, "-u", "-m", "tests.support.alarm_worker", redis_server.url]
     path = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}) as process:
+    environ = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
         yield process
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
+        process.kill()
 
 
 async def test_what_a_killed_worker_held_is_rung_by_another(
-    redis_server: OwnRedis, bell: Bell, worker: "subprocess.Popen[bytes]"
+    redis_server: OwnRedis, bell: Bell, worker: "subprocess.Popen[str]"
 ) -> None:
+    assert worker.stdout is not None
     alarms = alarms_on(broker_on(redis_server), bell.ring)
-    due_at = SystemClock().now() + 1000
+    alarms._send("hello", SystemClock().now())
+    assert await asyncio.to_thread(worker.stdout.readline) == "hello\n"
+    due_at = SystemClock().now() + 2000
     for number in range(50):
         alarms._send(f"host-{number}", due_at)
     await until(lambda: fetched(redis_server) == 50)

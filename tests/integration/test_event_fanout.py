@@ -2,13 +2,15 @@
 
 import asyncio
 import itertools
+import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from engines.redis_server import OwnRedis, own_redis
 from runtime.event_log import key
-from tests.support.redis_rig import Node, board, node, redis_or_skip, until
+from tests.support.redis_rig import PATIENCE, Board, Node, board, node, redis_or_skip, until
 
 
 @pytest.fixture
@@ -328,3 +330,72 @@ async def test_a_dashboard_that_left_is_not_fed_for_ever(one: Node, redis_server
     async with board(one.streams) as again:
         one.tell(1)
         await again.until(1)
+
+
+class Storm:
+    """Two nodes publish while Redis and their links suffer. The first tells even numbers, the other odd ones."""
+
+    def __init__(self, chance: random.Random, server: OwnRedis, nodes: tuple[Node, Node]) -> None:
+        self.chance = chance
+        self.server = server
+        self.nodes = nodes
+        self.last = [-2, -1]
+
+    def tell(self, which: int) -> None:
+        self.last[which] += 2
+        self.nodes[which].tell(self.last[which])
+
+    async def rage(self) -> None:
+        for _ in range(12):
+            for _ in range(self.chance.randrange(40)):
+                self.tell(self.chance.randrange(2))
+                await asyncio.sleep(self.chance.random() * 0.004)
+            await self.suffer()
+
+    async def suffer(self) -> None:
+        trouble = self.chance.choice(["kill", "flush", "cut", "cut", "scripts"])
+        if trouble == "kill":
+            self.server.kill()
+            await asyncio.sleep(self.chance.random() * 0.1)
+            self.server.start()
+        elif trouble == "flush":
+            self.server.flush()
+        elif trouble == "cut":
+            self.chance.choice(self.nodes).streams._link._break("cut")
+        else:
+            with self.server.client() as client:
+                client.script_flush()
+
+    async def calm(self, *boards: Board) -> None:
+        """Return when all show what each node tells. While a link is still broken only its own node shows that."""
+        for which, shown in itertools.product((0, 1), boards):
+            async with asyncio.timeout(PATIENCE):
+                while self.last[which] not in shown.story[-4:]:
+                    self.tell(which)
+                    await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_to_redis_nothing_is_missed_without_a_gap(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
+    with redis_or_skip(own_redis(append_only=chance.random() < 0.5)) as server:
+        async with node(server.url) as one, node(server.url) as other:
+            storm = Storm(chance, server, (one, other))
+            async with board(one.streams) as here, board(other.streams) as there:
+                await storm.rage()
+                await storm.calm(here, there)
+    for shown, first in itertools.product((here, there), (0, 1)):
+        assert silent_losses(shown.story, first) == []
+
+
+def silent_losses(story: list[Any], first: int) -> list[tuple[int, int]]:
+    """Numbers of one publisher between which others are missing, with no gap to say so."""
+    found, before, excused = [], first - 2, False
+    for each in story:
+        if each == "gap":
+            excused = True
+        elif each % 2 == first % 2:
+            if each != before + 2 and not excused:
+                found.append((before, each))
+            before, excused = each, False
+    return found

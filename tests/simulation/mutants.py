@@ -1,16 +1,31 @@
-"""Bugs planted in the shipping code, each of which the simulation must catch. Every one patches production, not a model."""
+"""Bugs planted in the shipping code, each of which the simulation must catch. Every one patches production, not a model.
+
+The docstring of each says what goes wrong; `./scripts/simulate --mutants` prints them with the seeds they took.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from actors.host import HostActor
+import msgspec
+
+from actors import Directory, host_polls, host_reports, host_times, host_users
+from actors.host import HANDLERS, HostActor
 from actors.host_state import HostState
-from interlock.states import MOVES, Move, RunEvent, RunStatus
+from actors.line import Line
+from actors.messages import AppendLogs, CreateJob, Found, ReportResult, RunDue
+from interlock.states import LIVE, MOVES, TERMINAL, JobStatus, Move, RunEvent, RunStatus
+from interlock.wire import ReportAnswer, RunState
 from runtime.sweep import Due, Sweep
-from store.committer import Committer
-from store.entries import Committed, Outcome, Refused
+from store import statements
+from store.committer import Committer, NotBegun
+from store.entries import Committed, Entry, Outcome, Refused, RunChange
+from store.rows import RUN_CHANGING, host_image
+from store.sqlite_dialect import SqliteDialect
+from tests.simulation.store import forget_compiled
+
+Mutant = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -48,8 +63,15 @@ def alarm_without_sweep() -> Iterator[None]:
 
 @contextmanager
 def no_idle_gate() -> Iterator[None]:
-    """The host is free as soon as the server has ended a run."""
+    """The host is free as soon as the server has ended a run, be it by a deadline, by force or for lost."""
     with patch.object(HostState, "set_gate", lambda *_args, **_kwargs: None):
+        yield
+
+
+@contextmanager
+def young_heartbeat_opens_gate() -> Iterator[None]:
+    """Any heartbeat that names no run opens the idle gate, however long it was under way."""
+    with patch.object(host_polls, "UNDER_WAY", 0):
         yield
 
 
@@ -65,18 +87,10 @@ def no_poison() -> Iterator[None]:
         return outcomes
 
     def shrugging(self: HostActor, outcome: Outcome) -> None:
-        if isinstance(outcome, Refused) and self.state is not None:
-            outcome = Committed(rev=0, first_seq=0, seqs=dict.fromkeys(_joining(self), 0))
-        committed(self, outcome)
+        committed(self, _as_if_done(self) if isinstance(outcome, Refused) and self.state is not None else outcome)
 
     with patch.object(Committer, "commit", forgiving), patch.object(HostActor, "_committed", shrugging):
         yield
-
-
-def _joining(actor: HostActor) -> list[str]:
-    flights: Any = actor._in_flight
-    decision = flights[0].decision if flights else None
-    return [attempt.job.id for attempt in decision.joins + decision.placed] if decision else []
 
 
 @contextmanager
@@ -87,19 +101,317 @@ def memory_kept_after_unknown_commit() -> Iterator[None]:
     def hopeful(self: HostActor, outcome: Outcome) -> None:
         if isinstance(outcome, Refused) and outcome.unknown and self.incarnation is not None:
             self.incarnation.poisoned = False
-            outcome = Committed(rev=0, first_seq=0, seqs=dict.fromkeys(_joining(self), 0))
+            outcome = _as_if_done(self)
         committed(self, outcome)
 
     with patch.object(HostActor, "_committed", hopeful):
         yield
 
 
-Mutant = Callable[[], Any]
+def _as_if_done(actor: HostActor) -> Committed:
+    flights: Any = actor._in_flight
+    decision = flights[0].decision if flights else None
+    joining = [attempt.job.id for attempt in decision.joins + decision.placed] if decision else []
+    return Committed(rev=0, first_seq=0, seqs=dict.fromkeys(joining, 0))
+
+
+@contextmanager
+def half_written_commit() -> Iterator[None]:
+    """A statement fails, and what stood before it is kept."""
+    with patch.object(Committer, "_roll_back", lambda _self, connection: connection.commit()):
+        yield
+
+
+@contextmanager
+def row_order_inside_a_batch() -> Iterator[None]:
+    """Rows that enter a live state are written before those that leave one."""
+    with patch("store.committer.LIVE", frozenset(RunStatus) - LIVE):
+        yield
+
+
+@contextmanager
+def retry_in_a_second_commit() -> Iterator[None]:
+    """A failure is committed first, and the next attempt's row a moment later."""
+    submit = HostActor._submit
+
+    def in_two(self: HostActor, changes: Any, flight: Any) -> None:
+        later = [one for one in changes if isinstance(one, RunChange) and one.was is None and len(changes) > 2]
+        submit(self, [one for one in changes if one not in later], flight)
+        if later and self.incarnation is not None and self.state is not None:
+            host = host_image(self.state.host)
+            self._around.journal.submit(Entry(self.incarnation, host, [*later], lambda _: None))
+
+    with patch.object(HostActor, "_submit", in_two):
+        yield
+
+
+@contextmanager
+def zombie_result() -> Iterator[None]:
+    """A success that comes after its run had ended otherwise is believed."""
+    late = host_reports._late
+
+    def believed(state: Any, message: ReportResult, job: Any, run: Any, d: Any) -> None:
+        if message.report.status != "success" or run.report_hash == message.digest:
+            late(state, message, job, run, d)
+            return
+        d.touch_run(run)
+        run.status, run.report_hash = RunStatus.SUCCESS, message.digest
+        d.reply = ReportAnswer(status=run.status, job_status=job.status, will_retry=False, replayed=False)
+
+    with patch.object(host_reports, "_late", believed):
+        yield
+
+
+@contextmanager
+def late_result_ends_the_next_attempt() -> Iterator[None]:
+    """A report is taken for the job, not for the attempt that it names."""
+    found = host_reports.found
+
+    def by_job(state: Any, message: Found, d: Any) -> None:
+        current = state.current
+        run = message.run
+        about_run = isinstance(message.asked, ReportResult) and run is not None and run.status in TERMINAL
+        if about_run and run is not None and current is not None and current.job.id == run.job_id:
+            state.advance(current, RunEvent.SUCCEEDED, d)
+            status, job_status = current.run.status, current.job.status
+            d.reply = ReportAnswer(status=status, job_status=job_status, will_retry=False, replayed=False)
+        else:
+            found(state, message, d)
+
+    with patch.object(host_reports, "found", by_job):
+        yield
+
+
+@contextmanager
+def redelivery_lost() -> Iterator[None]:
+    """An agent that says it runs nothing does not get the run again whose reply never reached it."""
+    declared_idle = host_polls.declared_idle
+
+    def forgetful(state: HostState, poll: Any, d: Any) -> None:
+        declared_idle(state, poll, d)
+        state.undelivered = False
+
+    with patch.object(host_polls, "declared_idle", forgetful):
+        yield
+
+
+@contextmanager
+def trailing_log_writes_an_old_row() -> Iterator[None]:
+    """Log lines that trail their run's end write the job's row as it was read, not as its next attempt has it."""
+    found = host_reports.found
+
+    def stale(state: Any, message: Found, d: Any) -> None:
+        job, run, asked = message.job, message.run, message.asked
+        if not isinstance(asked, AppendLogs) or job is None or run is None or run.status not in TERMINAL:
+            found(state, message, d)
+            return
+        host_reports._log_lines(d, job, run, asked)
+        d.reply = RunState(status=run.status, cancel_requested=job.cancel_requested)
+
+    with patch.object(host_reports, "found", stale):
+        yield
+
+
+@contextmanager
+def alarm_that_comes_early_is_obeyed() -> Iterator[None]:
+    """An alarm starts what it rang for, whatever the row's `availableAt` says."""
+
+    def obedient(state: HostState, message: RunDue, d: Any) -> None:
+        for attempt in list(state.backoff.values()):
+            state.advance(attempt, RunEvent.DUE, d)
+        host_times.look_at_clock(state, message, d)
+
+    with patch.dict(HANDLERS, {RunDue: obedient}):
+        yield
+
+
+@contextmanager
+def retries_at_the_end_of_the_line() -> Iterator[None]:
+    """A retry that is due stands behind all others, not where its job's `seq` puts it."""
+
+    def at_the_end(self: Line, attempt: Any) -> None:
+        self._count += 1
+        self._lane(attempt.job.priority).append(attempt)
+
+    with patch.object(Line, "add", at_the_end):
+        yield
+
+
+@contextmanager
+def idempotency_key_forgotten() -> Iterator[None]:
+    """The key of a create is not stored with its job."""
+
+    def keyless(state: HostState, message: CreateJob, d: Any) -> None:
+        host_users.create_job(state, msgspec.structs.replace(message, idempotency=None), d)
+
+    with patch.dict(HANDLERS, {CreateJob: keyless}):
+        yield
+
+
+@contextmanager
+def column_forgotten() -> Iterator[None]:
+    """An update leaves one of the columns out that its move changes."""
+    without = tuple(name for name in RUN_CHANGING if name != "stop_reason")
+    forget_compiled()
+    with patch.object(statements, "RUN_CHANGING", without):
+        yield
+    forget_compiled()
+
+
+@contextmanager
+def no_startup_grace() -> Iterator[None]:
+    """After a restart deadlines that passed meanwhile end runs before their agents could come back."""
+    place = HostState._place
+
+    def graceless(self: HostState, *args: Any) -> None:
+        place(self, *args)
+        self.grace_until = 0
+
+    with patch.object(HostState, "_place", graceless):
+        yield
+
+
+@contextmanager
+def no_fence() -> Iterator[None]:
+    """A commit does not ask whether its host has another owner by now."""
+    with _unfenced():
+        yield
+
+
+@contextmanager
+def index_only() -> Iterator[None]:
+    """Nor whether rows still are what the actor believes: only the unique index over live runs is left."""
+    update = SqliteDialect.update
+
+    def unasked(self: SqliteDialect, table: Any, changed: Any, where: Any) -> Any:
+        return update(self, table, changed, {name: value for name, value in where.items() if name != "status"})
+
+    with _unfenced(), patch.object(SqliteDialect, "update", unasked):
+        yield
+
+
+@contextmanager
+def _unfenced() -> Iterator[None]:
+    fence_of = SqliteDialect.fence_of
+
+    def by_id(self: SqliteDialect, owned: Any, *, held_by: Any, expecting: bool = False) -> Any:
+        del held_by
+        return fence_of(self, owned, held_by=("id",), expecting=expecting)
+
+    forget_compiled()
+    with patch.object(SqliteDialect, "fence_of", by_id):
+        yield
+    forget_compiled()
+
+
+@contextmanager
+def fence_folded_into_a_statement() -> Iterator[None]:
+    """The fence is no statement of its own: it is judged by the snapshot with which the change began to wait for the lock,
+    as PostgreSQL does with a condition on another row of a statement.
+    """
+    transaction = Committer._transaction
+
+    def waiting(self: Any, batches: Any) -> Any:
+        query = "SELECT owner, epoch FROM host WHERE id = ?"
+        found = {one.host_id: self.database.execute_sql(query, (one.host_id,)).fetchone() for one in batches}
+        if not self.process.wait(20):
+            raise NotBegun("the process has died")
+        mine = [one for one in batches if one.epoch is None or found[one.host_id] == (self.owner, one.epoch)]
+        fenced = Refused("another process has taken this host over", fenced=True)
+        return [(one, fenced) for one in batches if one not in mine] + (transaction(self, mine) if mine else [])
+
+    with _unfenced(), patch.object(Committer, "_transaction", waiting):
+        yield
+
+
+@contextmanager
+def doorbell_only() -> Iterator[None]:
+    """What another node has appended is noticed by doorbells alone: nobody looks at `rev`."""
+
+    def blind(self: HostActor, outcome: Committed) -> None:
+        if self.state is not None:
+            self.state.host.rev = outcome.rev
+            self.state.host.next_seq = max(self.state.host.next_seq, outcome.first_seq + len(outcome.seqs))
+
+    with patch.object(HostActor, "_note", blind), patch.object(Directory, "reconcile", lambda *_: None):
+        yield
+
+
+@contextmanager
+def gap_not_seen() -> Iterator[None]:
+    """An owner whose commit shows that somebody has appended goes on with what it knows."""
+
+    def blind(self: HostActor, outcome: Committed) -> None:
+        if self.state is not None:
+            host = self.state.host
+            host.rev, host.next_seq = outcome.rev, max(host.next_seq, outcome.first_seq + len(outcome.seqs))
+
+    with patch.object(HostActor, "_note", blind):
+        yield
+
+
+@contextmanager
+def placed_without_a_look() -> Iterator[None]:
+    """A job that goes out at once does not ask whether somebody has appended one before it."""
+    fence_for = statements.JournalStatements.fence_for
+
+    def unexpecting(self: Any, epoch: int | None, expects: int | None) -> Any:
+        del expects
+        return fence_for(self, epoch, None)
+
+    with patch.object(statements.JournalStatements, "fence_for", unexpecting):
+        yield
+
+
+@contextmanager
+def stop_by_who_does_not_own() -> Iterator[None]:
+    """A node that does not own a host ends the run in its slot, instead of leaving a word for the owner."""
+
+    def ends(message: Any, job: Any, run: Any, d: Any) -> None:
+        d.touch_run(run)
+        d.touch_job(job)
+        run.status, job.status = RunStatus.CANCELLED, JobStatus.CANCELLED
+        run.finished_at = job.completed_at = d.now
+        host_users.audit_cancel(message, job, d)
+        d.reply = True
+
+    with patch("actors.elsewhere._leave_word", ends):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
-    "host_freed_early": host_freed_early,
-    "answer_before_commit": answer_before_commit,
-    "alarm_without_sweep": alarm_without_sweep,
-    "no_idle_gate": no_idle_gate,
-    "no_poison": no_poison,
-    "memory_kept_after_unknown_commit": memory_kept_after_unknown_commit,
+    mutant.__name__: mutant
+    for mutant in (
+        host_freed_early,
+        answer_before_commit,
+        alarm_without_sweep,
+        no_idle_gate,
+        young_heartbeat_opens_gate,
+        no_poison,
+        memory_kept_after_unknown_commit,
+        half_written_commit,
+        row_order_inside_a_batch,
+        retry_in_a_second_commit,
+        zombie_result,
+        late_result_ends_the_next_attempt,
+        redelivery_lost,
+        trailing_log_writes_an_old_row,
+        alarm_that_comes_early_is_obeyed,
+        retries_at_the_end_of_the_line,
+        idempotency_key_forgotten,
+        column_forgotten,
+        no_startup_grace,
+        no_fence,
+        index_only,
+        fence_folded_into_a_statement,
+        doorbell_only,
+        gap_not_seen,
+        placed_without_a_look,
+        stop_by_who_does_not_own,
+    )
 }
+
+
+def described(name: str) -> str:
+    """What goes wrong in a mutant, in a sentence."""
+    return (MUTANTS[name].__doc__ or "").strip()

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 import sys
-from collections.abc import AsyncIterator
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import msgspec
 
 from interlock.agent import Agent, AgentSettings, CommandSpec, command_handlers
 from interlock.agent.identity import PROC
-from tests.support.fake_plane import FakePlane
+from tests.support.fake_plane import FakePlane, Run
 
+CLI = ["-c", "from interlock.cli import main; main()", "agent"]
+QUICK = {"poll_spacing_seconds": 0.01, "log_interval_seconds": 0.01, "retry_base_seconds": 0.01}
 FAST = AgentSettings(
     grace_seconds=5.0,
     drain_seconds=20.0,
@@ -44,10 +48,14 @@ class Workplace:
     def __init__(self, folder: Path, url: str = "", key: str = "") -> None:
         self.folder = folder
         self.state = folder / "state"
-        self.url = url
-        self.key = key
+        self._address = (url, key)
         self.commands: dict[str, CommandSpec] = {}
         self.settings = FAST
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """The server's URL and the agent's key."""
+        return self._address
 
     def shell(self, script: str, job_type: str = "WORK", **options: Any) -> None:
         """Let `script` do the jobs of that type."""
@@ -64,7 +72,8 @@ class Workplace:
 
     def agent(self) -> Agent:
         handlers = command_handlers(self.commands, self.settings, os.environ)
-        return Agent(self.url, self.key, state_dir=self.state, handlers=handlers, settings=self.settings)
+        url, key = self.address
+        return Agent(url, key, state_dir=self.state, handlers=handlers, settings=self.settings)
 
     @asynccontextmanager
     async def running(self, agent: Agent | None = None) -> AsyncIterator[Agent]:
@@ -77,6 +86,21 @@ class Workplace:
             for _ in range(3):
                 agent.stop()
             await task
+
+    @asynccontextmanager
+    async def process(self, program: Sequence[str] = CLI, **settings: Any) -> AsyncIterator[Process]:
+        """The agent in a process of its own, with these settings beside `QUICK`; killed at the end if it still lives."""
+        url, key = self.address
+        options = ["--url", url, "--config", str(self.toml({**QUICK, **settings})), "--state-dir", str(self.state)]
+        path = os.pathsep.join(part for part in sys.path if part)
+        environ = {**os.environ, "PYTHONPATH": path, "INTERLOCK_AGENT_KEY": key}
+        child = await asyncio.create_subprocess_exec(sys.executable, *program, *options, env=environ, stderr=PIPE)
+        try:
+            yield child
+        finally:
+            if child.returncode is None:
+                child.kill()
+            await child.communicate()
 
     def toml(self, settings: dict[str, Any]) -> Path:
         """The same commands as an agent.toml, for an agent in a process of its own."""
@@ -95,9 +119,25 @@ class Rig(Workplace):
         super().__init__(folder)
         self.plane = plane
 
-    def agent(self) -> Agent:
-        self.url, self.key = self.plane.url, self.plane.key
-        return super().agent()
+    @property
+    def address(self) -> tuple[str, str]:
+        return self.plane.url, self.plane.key
+
+    async def finish(self, job_type: str = "WORK", payload: object = None, *, timeout_seconds: float = 60.0) -> Run:
+        """One job from its creation to its report."""
+        async with self.running():
+            run = await self.plane.add(job_type, payload, timeout_seconds=timeout_seconds)
+            return await self.plane.ended(run)
+
+    async def said(self, run: Run, pattern: str) -> str:
+        """Wait until the command has printed a line that matches; the first group of it."""
+
+        def found() -> str | None:
+            matches = (re.fullmatch(pattern, line) for line in run.log_text)
+            return next((match[1] for match in matches if match), None)
+
+        await self.plane.until(found)
+        return found() or ""
 
 
 def _toml(value: Any) -> str:

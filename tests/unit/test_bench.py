@@ -4,16 +4,26 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from benches import unguarded
 from benches.agents import run_in
 from benches.connection import Connection, Reply, post
 from benches.figures import Cores, Floor, Row, Yardstick, document, loads, number, percentile, table
 from benches.fleet_rows import rows
 from benches.plan import BenchFailed, Outcome
+from benches.production_rows import production_rows
+from benches.production_sizes import QUICK_PRODUCTION, ProductionSizes
+from benches.seed import sow
 from benches.sizes import QUICK, Sizes
 from hypothesis import given
 from hypothesis import strategies as st
+
+from interlock.states import RunStatus
+from store import open_database
+from store.claims import claim
 
 RUN = "01900000-0000-7000-8000-000000000001"
 
@@ -98,7 +108,7 @@ def test_a_table_lines_its_columns_up_and_gives_verdicts() -> None:
 
 def test_the_table_of_loads_shows_the_median_of_each_part() -> None:
     text = loads({"echo": [Cores(1, 0.5, 0), Cores(0.9, 0.4, 1), Cores(0.8, 0.6, 0.1)]})
-    assert text.splitlines()[-1].split() == ["echo", "0.90", "0.50", "0.10"]
+    assert text.splitlines()[-1].split() == ["echo", "0.90", "0.50", "0.10", "0.00"]
 
 
 def test_a_row_as_a_document_has_every_rounds_value() -> None:
@@ -123,11 +133,53 @@ def test_every_floor_has_a_row_whatever_the_sizes() -> None:
         assert sum(row.floor is not None for row in found) == 10
 
 
+def test_every_floor_of_production_has_a_row_whatever_the_sizes() -> None:
+    taken: dict[str, list[float]] = defaultdict(lambda: [1.0, 2.0, 3.0])
+    for sizes in (ProductionSizes(), QUICK_PRODUCTION):
+        found = production_rows(sizes, taken)
+        assert len({row.name for row in found}) == len(found)
+        assert sum(row.floor is not None for row in found) == 14
+
+
+def test_an_owner_finds_the_jobs_that_were_sown_in_their_order(tmp_path: Path) -> None:
+    seed = sow(tmp_path / "data", hosts=1, others=2, pending=3)
+    database = open_database(f"sqlite://{seed.folder / 'interlock.db'}")
+    with database.connection_context():
+        for host in seed.others:
+            claimed = claim(database, "me", [host.id])[host.id]
+            assert sorted(job.seq for job, _ in claimed.runs) == [1, 2, 3]
+            assert claimed.host.next_seq == 4
+            assert {run.status for _, run in claimed.runs} == {RunStatus.PENDING}
+            assert all(run.job_id == job.id for job, run in claimed.runs)
+
+
+def test_without_fence_and_events_there_is_still_something_to_switch_off() -> None:
+    try:
+        unguarded.no_fence()
+        unguarded.no_events()
+    finally:
+        patch.stopall()
+
+
 def test_an_outcome_divides_by_count_and_by_seconds() -> None:
     outcome = Outcome(count=100, seconds=2, server_cpu_seconds=1, driver_cpu_seconds=0.5, foreign_cpu_seconds=0)
     assert outcome.rate == 50
     assert outcome.server_cpu_us == 10_000
-    assert outcome.cores == (0.5, 0.25, 0)
+    assert outcome.cores == (0.5, 0.25, 0, 0)
+
+
+def test_the_cpu_of_engines_is_told_apart_and_added_when_all_is_asked_for() -> None:
+    outcome = Outcome(
+        count=100,
+        seconds=2,
+        server_cpu_seconds=1,
+        driver_cpu_seconds=0.5,
+        foreign_cpu_seconds=0,
+        engines_cpu_seconds=0.2,
+    )
+    assert outcome.server_cpu_us == 10_000
+    assert outcome.all_cpu_us == 12_000
+    assert outcome.cores == (0.5, 0.25, 0, 0.1)
 
 
 def test_the_run_in_a_reply_is_found_wherever_it_stands() -> None:

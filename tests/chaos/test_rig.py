@@ -1,0 +1,52 @@
+"""`./scripts/chaos` as it is called: a minute in which promises are kept, and planted bugs that do not get through."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from chaos_rig.planted import BUGS
+
+ROOT = Path(__file__).parents[2]
+ENOUGH = 50  # kills and pauses in a minute
+
+
+def chaos(*words: str) -> tuple[int, dict[str, Any]]:
+    """The exit code and the document; what it said on its way is shown with a failure."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    command = [sys.executable, "-m", "chaos_rig", *words, "-o", "json"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=False)
+    print(done.stdout.decode())  # noqa: T201 - the seed and the figures
+    return done.returncode, msgspec.json.decode(done.stdout or b"{}")
+
+
+@pytest.mark.timeout(400)
+def test_a_minute_of_kills_and_pauses_breaks_no_promise(tmp_path: Path) -> None:
+    code, figures = chaos("--seconds", "60", "--faults", str(ENOUGH), "--keep", str(tmp_path / "kept"))
+    assert figures["told"] == []
+    assert code == 0
+    assert figures["kills"] + figures["pauses"] >= ENOUGH
+    assert figures["accepted"] > ENOUGH
+    assert sum(figures["ended"].values()) == figures["accepted"]
+    again, judged = chaos("--check", str(tmp_path / "kept"))
+    assert (again, judged) == (0, figures)
+
+
+@pytest.mark.timeout(300)
+def test_answers_that_leave_before_their_commit_are_caught() -> None:
+    code, figures = chaos("--seconds", "15", "--mutant", "answer_before_commit")
+    assert code == 1
+    assert figures["violations"]["lost"] + figures["violations"]["report"] > 0
+
+
+def test_every_planted_bug_is_described() -> None:
+    assert [name for name, plant in BUGS.items() if not plant.__doc__] == []
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    assert chaos("--keep", str(tmp_path))[0] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

@@ -1,0 +1,314 @@
+"""What must hold after every step, judged by the rows that the step has committed and by what machines really did.
+
+Rows: one live run per host; what has ended stays as it is; a job has one open run until it has ended, and its status
+is that of its runs; a take is in order; the fence only rises; only a host's owner moves its runs; nothing disappears.
+Truth: a run is a success only if some machine of that host has said so of this very run.
+Answers: nothing is said before it is committed.
+Memory: an actor that has nothing on its way remembers exactly its rows.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from peewee import Database
+
+from actors import LoopFuture
+from actors.host import HostActor
+from actors.messages import PollAnswer
+from actors.policies import policy_of
+from interlock.errors import InterlockError, InvalidState, NotFound
+from interlock.states import LIVE, MOVES, TERMINAL, WAITING, JobStatus, RunStatus, StopReason, job_status, step
+from interlock.wire import JobEvent, ReportAnswer
+from store.entries import Entry, Refused
+from store.rows import HostRow, JobRow, RunRow
+from tests.simulation.database import Changes, HostChange, JobChange, Rows, RunChange
+from tests.simulation.loop import Violation
+from tests.simulation.mix import Mix
+
+Reported = Callable[[str, str, str], bool]
+_ENDED = {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
+_BY_THE_AGENT = {RunStatus.SUCCESS: "success", RunStatus.REJECTED: "rejected"}
+_KEPT_OF_HOST = ("run_no", "instance_id", "declares", "awaiting_idle", "unhealthy", "next_seq")
+
+
+def _reachable() -> dict[RunStatus, frozenset[RunStatus]]:
+    """Where the table can lead from each status, in any number of moves: a batch may hold several of them."""
+    near = {
+        status: {step(status, event, reason) for event in MOVES.get(status, ()) for reason in StopReason} - {None}
+        for status in RunStatus
+    }
+    far: dict[RunStatus, frozenset[RunStatus]] = {}
+    for status in RunStatus:
+        seen: set[RunStatus] = {status}
+        todo = [status]
+        while todo:
+            for following in near[todo.pop()]:
+                if following is not None and following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+        far[status] = frozenset(seen)
+    return far
+
+
+_REACHABLE = _reachable()  # now, while the table is what it should be
+
+
+def _must(holds: object, what: str) -> None:
+    if not holds:
+        raise Violation(what)
+
+
+class Invariants:
+    """Looks at each step. `reported(host, run, status)` says whether a machine of the host ever said that of the run."""
+
+    def __init__(self, database: Database, mix: Mix, now: Callable[[], int], reported: Reported) -> None:
+        self.rows = Rows(database)
+        self._mix = mix
+        self._now = now
+        self.accepted: dict[str, None] = {}
+        self.writer: str | None = None  # the owner whose decisions the step at hand may have written
+        self._reported = reported
+        self._seqs: dict[tuple[str, int], str] = {}  # which job got a host's place in line
+        self._graced: dict[str, None] = {}  # runs that were live before the last cold start
+        self._grace_until = 0
+        self._done: dict[str, None] = {}  # runs whose end was published
+        self._at_rest: dict[str, dict[str, None]] = {}  # by host: what waited when its actor last came to rest
+        self._troubled: dict[str, None] = {}  # runs during which a commit of their host was refused
+
+    # ---- rows ------------------------------------------------------------------------------------------------------
+
+    def look(self) -> Changes | None:
+        """After a step: judge what it has committed; None when nothing was written."""
+        if not self.rows.stale:
+            self.writer = None
+            return None
+        writer, self.writer = self.writer, None
+        waiting = {host_id: list(runs.values()) for host_id, runs in self.rows.open_of_host.items()}
+        changes = self.rows.refresh()
+        _must(not changes.gone, f"rows are gone: {changes.gone}")
+        for host in changes.hosts:
+            self._host(*host)
+        for run in changes.runs:
+            self._run(*run, writer)
+        for job in changes.jobs:
+            self._job(*job)
+        for job_id in dict.fromkeys(
+            [job.after.id for job in changes.jobs] + [run.after.job_id for run in changes.runs]
+        ):
+            self._job_and_runs(self.rows.jobs.get(job_id), job_id)
+        for host_id in dict.fromkeys(run.after.host_id for run in changes.runs):
+            if host_id is not None:
+                self._slot(host_id)
+                self._order(waiting[host_id], [run.after for run in changes.runs if _was_taken(run)], host_id)
+        return changes
+
+    def _host(self, before: HostRow, after: HostRow) -> None:
+        known = f"host {after.id}, that was {before.owner} {before.epoch}, is {after.owner} {after.epoch}"
+        _must(after.epoch >= before.epoch and after.rev > before.rev, f"the fence fell: {known}")
+        taken_over = after.owner is not None and after.owner != before.owner
+        _must(after.epoch > before.epoch or not taken_over, f"an owner without an epoch of its own: {known}")
+        _must(after.next_seq >= before.next_seq, f"places in line are given again: {known}")
+        _must(after.run_no >= before.run_no, f"numbers of runs are given again: {known}")
+
+    def _run(self, before: RunRow | None, after: RunRow, writer: str | None) -> None:
+        if before is None:
+            return
+        known = f"run {after.id}, that was {before.status}, is {after.status}"
+        _must(before.status not in TERMINAL, f"what has ended was changed: {known}: {before} {after}")
+        _must(after.status in _REACHABLE[before.status], f"no way leads there: {known}")
+        self._in_time(before, after, known)
+        said = _BY_THE_AGENT.get(after.status)
+        if said is not None:
+            _must(self._reported(after.host_id or "", after.id, said), f"no machine has said so: {known}")
+        if _was_moved(before, after):
+            owner = self.rows.hosts[after.host_id or ""].owner
+            _must(owner == writer, f"{writer} moved a run of {owner}: {known}")
+
+    def _in_time(self, before: RunRow, after: RunRow, known: str) -> None:
+        """Nothing happens before its time; where clocks are set nobody can tell."""
+        if self._mix.clock_steps_a_minute:
+            return
+        if before.status is RunStatus.SCHEDULED and after.status not in {RunStatus.CANCELLED, RunStatus.EXPIRED}:
+            _must((before.available_at or 0) <= self._now(), f"before its time: {known}: {before}")
+        if after.id in self._graced and self._now() < self._grace_until:
+            silent = after.status is RunStatus.UNREACHABLE
+            late = after.stop_reason is StopReason.TIMEOUT and before.stop_reason is StopReason.NONE
+            _must(not silent and not late, f"ended by time alone, just after a cold start: {known}: {after}")
+        if after.status is RunStatus.LOST and before.status is not RunStatus.UNREACHABLE:
+            replaced = self.rows.hosts[after.host_id or ""].instance_id != after.instance_id
+            _must(replaced or self._mix.clones_a_minute, f"lost, though nobody has missed it: {known}: {before}")
+
+    def _job(self, before: JobRow | None, after: JobRow) -> None:
+        place = (after.host_id or "", after.seq)
+        holder = self._seqs.setdefault(place, after.id)
+        _must(holder == after.id, f"jobs {holder} and {after.id} have the same place in line")
+        if before is not None and before.status in _ENDED:
+            afresh = before.status is not JobStatus.COMPLETED and after.seq > before.seq
+            logged = before.status is after.status
+            _must(afresh or logged, f"job {after.id} had ended {before.status} and is {after.status}")
+
+    def _job_and_runs(self, job: JobRow | None, job_id: str) -> None:
+        runs = [self.rows.runs[run_id] for run_id in self.rows.runs_of_job.get(job_id, ())]
+        _must(job is not None and runs, f"job {job_id} has no row, or no run: {job} {runs}")
+        if job is None:
+            return
+        stands = [run for run in runs if run.status not in TERMINAL]
+        known = f"job {job_id} is {job.status}, its runs are {[run.status.value for run in runs]}"
+        _must(len(stands) == (job.status not in _ENDED), f"one open run until it has ended: {known}")
+        _must(sum(run.status is RunStatus.SUCCESS for run in runs) <= 1, f"done twice: {known}")
+        last = stands or [runs[-1]]
+        _must(job.status is job_status([run.status for run in last]), f"its status is not that of its runs: {known}")
+
+    def _slot(self, host_id: str) -> None:
+        live = [run.id for run in self.rows.open_of_host[host_id].values() if run.status in LIVE]
+        _must(len(live) <= 1, f"two live runs on one host: {live}")
+
+    def _order(self, before: Iterable[RunRow], taken: list[RunRow], host_id: str) -> None:
+        """Nobody who was waiting before this step, and still is, stood ahead of one that was taken. A job of another
+        priority may just have been on its way into the line: that counts once the actor has come to rest with it.
+        """
+        mine = [run for run in taken if run.host_id == host_id]
+        if not mine:
+            return
+        for was in before:
+            run = self.rows.runs[was.id]
+            if was.status not in WAITING or run.status is not was.status:
+                continue
+            job = self.rows.jobs[run.job_id]
+            for other in mine:
+                known = f"run {other.id} was taken before {run.id}"
+                if run.status is RunStatus.PENDING:
+                    taken_job = self.rows.jobs[other.job_id]
+                    same = job.priority == taken_job.priority or run.id in self._at_rest.get(host_id, ())
+                    _must(not (same and _place(taken_job) > _place(job)), f"{known}, which stood ahead of it")
+                elif run.attempt > 1:
+                    held = policy_of(job.policy).while_backing_off == "hold"
+                    _must(not held, f"{known}, for which the host is held")
+
+    # ---- answers ---------------------------------------------------------------------------------------------------
+
+    def poll_answered(self, reply: LoopFuture) -> None:
+        """A run that is handed out is in the rows."""
+        value = reply.outcome
+        if isinstance(value, PollAnswer) and value.job_run_id is not None:
+            run = self.rows.runs.get(value.job_run_id)
+            _must(
+                run is not None and run.status not in WAITING, f"handed out before its commit: {value.job_run_id} {run}"
+            )
+
+    def job_accepted(self, job_id: str) -> None:
+        """A 201 is a promise."""
+        _must(job_id in self.rows.jobs, f"job {job_id} was accepted before its commit")
+        self.accepted[job_id] = None
+
+    def report_answered(self, run_id: str, digest: str, value: Any, late: Callable[[str, str], bool]) -> None:
+        """A report that is acknowledged has ended its run, or is kept as a late one."""
+        run = self.rows.runs.get(run_id)
+        if isinstance(value, ReportAnswer):
+            ended = run is not None and run.status in TERMINAL and run.report_hash == digest
+            _must(ended, f"a report was acknowledged before its commit: {run_id} {run}")
+        elif isinstance(value, InvalidState) and run is not None and run.status in TERMINAL:
+            _must(late(run_id, digest), f"a late report was not kept: {run_id} {run}")
+        elif isinstance(value, NotFound):
+            _must(run is None, f"a report was turned away although its run is there: {run_id} {run}")
+
+    def kept_back(self, host_id: str, instance_id: str) -> str | None:
+        """The run that a process of the host's agent should be running, if nothing went wrong since it was taken."""
+        for run in self.rows.open_of_host[host_id].values():
+            mine = run.status is RunStatus.RUNNING and run.instance_id == instance_id
+            if mine and run.stop_reason is StopReason.NONE and run.id not in self._troubled:
+                return run.id
+        return None
+
+    def cancel_answered(self, job_id: str, value: Any) -> None:
+        """A job that is said to be cancelled is."""
+        if value is True:  # somebody may have asked for another try meanwhile
+            runs = [self.rows.runs[run_id].status for run_id in self.rows.runs_of_job[job_id]]
+            _must(RunStatus.CANCELLED in runs, f"job {job_id} was said to be cancelled before its commit: {runs}")
+
+    def published(self, event: str, data: Any) -> None:
+        """An event tells what is in the rows, and an end is told once."""
+        if not isinstance(data, JobEvent):
+            return
+        run = self.rows.runs.get(data.job_run_id)
+        _must(run is not None, f"{event} of run {data.job_run_id} was published before its commit")
+        if event == "job_run.started":
+            _must(run is not None and run.started_at is not None, f"{event} was published before its commit: {run}")
+        if event == "job_run.done":
+            _must(run is not None and run.status == data.status, f"{event} was published before its commit: {run}")
+            _must(data.job_run_id not in self._done, f"the end of run {data.job_run_id} was published twice")
+            self._done[data.job_run_id] = None
+
+    def cold_start(self, grace_until: int) -> None:
+        """The only server starts: what is live now does not end through the passing of time before that instant."""
+        runs = (run for runs in self.rows.open_of_host.values() for run in runs.values())
+        self._graced = {run.id: None for run in runs if run.status in LIVE}
+        self._grace_until = grace_until
+
+    # ---- commits ---------------------------------------------------------------------------------------------------
+
+    def was_refused(self, entry: Entry, why: Refused) -> None:
+        """A commit fails because of a fault or of another owner, never because the decisions do not fit together."""
+        self._troubled.update(dict.fromkeys(self.rows.open_of_host[entry.incarnation.host_id]))
+        if self._mix.nodes > 1 and ("idempotency_key" in why.why or "RowMoved" in why.why):
+            return  # a create came to two nodes at once, or a waiting run was ended by another node and taken here
+        for word in ("IntegrityError", "RowMoved"):
+            _must(word not in why.why, f"decisions that do not fit: {why.why}")
+
+    # ---- memory ----------------------------------------------------------------------------------------------------
+
+    def remembers(self, actor: HostActor) -> bool:
+        """An actor without anything on its way; False when its host belongs to somebody else, or was appended to."""
+        state, row = actor.state, self.rows.hosts[actor.host_id]
+        if state is None or actor.incarnation is None or row.epoch != actor.incarnation.epoch:
+            return False  # claimed by another: this one will find out with its next commit
+        if self._mix.nodes > 1 and (state.stale or row.rev != state.host.rev):
+            return False  # somebody has appended to it: this one knows, or will find out by its next commit or a look
+        _must(
+            row.rev == state.host.rev, f"somebody has written to host {row.id}, whose actor knows rev {state.host.rev}"
+        )
+        stored = self.rows.open_of_host[actor.host_id]
+        attempts = [*state.line, *state.backoff.values()] + ([] if state.current is None else [state.current])
+        remembered = {attempt.run.id: attempt for attempt in attempts}
+        _must(
+            len(attempts) == len(remembered) and remembered.keys() == stored.keys(),
+            f"host {row.id} remembers {sorted(remembered)}, the rows hold {sorted(stored)}",
+        )
+        for run_id, attempt in remembered.items():
+            job = self.rows.jobs[attempt.job.id]
+            if attempt.run != stored[run_id] or attempt.job != job:
+                raise Violation(f"run {run_id} is remembered as {attempt}, stored as {stored[run_id]} of {job}")
+        for name in _KEPT_OF_HOST:
+            mine, theirs = getattr(state.host, name), getattr(row, name)
+            _must(mine == theirs, f"host {row.id} remembers {name} {mine}, the row says {theirs}")
+        slot = None if state.current is None else state.current.run
+        _must(slot is None or slot.status in LIVE, f"host {row.id} holds {slot} in its slot")
+        self._at_rest[actor.host_id] = {attempt.run.id: None for attempt in state.line}
+        places = [_place(attempt.job) for attempt in state.line]
+        _must(places == sorted(places), f"host {row.id}: the line is out of order: {places}")
+        return True
+
+    def unexpected(self, value: BaseException | None) -> None:
+        """Whatever is answered is an answer or a refusal that its caller can understand."""
+        if value is not None and not isinstance(value, InterlockError):
+            raise Violation(f"an unexpected error was answered: {value!r}") from value
+
+
+def _place(job: JobRow) -> tuple[int, int]:
+    return (-job.priority, job.seq)
+
+
+def _was_moved(before: RunRow, after: RunRow) -> bool:
+    """Whether a run in its host's slot was changed as only the host's owner may; any node may ask that it stops."""
+    if before.status not in LIVE and after.status not in LIVE and after.run_no == before.run_no:
+        return False
+    return replace(before, asked_to_stop=after.asked_to_stop) != after
+
+
+def _was_taken(change: RunChange) -> bool:
+    before, after = change
+    return after.run_no is not None and (before is None or before.run_no is None)
+
+
+__all__ = ["HostChange", "Invariants", "JobChange", "RunChange"]
