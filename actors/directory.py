@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.elsewhere import APPENDED, Elsewhere
 from actors.host import HostActor
+from actors.host_state import SEEN_SAVED_EVERY
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopActor, LoopFuture
 from actors.messages import NOTHING, Describe, EndPoll, ExplainWait, Message, Poll, RunDue, Take, Tick
@@ -24,7 +25,6 @@ from store.jobs import pending_counts
 
 log = logging.getLogger(__name__)
 
-SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
 _ELSEWHERE = "Another node has taken this host over"
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
@@ -291,7 +291,8 @@ class Directory:
             self._let_go(actor)
             return
         retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
-        needed = actor.state is not None and actor.state.current is not None
+        state = actor.state
+        needed = state is not None and (state.current is not None or state.online)  # somebody must say that it went
         actor.refuse_all(Unavailable(_REBUILT))
         poll = self.polls.get(actor.host_id)
         lost = actor.state is None  # nobody knows what it holds

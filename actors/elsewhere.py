@@ -22,6 +22,7 @@ from interlock.errors import InterlockError, NotFound, Unavailable
 from interlock.states import LIVE, TERMINAL
 from store import Entry, Incarnation, Outcome, Refused
 from store.claims import Claimed
+from store.entries import Change, JobChange
 from store.jobs import host_and_waiting, job_and_last_run
 from store.rows import HOST_OWNED, HostRow, JobRow, RunRow
 
@@ -104,7 +105,7 @@ class Elsewhere:
                 self._rounds.add(host_id, asked._replace(tries=asked.tries - 1))
 
         self._under_way[host_id] += new
-        self._around.journal.submit(Entry(Incarnation(host_id, None), _OWNED, d.seal(), committed))
+        self._around.journal.submit(Entry(Incarnation(host_id, None), _OWNED, _narrow(d.seal()), committed))
 
     def _decide(self, rows: Rows, message: Message) -> Decision:
         around, job, run = self._around, rows.job, rows.run
@@ -132,6 +133,14 @@ class Elsewhere:
             around.alarms.set_alarm(host.id, due_at)
         if owner is not None:
             around.ownership.ring(owner, host.id)
+
+
+def _narrow(changes: list[Change]) -> list[Change]:
+    """No column but those of the move itself: the job's others may be written by the owner meanwhile."""
+    for change in changes:
+        if isinstance(change, JobChange):
+            change.wide = False
+    return changes
 
 
 def _leave_word(message: CancelJob, job: JobRow, run: RunRow, d: Decision) -> None:

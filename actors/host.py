@@ -124,6 +124,11 @@ class HostActor(LoopActor):
         now = self._around.clock.now()
         self.state = HostState(claimed, self._around.limits, now, started_at=started_at)
         self.incarnation = Incarnation(self.host_id, claimed.host.epoch)
+        # What the last owner was asked and did not hear of comes before what its agent says now: a report of a failure
+        # would else be tried again although a user has cancelled.
+        d = Decision(now, self._around.ids, self._around.clock.chance())
+        host_rows.heed(self.state, d)
+        self._carry_out(d, LoopFuture())
         self.inbox.asleep = False
         self.inbox.nudge()
 

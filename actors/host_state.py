@@ -36,6 +36,7 @@ from store.claims import Claimed
 from store.rows import HostRow, JobRow, RunRow
 
 MINUTE: Millis = 60_000
+SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
 CLONED = "two processes use this host's key in turn"
 
 
@@ -67,6 +68,7 @@ class HostState:
     __slots__ = (
         "backoff",
         "beats",
+        "built_at",
         "current",
         "expires_at",
         "grace_until",
@@ -88,6 +90,7 @@ class HostState:
     def __init__(self, claimed: Claimed, limits: Limits, now: Millis, *, started_at: Millis = 0) -> None:
         self.host: HostRow = claimed.host
         self.limits = limits
+        self.built_at = now
         self.line = Line()
         self.backoff: dict[str, Attempt] = {}  # by run id: scheduled, not yet due
         self.current: Attempt | None = None  # the one slot
@@ -100,10 +103,13 @@ class HostState:
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
         self.undelivered = False  # the reply that carried the current run was never written
         self.beats = False  # the agent's process heartbeats: its silence means something
-        self.online = False
+        self.online = (self.host.last_seen_at or 0) + limits.offline_after_ms + SEEN_SAVED_EVERY > now  # as last told
         self.grace_until: Millis = 0  # time alone does not end the current run before this instant
         self.expires_at: Millis | None = None  # the earliest startBefore of those that wait
         self.switches: tuple[Switch, ...] = ()  # of the last minute
+        if self.host.unhealthy == CLONED:
+            # The rows keep that, but not since when: it came with a poll, so no later than the last one they know of.
+            self.switches = (Switch(self.host.instance_id or "", min(self.host.delivered_at or 0, now), returned=True),)
         for job, run in claimed.runs:
             self._place(Attempt(job, run), now, started_at)
 

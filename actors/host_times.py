@@ -80,7 +80,7 @@ def _current(state: HostState, d: Decision) -> None:
 
 def is_silent(state: HostState, now: Millis) -> bool:
     """Whether a host that is shown online has not been heard of for too long."""
-    seen = state.host.last_seen_at or 0
+    seen = max(state.host.last_seen_at or 0, state.built_at)
     return state.online and state.poll is None and seen + state.limits.offline_after_ms <= now
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from interlock.errors import InterlockError
 from runtime.control_plane import ControlPlane
+from runtime.log_lines import begin_log
 from runtime.settings import Settings, load_settings
 
 
@@ -26,10 +26,12 @@ def serve(config: str | None, **given: Any) -> None:
     """Run the server. Example: interlock serve --port 8080 --data-dir ./data."""
     try:
         settings = load_settings(given, os.environ, Path(config) if config else None)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        begin_log(settings.log_level)
         asyncio.run(run(settings))
     except InterlockError as error:
-        raise click.ClickException(error.detail) from error
+        raise click.ClickException(
+            " ".join(error.detail.split()) if "\n\t" in error.detail else error.detail
+        ) from error
 
 
 async def run(settings: Settings) -> None:

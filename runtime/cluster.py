@@ -5,6 +5,7 @@ cannot reach the database stops to answer from memory.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable
@@ -151,7 +152,8 @@ class Cluster:
 
         # While it is trusted it gives up in time to say that it is not any more.
         patience = self.times.renews if lapsed else min(self.times.renews, self._trusted_until - began)
-        await asyncio.wait_for(self._store.fetch(renew), patience)
+        async with asyncio.timeout(patience):
+            await self._store.fetch(renew)
         self._trusted_until = began + self.times.trusted
         if lapsed:
             self.doubt()  # as after a pause of the whole process: others may have what was ours
@@ -189,17 +191,18 @@ class Cluster:
 
     async def _look(self) -> None:
         while True:
-            try:
-                await asyncio.wait_for(
-                    self._doubt.wait(), self.times.looks if self.bell.up else self.times.looks_unrung
-                )
-            except TimeoutError:
-                self._doubt.clear()
+            # Not `wait_for`, which in Python 3.11 may swallow the cancellation by which `stop` ends this.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.times.looks if self.bell.up else self.times.looks_unrung):
+                    await self._doubt.wait()
             self._doubt.clear()
             try:
-                await self.look()
-            except InterlockError as error:
-                log.warning("The rows of this node's hosts could not be looked at: %s", error)
+                async with asyncio.timeout(self.times.lives):
+                    await self.look()
+            except (InterlockError, TimeoutError) as error:
+                log.warning(
+                    "The rows of this node's hosts could not be looked at: %s", str(error) or "no answer in time"
+                )
             except Exception:
                 log.exception("A look at the rows of this node's hosts failed")
 

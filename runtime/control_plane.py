@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 from aiohttp import web
 
@@ -22,8 +23,9 @@ from runtime.sweep import Sweep
 from store import Store, open_database
 from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
+from store.probe import write_probe
 from web.app import make_app
-from web.edge import EdgeRunner
+from web.edge import EdgeRunner, Patience
 from web.idempotency import Idempotency
 from web.lookups import Lookups
 from web.metrics import Metrics
@@ -69,8 +71,13 @@ class ControlPlane:
         store = Store(database, owner, read_threads=settings.read_threads)
         for name in await asyncio.to_thread(store.start, loop):
             log.info("Migration %s applied", name)
+        try:
+            secret = await store.change(lambda database: _secret(settings, database))
+        except InterlockError:
+            await asyncio.to_thread(store.stop)
+            raise
         self._running = True
-        self._build(store, owner, await store.change(lambda database: signing_secret(settings, database)))
+        self._build(store, owner, secret)
         await self._parts.start()
         if self._cluster is not None:
             await self._cluster.start()
@@ -140,7 +147,12 @@ class ControlPlane:
 
     async def _listen(self) -> None:
         s, settings = self.services, self.settings
-        self._runner = EdgeRunner(make_app(s), shutdown_timeout=settings.shutdown_seconds, handle_signals=False)
+        self._runner = EdgeRunner(
+            make_app(s),
+            patience=Patience(*settings.patience()),
+            shutdown_timeout=settings.shutdown_seconds,
+            handle_signals=False,
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, settings.host, settings.port, backlog=BACKLOG)
         try:
@@ -178,6 +190,12 @@ class ControlPlane:
         self._folder.unlock()
 
 
+def _secret(settings: Settings, database: Any) -> bytes:
+    """The signing secret. A full disk is found out now, not by the first job: what can only be read is not served."""
+    write_probe(database)
+    return signing_secret(settings, database)
+
+
 def _web_limits(settings: Settings) -> WebLimits:
     return WebLimits(
         max_body_bytes=settings.max_body_bytes,
@@ -189,6 +207,7 @@ def _web_limits(settings: Settings) -> WebLimits:
         journal_queue=settings.journal_queue,
         creates=settings.creates(),
         retry_after_seconds=settings.retry_after_seconds,
+        answer_seconds=settings.answer_seconds,
         socket_auth_seconds=settings.socket_auth_seconds,
     )
 

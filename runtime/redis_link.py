@@ -84,7 +84,10 @@ class RedisLink:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self._client.aclose()
+        async with contextlib.AsyncExitStack() as none_under_way:
+            for _ in range(AT_ONCE):
+                await none_under_way.enter_async_context(self._slots)
+            await self._client.aclose()
 
     async def call(self, *command: str | bytes | int) -> Any:
         """One command's answer; `RedisAway` when there is none."""

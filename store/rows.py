@@ -119,8 +119,20 @@ RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 HOST_COLUMNS = tuple(field.name for field in fields(HostRow))
 JOB_CHANGING = JOB_COLUMNS[JOB_COLUMNS.index("start_before") :]
 RUN_CHANGING = RUN_COLUMNS[RUN_COLUMNS.index("status") : RUN_COLUMNS.index("asked_to_stop")]
-# What the two moves that nearly every job makes can change. Any other move, and two moves of a row in one transaction,
-# write all of the above: naming a column costs time even where its value stays.
+_AFRESH = (
+    "start_before",
+    "status",
+    "attempts",
+    "progress",
+    "output",
+    "error_code",
+    "error_message",
+    "cancel_requested",
+    "started_at",
+    "completed_at",
+)
+# What the two moves that nearly every job makes can change. Most other moves, and two moves of a row in one
+# transaction, write all of the above: naming a column costs time even where its value stays.
 JOB_MOVES: Moves = {
     (JobStatus.PENDING, JobStatus.RUNNING): ("status", "attempts", "assigned_agent_id", "started_at"),
     (JobStatus.RUNNING, JobStatus.COMPLETED): (
@@ -132,6 +144,18 @@ JOB_MOVES: Moves = {
         "needs_user_action",
         "completed_at",
     ),
+    # Of nodes that do not own the host: its owner may just be writing `log_seq`.
+    (JobStatus.PENDING, JobStatus.CANCELLED): (
+        "status",
+        "output",
+        "error_code",
+        "error_message",
+        "needs_user_action",
+        "cancel_requested",
+        "completed_at",
+    ),
+    (JobStatus.FAILED, JobStatus.PENDING): _AFRESH,
+    (JobStatus.CANCELLED, JobStatus.PENDING): _AFRESH,
 }
 _REPORTED = ("status", "finished_at", "duration_ms", "error_code", "error_message", "output", "report_hash")
 RUN_MOVES: Moves = {

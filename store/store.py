@@ -1,6 +1,7 @@
 """One door to the database for the rooms above: writes through the journal, reads on a few threads of their own."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,10 @@ from store.database import connected, migrate
 from store.errors import DRIVER_ERRORS
 from store.journal import Journal
 
+log = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
+READ_SECONDS = 8.0  # until a read is given up: longer than the server's own limit for a statement
 
 
 class Store:
@@ -68,9 +72,14 @@ class Store:
         """The result of `work(database)` on a reading thread; `Unavailable` when the database is."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._pool, self._reading, work)
+            async with asyncio.timeout(READ_SECONDS):
+                return await loop.run_in_executor(self._pool, self._reading, work)
+        except TimeoutError as error:
+            log.warning("The database has not answered within %g s", READ_SECONDS)
+            raise Unavailable("The database does not answer") from error
         except DRIVER_ERRORS as error:
-            raise Unavailable(f"The database cannot be read: {error}") from error
+            log.warning("The database cannot be read: %s", error)
+            raise Unavailable("The database cannot be read at the moment") from error
         except RuntimeError as error:
             if not self._stopped:
                 raise
@@ -92,7 +101,8 @@ class Store:
         try:
             return await answer
         except DRIVER_ERRORS as error:
-            raise Unavailable(f"The change was not written: {error}") from error
+            log.warning("The database cannot be written: %s", error)
+            raise Unavailable("The database cannot be written at the moment") from error
 
     def _post(self, callback: Callable[[], None]) -> None:
         if self._loop is None:

@@ -22,10 +22,14 @@ def request_id(request: web.Request) -> str:
     """This request's id: the client's own if that is decent, else a fresh one."""
     known = request.get(REQUEST_ID)
     if known is None:
-        given = request.headers.get("X-Request-Id")
-        decent = given and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable()
-        known = request[REQUEST_ID] = given if given and decent else _IDS.new()
+        known = request[REQUEST_ID] = decent_request_id(request.headers.get("X-Request-Id")) or _IDS.new()
     return known
+
+
+def decent_request_id(given: str | None) -> str | None:
+    """A client's own id, unless it is too long or would not look well in a log."""
+    decent = given and len(given) <= _LONGEST_ID and given.isascii() and given.isprintable()
+    return given if decent else None
 
 
 def stamp(request: web.Request, response: web.StreamResponse) -> None:

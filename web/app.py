@@ -1,8 +1,12 @@
 """The application: routes, and around each of them the request's id, its access, and errors as problems."""
 
+import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -12,19 +16,28 @@ from interlock.errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    TryLater,
     Unavailable,
 )
+from web import agents, dashboards, jobs
 from web.access import request_id, stamp
-from web.edge import expect
+from web.deadlines import Deadlines
+from web.early import Doorman
+from web.edge import DOORMAN, expect, whole_body
 from web.gate import Gate
-from web.problems import problem_response
+from web.health import PROBE, Probe
+from web.problems import problem_response, retry_after
 from web.routes import ROUTES
 from web.services import SERVICES, Services
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ADD_WORK = frozenset({"/jobs", "/api/orgs/{org_id}/jobs", "/api/orgs/{org_id}/jobs/batch"})  # POSTs that stand at the gate
+Guarded = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
+WAIT = frozenset({agents.poll, jobs.logs, dashboards.watch})  # handlers that wait for something to happen
+ADD_WORK = frozenset(
+    {"/jobs", "/api/orgs/{org_id}/jobs", "/api/orgs/{org_id}/jobs/batch"}
+)  # POSTs that stand at the gate
 
 
 def make_app(services: Services) -> web.Application:
@@ -36,31 +49,59 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     gate = _gate(services)
+    app[PROBE] = Probe(services.store)
+    app[DOORMAN] = _doorman(gate, services)
+    deadlines = Deadlines(services.web_limits.answer_seconds, time.monotonic)
+    app.cleanup_ctx.append(partial(_watching, deadlines))
     for route in ROUTES:
-        handler = route.bound(services)
-        if route.method == "POST" and route.path in ADD_WORK:
-            handler = _behind(gate, handler)
+        adds_work = route.method == "POST" and route.path in ADD_WORK
+        handler = (route._replace(handler=_behind(gate, route.handler)) if adds_work else route).bound(services)
+        if route.handler not in WAIT:
+            handler = deadlines.around(handler)
         app.router.add_route(route.method, route.path, handler, expect_handler=expect)
     return app
+
+
+async def _watching(deadlines: Deadlines, _: web.Application) -> AsyncIterator[None]:
+    """As long as the application runs."""
+    watch = asyncio.create_task(deadlines.watch(), name="deadlines")
+    yield
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
 
 
 def _gate(services: Services) -> Gate:
     limits = services.web_limits
     gate = Gate(limits.creates, time.monotonic)
-    services.metrics.gauges.append(("interlock_creates_waiting", "Creates that wait for a place.", lambda: gate.waiting))
+    services.metrics.gauges.append(
+        ("interlock_creates_waiting", "Creates that wait for a place.", lambda: gate.waiting)
+    )
     services.metrics.counters.append(("interlock_creates_refused", "Creates refused early.", lambda: gate.refused))
     return gate
 
 
-def _behind(gate: Gate, handler: Handler) -> Handler:
-    """The handler, of which only so many run at once."""
+def _doorman(gate: Gate, services: Services) -> Doorman:
+    def wait(error: TryLater) -> int:
+        return retry_after(error, services.web_limits.retry_after_seconds, services.clock.chance())
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    def note(status: int) -> None:
+        services.metrics.responses[status] += 1
+
+    return Doorman(gate, wait, note)
+
+
+def _behind(gate: Gate, handler: Guarded) -> Guarded:
+    """The handler, of which only so many run at once. A body that is still on its way takes nobody's place."""
+
+    async def answer(request: web.Request, s: Services, who: Any) -> web.StreamResponse:
+        if not request.content.is_eof() and (request.content_length or 0) <= s.web_limits.max_batch_bytes:
+            await whole_body(request)
         weight = gate.weight(request.content_length)
         if not gate.enter(weight):
             await gate.wait(weight)
         try:
-            return await handler(request)
+            return await handler(request, s, who)
         finally:
             gate.leave(weight)
 
@@ -73,20 +114,26 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     own_id = request_id(request)
     try:
         response = await handler(request)
-    except InterlockError as error:
-        response = problem_response(error, own_id)
-    except web.HTTPException as error:
-        response = problem_response(_from_aiohttp(error), own_id)
-    except (ConnectionError, TimeoutError) as error:
-        log.debug("The client went away: %s", error)
-        response = problem_response(Unavailable("The connection was lost"), own_id)
-    except Exception:
-        log.exception("Request %s failed unexpectedly", own_id)
-        response = problem_response(Unavailable("This could not be decided"), own_id)
+    except Exception as error:  # noqa: BLE001 - each has an answer
+        s = request.app[SERVICES]
+        wait_seconds = s.web_limits.retry_after_seconds
+        response = problem_response(_refusal(error, own_id), own_id, s.clock.chance(), wait_seconds)
     if not response.prepared:
         stamp(request, response)
     request.app[SERVICES].metrics.responses[response.status] += 1
     return response
+
+
+def _refusal(error: Exception, own_id: str) -> InterlockError:
+    if isinstance(error, InterlockError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _from_aiohttp(error)
+    if isinstance(error, ConnectionError | TimeoutError):
+        log.debug("The client went away: %s", error)
+        return Unavailable("The connection was lost")
+    log.error("Request %s failed unexpectedly", own_id, exc_info=error)
+    return Unavailable("This could not be decided")
 
 
 def _from_aiohttp(error: web.HTTPException) -> InterlockError:

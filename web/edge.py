@@ -12,14 +12,17 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from interlock.clock import SystemClock
 from interlock.errors import InterlockError, InvalidRequest, TryLater, Unavailable
 from interlock.ids import UuidIds
 from web.access import request_id, stamp
+from web.early import Doorman
 from web.problems import problem_response
 
 log = logging.getLogger(__name__)
-_IDS = UuidIds()
+_IDS, _CLOCK = UuidIds(), SystemClock()
 _SERVER_FAULT = 500
+DOORMAN: web.AppKey[Doorman] = web.AppKey("doorman", Doorman)  # who says no before a request is read, if anybody
 
 
 class RequestTimeout(TryLater):
@@ -43,11 +46,12 @@ PATIENCE = Patience()
 class EdgeHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_head_begun", "_head_timer", "patience")
+    __slots__ = ("_head_begun", "_head_timer", "doorman", "patience")
 
-    def __init__(self, manager: web.Server, patience: Patience, **options: Any) -> None:
+    def __init__(self, manager: web.Server, patience: Patience, doorman: Doorman | None, **options: Any) -> None:
         super().__init__(manager, **options)
         self.patience = patience
+        self.doorman = doorman
         self._head_timer: asyncio.TimerHandle | None = None  # set while a request's head is waited for
         self._head_begun = False
 
@@ -58,6 +62,8 @@ class EdgeHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """A request whose head comes in one piece sets no timer."""
+        if self.doorman is not None and self.doorman.says_no and self._refused(data):
+            return
         super().data_received(data)
         waiter = self._waiter
         if waiter is not None and not waiter.done():  # nothing whole has come of it
@@ -66,6 +72,21 @@ class EdgeHandler(RequestHandler):
                 self._head_timer = self._loop.call_later(self.patience.head_seconds, self._head_is_late)
         elif self._head_timer is not None:
             self._stop_waiting()
+
+    def _refused(self, data: bytes) -> bool:
+        """Whether the doorman has answered, which he may only between requests: the last answer is out, and nothing of
+        the next one has come before.
+        """
+        waiter = self._waiter
+        answered_before = self._keepalive_handle is not None and self._head_timer is None
+        if self.doorman is None or not answered_before or waiter is None or waiter.done() or self._head_begun:
+            return False
+        answer = self.doorman.refusal(data)
+        if answer is None:
+            return False
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        cast(asyncio.Transport, self.transport).write(answer)
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is waited for any more."""
@@ -105,7 +126,7 @@ class EdgeHandler(RequestHandler):
         log.log(logging.ERROR if fault else logging.DEBUG, "Request %s was not read: %r", request_id, exc)
         if request.writer.output_size > 0:
             raise ConnectionError("An answer is under way already")
-        response = problem_response(_unread(exc, message, fault=fault), request_id)
+        response = problem_response(_unread(exc, message, fault=fault), request_id, _CLOCK.chance())
         response.headers["X-Request-Id"] = request_id
         response.headers["Server"] = "interlock"
         response.headers["Connection"] = (
@@ -140,10 +161,11 @@ class EdgeServer(web.Server):
     """Makes our connections."""
 
     patience: Patience
+    doorman: Doorman | None
 
     def __call__(self) -> RequestHandler:
         """One for each client that connects."""
-        return EdgeHandler(self, self.patience, loop=self._loop, **self._kwargs)
+        return EdgeHandler(self, self.patience, self.doorman, loop=self._loop, **self._kwargs)
 
 
 class EdgeRunner(web.AppRunner):
@@ -156,7 +178,8 @@ class EdgeRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = EdgeServer  # aiohttp has no hook for the class of its connections
-        cast(EdgeServer, server).patience = self._patience
+        server = cast(EdgeServer, server)
+        server.patience, server.doorman = self._patience, self.app.get(DOORMAN)
         return server
 
 
@@ -166,6 +189,7 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
         return None
-    response = problem_response(InvalidRequest.at("Expect", "only 100-continue is understood"), request_id(request))
+    error = InvalidRequest.at("Expect", "only 100-continue is understood")
+    response = problem_response(error, request_id(request), _CLOCK.chance())
     stamp(request, response)
     return response

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from interlock.errors import Unavailable
 
+CROWDED = "More jobs are being created than this server can take in"
 LOOKS = 0.05  # seconds between two looks at the turns while somebody waits
 _WEIGHT_BYTES = 4096  # of a body, for each place that it takes: a batch is more work than a job
 _SMOOTHING = 0.05  # how much the newest interval counts in the pace
@@ -30,6 +31,9 @@ class Bounds(NamedTuple):
     most: int = 1000
     wait_seconds: float = 0.5
     turn_seconds: float = 0.02
+
+
+BOUNDS = Bounds()
 
 
 class _Waiter(NamedTuple):
@@ -67,11 +71,16 @@ class Gate:
         """How long whoever comes now would wait."""
         return max(self.waiting * self._pace, self._time() - self._left_at) if self._line else 0.0
 
+    @property
+    def closed(self) -> bool:
+        """Whether whoever comes now would wait too long."""
+        return bool(self._line) and self.expected_seconds() > self._bounds.wait_seconds
+
     async def wait(self, weight: int) -> None:
         """Return with the places taken, or raise `Unavailable`: at once, when it would take too long."""
-        if self.expected_seconds() > self._bounds.wait_seconds:
+        if self.closed:
             self.refused += 1
-            raise Unavailable("More jobs are being created than this server can take in")
+            raise Unavailable(CROWDED)
         waiter = self._join(weight)
         try:
             async with asyncio.timeout(self._bounds.wait_seconds * _PATIENCE):
@@ -79,7 +88,7 @@ class Gate:
         except TimeoutError:
             self._give_up(waiter)
             self.refused += 1
-            raise Unavailable("More jobs are being created than this server can take in") from None
+            raise Unavailable(CROWDED) from None
         except BaseException:
             self._give_up(waiter)
             raise

@@ -11,31 +11,31 @@ import msgspec
 from aiohttp import web
 
 from actors import messages
-from actors.directory import SEEN_SAVED_EVERY
 from actors.documents import encode
+from actors.host_state import SEEN_SAVED_EVERY
 from interlock.clock import parse_rfc3339, rfc3339
 from interlock.errors import InterlockError, InvalidRequest, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
-from interlock.wire import CancelJob, CreateJobs, JobPage, LogLine, LogPage, Nothing, Wait
+from interlock.wire import CancelJob, JobPage, LogLine, LogPage, Nothing, Wait
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs, log_lines, org_and_host_of_job
 from web.access import REQUEST_ID, Member
 from web.documents import document
 from web.idempotency import key_from
 from web.new_jobs import decoder, new_job
-from web.parsing import clean_text, decode, read_json, whole_number
+from web.parsing import clean_text, decode, raw_items, read_json, whole_number
 from web.problems import problem
 from web.services import Services
 from web.waits import wait_from_rows
 
 log = logging.getLogger(__name__)
 
-_batch = msgspec.json.Decoder(CreateJobs)
 _nothing = msgspec.json.Decoder(Nothing)
 _cancel = msgspec.json.Decoder(CancelJob)
 
 PAGE = 50
 MOST = 200
+BREATH = 65_536  # bytes of a batch that are looked at in one go: some ms
 LOG_PAGE = 1000
 FOLLOW_SECONDS = 25.0
 
@@ -65,9 +65,7 @@ async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempoten
 async def create_batch(request: web.Request, s: Services, who: Member) -> web.Response:
     """Each item for itself; one that is refused does not sink the rest."""
     body = await read_json(request, s.web_limits.max_batch_bytes)
-    items = decode(body, _batch, 0).jobs
-    if len(items) > s.web_limits.max_batch_jobs:
-        raise InvalidRequest.at("$.jobs", f"a batch may have {s.web_limits.max_batch_jobs} jobs")
+    items = raw_items(body, "jobs", s.web_limits.max_batch_jobs)
     key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "batch", body)
     if key is None:
         made = await _create_all(s, who, items, request[REQUEST_ID])
@@ -81,7 +79,14 @@ async def create_batch(request: web.Request, s: Services, who: Member) -> web.Re
 
 async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str) -> bytes:
     """All items under way at once, so that they share a few commits; the answers in their order."""
-    wanted = [await _wanted(s, who, item) for item in items]
+    wanted: list[messages.NewJob | InterlockError] = []
+    looked_at = 0
+    for item in items:
+        wanted.append(await _wanted(s, who, item))
+        looked_at += len(bytes(item))
+        if looked_at > BREATH:
+            looked_at = 0
+            await asyncio.sleep(0)  # others want the loop too
     jobs = tuple(job for job in wanted if isinstance(job, messages.NewJob))
     made = iter(await s.directory.ask_org(who.org_id, messages.CreateJobs(jobs=jobs, by=who.by)) if jobs else ())
     return _results([_result(next(made) if isinstance(job, messages.NewJob) else job, request_id) for job in wanted])

@@ -9,7 +9,7 @@ from actors import Directory, Limits
 from interlock.clock import Clock
 from interlock.ids import Ids
 from store import Store
-from web.gate import Bounds
+from web.gate import BOUNDS, Bounds
 from web.idempotency import Idempotency
 from web.lookups import Lookups
 from web.metrics import Metrics
@@ -28,8 +28,9 @@ class WebLimits:
     max_json_depth: int = 64
     max_log_line_bytes: int = 16_384
     journal_queue: int = 20_000
-    creates: Bounds = Bounds()
+    creates: Bounds = BOUNDS
     retry_after_seconds: float = 2.0
+    answer_seconds: float = 10.0
     socket_auth_seconds: float = 5.0
 
 

@@ -15,6 +15,7 @@ from benches.figures import Row
 from benches.fleet import Fleet
 from benches.fleet_rows import rows
 from benches.machine import facts
+from benches.overload import QUICK_OVERLOAD, Overload, OverloadSizes, overload_rows
 from benches.pages import as_document, as_page
 from benches.plan import BenchFailed
 from benches.production import Production
@@ -51,6 +52,8 @@ def _options() -> argparse.Namespace:
         "production", help="PostgreSQL and Redis, a million waiting jobs, fence and events, an owner killed"
     )
     _add_rounds(production)
+    overload = commands.add_parser("overload", help="what is still done when three times as much is asked for")
+    _add_rounds(overload)
     return parser.parse_args()
 
 
@@ -87,6 +90,15 @@ def _production(options: argparse.Namespace, folder: Path) -> None:
         _print(options, sizes, known, production, production_rows(sizes, production.values))
 
 
+def _overload(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_OVERLOAD if options.quick else OverloadSizes())
+    overload = Overload(sizes, folder, _say)
+    overload.prepare()
+    known = facts(folder, overload.loop)
+    _play(overload, sizes.rounds)
+    _print(options, sizes, known, overload, overload_rows(overload.values))
+
+
 Asked = TypeVar("Asked", bound=Effort)
 
 
@@ -115,7 +127,11 @@ def _print(
         print(as_page(known, steps, found))
 
 
-_BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {"fleet": _fleet, "production": _production}
+_BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "fleet": _fleet,
+    "production": _production,
+    "overload": _overload,
+}
 
 
 def _say(text: str) -> None:

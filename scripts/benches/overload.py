@@ -8,22 +8,22 @@ whose result was acknowledged before the storm was over.
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import psutil
 
 from benches.figures import Floor, Row, Yardstick, percentile
 from benches.overload_plan import DEADLINE_SECONDS, Agents, Storm, Users
-from benches.plan import BenchFailed, Plan
-from benches.processes import Server, bare, drive, interlock
+from benches.plan import BenchFailed, Outcome, Plan
+from benches.processes import Server, bare, interlock
 from benches.seed import Seed, copy_to_disk, sow
+from benches.steps import Effort, Figures, Say, Step, Steps
+from benches.stopwatch import Stopwatch
 
-Say = Callable[[str], None]
 Side = TypeVar("Side", Users, Agents)
 
 TIMES = (1, 2, 3)  # of the capacity
@@ -31,30 +31,28 @@ LEAD_SECONDS = 1.5  # for the drivers to start and connect
 REST_SECONDS = 60.0  # for a driver to end after its storm
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+class OverloadSizes(Effort, frozen=True, kw_only=True):
     """How much of everything."""
 
-    rounds: int = 3
     hosts: int = 100
     clients: int = 32
     jobs: int = 5000
     echoes: int = 20_000
     seconds: float = 10.0
-    links: int = 1500
+    links: int = 1500  # connections of users: more than the server lets wait
 
 
-QUICK = Sizes(rounds=1, jobs=500, echoes=3000, seconds=2.0, links=500)
+QUICK_OVERLOAD = OverloadSizes(rounds=1, tries=1, patience_seconds=0, jobs=500, echoes=3000, seconds=2.0, links=500)
 
 
-class Overload:
-    """Takes the figures round by round; `values` has those of each name in the order in which they were taken."""
+class Overload(Steps):
+    """One server on its embedded default, a new one for each storm."""
 
-    def __init__(self, sizes: Sizes, folder: Path, say: Say) -> None:
+    def __init__(self, sizes: OverloadSizes, folder: Path, say: Say) -> None:
+        super().__init__(sizes, say)
         self.sizes = sizes
-        self.values: dict[str, list[float]] = defaultdict(list)
         self.loop = ""
         self._folder = folder
-        self._say = say
         self._seed: Seed
         self._copies = 0
 
@@ -64,27 +62,26 @@ class Overload:
         with self._server() as server:
             self.loop = server.loop
 
-    def round(self) -> None:
-        """Each storm on a server of its own, just behind the yardstick and the capacity that it is held against."""
-        for times in TIMES:
-            self._step(times)
+    def steps(self) -> Sequence[Step]:
+        """Each storm just behind the capacity that it is held against."""
+        return [partial(self._step, times) for times in TIMES]
 
-    def _step(self, times: int) -> None:
+    def _step(self, times: int) -> Figures:
         z, seed = self.sizes, self._seed
         with bare(self.loop, self._folder) as server:
-            echo = drive(Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients))
+            plan = Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients)
+            echo = self._driven(plan)
         with self._server() as server:
             plan = Plan(load="single", port=server.port, pid=server.pid, count=z.jobs, clients=z.clients)
             known = {"org": seed.org, "token": seed.token, "hosts": seed.hosts}
-            capacity = drive(msgspec.structs.replace(plan, **known)).rate
-        self._keep({f"{times}x bare": echo.rate, f"{times}x capacity": capacity})
-        self._say(f"    bare {echo.rate:,.0f} POST/s, capacity {capacity:,.0f} jobs/s")
+            capacity = self._driven(msgspec.structs.replace(plan, **known))
         with self._server() as server:
-            self._storm(server, times, capacity * times)
+            figures = self._storm(server, times, capacity)
+        figures |= {"bare": echo.rate, "capacity": capacity.rate, "capacity CPU": 1e6 / capacity.server_cpu_us}
+        return {f"{times}x {name}": figure for name, figure in figures.items()}
 
-    def _storm(self, server: Server, times: int, rate: float) -> None:
+    def _storm(self, server: Server, times: int, capacity: Outcome) -> Figures:
         z, seed = self.sizes, self._seed
-        process = psutil.Process(server.pid)
         storm = Storm(
             side="users",
             port=server.port,
@@ -93,38 +90,41 @@ class Overload:
             hosts=seed.hosts,
             begins_at=time.monotonic() + LEAD_SECONDS,
             seconds=z.seconds,
-            rate=rate,
+            rate=capacity.rate * times,
             links=z.links,
         )
-        before, cpu = server.resident_bytes, process.cpu_times()
+        before, watch = server.resident_bytes, Stopwatch(server.pid)
         users, agents = _both(storm)
-        spent = process.cpu_times()
+        outcome = watch.stop(users.due)
         in_time = {job for job, took in users.created.items() if took <= DEADLINE_SECONDS * 1000}
         good = len(in_time.intersection(agents.ended))
+        created_ms = list(users.created.values()) or [0.0]
         figures = {
             "goodput": good / z.seconds,
+            "goodput CPU": good / outcome.server_cpu_seconds,
             "created": len(users.created) / z.seconds,
             "late": (len(users.created) - len(in_time)) / users.due,
             "refused": sum(users.refused.values()) / users.due,
             "odd": sum(count for status, count in users.refused.items() if status not in {"429", "503"}),
             "without wait": users.without_wait,
             "unheard": (users.unsent + users.broken) / users.due,
-            "p50": percentile(list(users.created.values()) or [0.0], 50),
-            "p99": percentile(list(users.created.values()) or [0.0], 99),
+            "p50": percentile(created_ms, 50),
+            "p99": percentile(created_ms, 99),
             "refused p99": percentile(users.refused_ms or [0.0], 99),
             "report p99": percentile(agents.report_ms or [0.0], 99),
             "agents refused": agents.turned_away,
             "MB": (server.resident_bytes - before) / 2**20,
-            "cores": (spent.user + spent.system - cpu.user - cpu.system) / z.seconds,
         }
-        self._keep({f"{times}x {name}": figure for name, figure in figures.items()})
-        drivers = (users.driver_cpu_seconds + agents.driver_cpu_seconds) / z.seconds
+        drivers = users.driver_cpu_seconds + agents.driver_cpu_seconds
+        outcome = msgspec.structs.replace(
+            outcome,
+            driver_cpu_seconds=drivers,
+            foreign_cpu_seconds=max(outcome.foreign_cpu_seconds + outcome.driver_cpu_seconds - drivers, 0.0),
+        )
+        self._taken.append((f"storm {times}x", outcome.cores))
         said = ", ".join(f"{name} {figure:,.4g}" for name, figure in figures.items())
-        self._say(f"    {times}x {rate:,.0f}/s: {said}, drivers' cores {drivers:.2f}")
-
-    def _keep(self, figures: dict[str, float]) -> None:
-        for name, figure in figures.items():
-            self.values[name].append(figure)
+        self._say(f"    {times}x, {storm.rate:,.0f}/s: {said}; cores of others {outcome.cores.others:.2f}")
+        return figures
 
     @contextmanager
     def _server(self) -> Iterator[Server]:
@@ -174,7 +174,7 @@ def _outcome(process: "subprocess.Popen[bytes]", storm: Storm, kind: type[Side])
     return msgspec.json.decode(said, type=kind)
 
 
-def rows(of: dict[str, list[float]]) -> list[Row]:
+def overload_rows(of: Mapping[str, Sequence[float]]) -> list[Row]:
     """The figures beside what they are compared with."""
 
     def row(name: str, unit: str, key: str, stick: tuple[str, str] | None = None, floor: Floor | None = None) -> Row:
@@ -183,22 +183,24 @@ def rows(of: dict[str, list[float]]) -> list[Row]:
 
     found: list[Row] = []
     for times in TIMES:
-        at = f"{times}x: "
-        capacity = ("capacity", f"{times}x capacity")
-        floor = Floor(at_least=0.8) if times == TIMES[-1] else None
+        at = f"{times}x"
+        flat = Floor(at_least=0.8) if times == TIMES[-1] else None
+        in_time, none = Floor(at_most=DEADLINE_SECONDS * 1000), Floor(at_most=0)
+        per_cpu = ("capacity", f"{at} capacity CPU")
         found += [
-            row(f"{at}capacity, users who wait", "jobs/s", f"{times}x capacity", ("bare POST/s", f"{times}x bare")),
-            row(f"{at}goodput", "jobs/s", f"{times}x goodput", capacity, floor),
-            row(f"{at}refused with 429 or 503", "of creates", f"{times}x refused"),
-            row(f"{at}other refusals", "", f"{times}x odd", floor=Floor(at_most=0)),
-            row(f"{at}refusals without Retry-After", "", f"{times}x without wait", floor=Floor(at_most=0)),
-            row(f"{at}created after the deadline", "of creates", f"{times}x late"),
-            row(f"{at}never sent or never answered", "of creates", f"{times}x unheard"),
-            row(f"{at}create latency, p50", "ms", f"{times}x p50"),
-            row(f"{at}create latency, p99", "ms", f"{times}x p99", floor=Floor(at_most=DEADLINE_SECONDS * 1000)),
-            row(f"{at}refusal latency, p99", "ms", f"{times}x refused p99"),
-            row(f"{at}report latency, p99", "ms", f"{times}x report p99"),
-            row(f"{at}agents' requests refused", "", f"{times}x agents refused"),
-            row(f"{at}memory grown", "MB", f"{times}x MB"),
+            row(f"{at}: capacity, users who wait", "jobs/s", f"{at} capacity", ("bare POST/s", f"{at} bare")),
+            row(f"{at}: goodput", "jobs/s", f"{at} goodput", ("capacity", f"{at} capacity"), flat),
+            row(f"{at}: goodput by the server's CPU", "jobs/core s", f"{at} goodput CPU", per_cpu),
+            row(f"{at}: refused with 429 or 503", "of creates", f"{at} refused"),
+            row(f"{at}: refused otherwise", "creates", f"{at} odd", floor=none),
+            row(f"{at}: refused without Retry-After", "creates", f"{at} without wait", floor=none),
+            row(f"{at}: created after the deadline", "of creates", f"{at} late"),
+            row(f"{at}: never sent, connection lost", "of creates", f"{at} unheard"),
+            row(f"{at}: create latency, p50", "ms", f"{at} p50"),
+            row(f"{at}: create latency, p99", "ms", f"{at} p99", floor=in_time),
+            row(f"{at}: refusal latency, p99", "ms", f"{at} refused p99"),
+            row(f"{at}: report latency, p99", "ms", f"{at} report p99"),
+            row(f"{at}: agents' requests refused", "requests", f"{at} agents refused"),
+            row(f"{at}: memory grown", "MB", f"{at} MB"),
         ]
     return found

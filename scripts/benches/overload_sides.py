@@ -9,7 +9,9 @@ import itertools
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -67,9 +69,9 @@ class _Crowd:
                 continue
             link = self._free.popleft()
             reply = link.begin(next(self._requests))
-            reply.add_done_callback(lambda done, link=link, due_at=due_at: self._answered(done, link, due_at))
+            reply.add_done_callback(partial(self._answered, link, due_at))
 
-    def _answered(self, done: "asyncio.Future[Reply]", link: _Link, due_at: float) -> None:
+    def _answered(self, link: _Link, due_at: float, done: "asyncio.Future[Reply]") -> None:
         if done.cancelled():
             return
         if done.exception() is not None:
@@ -103,7 +105,7 @@ async def users(storm: Storm) -> Users:
         while crowd.due < total and (due_at := storm.begins_at + crowd.due / storm.rate) <= time.monotonic():
             crowd.arrive(due_at)
     last = time.monotonic() + 4 * DEADLINE_SECONDS
-    while crowd.unheard and time.monotonic() < last:
+    while crowd.unheard and time.monotonic() < last:  # noqa: ASYNC110 - a signal for each would cost each
         await asyncio.sleep(_TICK)
     if crowd.unheard:
         raise BenchFailed(f"{crowd.unheard} creates were never answered")
@@ -186,7 +188,9 @@ async def _open(port: int, count: int) -> list[_Link]:
     return [(await loop.create_connection(_Link, "127.0.0.1", port))[1] for _ in range(count)]
 
 
-SIDES: dict[str, Callable[[Storm], Awaitable[Users | Agents]]] = {side.__name__: side for side in (users, agents)}
+SIDES: dict[str, Callable[[Storm], Coroutine[Any, Any, Users | Agents]]] = {
+    side.__name__: side for side in (users, agents)
+}
 
 
 def main() -> int:

@@ -51,6 +51,7 @@ class Production(Steps):
             self._seeds[f"pg {name}"] = sow(folder, hosts, others=others, pending=pending, url=url)
         with self._embedded("small") as (server, _):
             self.loop = server.loop
+        self._single("warming up")  # a new PostgreSQL is slower at first
         ((version,),) = self._postgres.run("SHOW server_version")
         with self._redis.client() as client:
             self.engines = f"PostgreSQL {version}, Redis {client.info('server')['redis_version']}"
@@ -65,16 +66,17 @@ class Production(Steps):
         z = self.sizes
         with bare(self.loop, self._folder) as server:
             echo = self._driven(Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients))
-        pg = self._single("postgres", redis=False)
-        both, unguarded = self._there_and_back(
-            lambda: self._single("postgres + redis"), lambda: self._single("the same, unguarded", UNGUARDED)
+        pg, both, unguarded = self._there_and_back(
+            lambda: self._single("postgres", redis=False),
+            lambda: self._single("postgres + redis"),
+            lambda: self._single("the same, unguarded", UNGUARDED),
         )
         return {
             "bare": echo.rate,
             "bare CPU": echo.server_cpu_us,
-            "pg": pg.rate,
+            "pg": fmean(one.rate for one in pg),
             "pg redis": fmean(one.rate for one in both),
-            "pg server CPU": pg.server_cpu_us,
+            "pg server CPU": fmean(one.server_cpu_us for one in pg),
             "pg redis server CPU": fmean(one.server_cpu_us for one in both),
             "pg redis all CPU": fmean(one.all_cpu_us for one in both),
             "pg unguarded server CPU": fmean(one.server_cpu_us for one in unguarded),
@@ -123,10 +125,11 @@ class Production(Steps):
             }
 
     @staticmethod
-    def _there_and_back(one: Taken, other: Taken) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
-        """One, the other, the other, one: a machine that grows slower meanwhile favours neither."""
-        first, second, third, fourth = one(), other(), other(), one()
-        return (first, fourth), (second, third)
+    def _there_and_back(*loads: Taken) -> Sequence[tuple[Outcome, Outcome]]:
+        """Each load, then each again in the other order: a machine that grows slower or warmer favours none of them."""
+        there = [load() for load in loads]
+        back = [load() for load in reversed(loads)]
+        return list(zip(there, reversed(back), strict=True))
 
     def _takeovers(self) -> Figures:
         """Each kill is of the node that owns everything; a new one takes its place and is killed later."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -35,11 +35,11 @@ class Database:
     async def down(self) -> None:
         """`pg_ctl stop -m immediate`, and every other time `kill -9` of all its processes."""
         self._downs += 1
-        await asyncio.to_thread(self._server.stop_immediately if self._downs % 2 else self._server.kill)
+        await _whole(self._server.stop_immediately if self._downs % 2 else self._server.kill)
 
     async def up(self) -> None:
         """Start, recover, answer."""
-        await asyncio.to_thread(self._server.start)
+        await _whole(self._server.start)
 
     async def empty(self) -> None:
         """It may not lose anything."""
@@ -56,15 +56,25 @@ class Broker:
 
     async def down(self) -> None:
         """SIGKILL."""
-        await asyncio.to_thread(self._server.kill)
+        await _whole(self._server.kill)
 
     async def up(self) -> None:
         """Start, with nothing in it."""
-        await asyncio.to_thread(self._server.start)
+        await _whole(self._server.start)
 
     async def empty(self) -> None:
         """`FLUSHALL`, as an operator's slip would."""
-        await asyncio.to_thread(self._server.flush)
+        await _whole(self._server.flush)
+
+
+async def _whole(work: Callable[[], None]) -> None:
+    """Do it on a thread, to its end even when cancelled: a server that starts behind our back would outlive us."""
+    doing = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.gather(doing, return_exceptions=True)
+        raise
 
 
 @asynccontextmanager

@@ -42,6 +42,21 @@ def test_answers_that_leave_before_their_commit_are_caught() -> None:
     assert figures["violations"]["lost"] + figures["violations"]["report"] > 0
 
 
+@pytest.mark.timeout(400)
+def test_two_servers_on_engines_that_come_and_go_break_no_promise() -> None:
+    code, figures = chaos("--mode", "cluster", "--seconds", "30")
+    assert figures["told"] == []
+    assert code == 0
+    assert figures["outages"] > 0
+
+
+@pytest.mark.timeout(400)
+def test_without_the_fence_two_servers_do_harm() -> None:
+    code, figures = chaos("--mode", "cluster", "--seconds", "30", "--mutant", "no_fence_no_guards")
+    assert code == 1
+    assert sum(figures["violations"][kind] for kind in ("overlap", "lost", "doubled", "outcome", "report")) > 0
+
+
 def test_every_planted_bug_is_described() -> None:
     assert [name for name, plant in BUGS.items() if not plant.__doc__] == []
 

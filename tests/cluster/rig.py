@@ -133,6 +133,13 @@ class Town:
         at_a = Tenant(self.a)
         return at_a, through(at_a, self.b)
 
+    async def a_holds(self) -> set[str]:
+        """The hosts whose actors node A has in its memory."""
+        admin = self.rows.user(self.rows.org(), "owner", platform_admin=True)
+        reply = await self.a.caller(self.rows.token(admin)).get("/debug/actors")
+        assert reply.status == 200, reply
+        return {host["hostId"] for supervisor in reply.json["supervisors"] for host in supervisor["hosts"]}
+
 
 def through(tenant: Tenant, plane: Plane) -> Tenant:
     """The same org, by way of another node."""
@@ -168,9 +175,9 @@ async def until(
         raise AssertionError(f"it never came to hold; the last answer: {last!r}") from None
 
 
-async def insist(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+async def insist(ask: Callable[[], Awaitable[Reply]], patience: float = PATIENCE) -> Reply:
     """Ask as an agent does: again while it is told to try later; then it must be taken."""
-    reply = await until(ask, lambda reply: reply.status != 503)
+    reply = await until(ask, lambda reply: reply.status != 503, patience)
     assert reply.status < 300, reply
     return reply
 

@@ -56,6 +56,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     agent_pauses_a_minute: float = 0
     clones_a_minute: float = 0  # a second machine uses the host's key for a while
 
+    batches: float = 0  # beside a job, several at once and without a key
     cancels: float = 0  # of jobs, by users, some by force
     retries: float = 0
     expiries: float = 0  # jobs with a startBefore
@@ -91,6 +92,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "agent_vanishes_a_minute": (0.5, 1.5),
     "agent_pauses_a_minute": (0.7, 3),
     "clones_a_minute": (0.5, 2),
+    "batches": (0.1, 0.3),
     "cancels": (0.1, 0.3, 0.6),
     "retries": (0.1, 0.4),
     "expiries": (0.1, 0.4),

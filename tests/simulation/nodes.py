@@ -112,6 +112,7 @@ class Life:
     def __init__(self, name: str, owner: str, plane: Plane, clock: WallClock, chance: random.Random) -> None:
         self.name = name
         self.process = Process(plane.loop)
+        self.has_started = False
         self.serves = False  # whether it listens
         self._chance = chance
         self._journal = self._make_journal(owner, plane)
@@ -171,19 +172,19 @@ class Life:
     # ---- as the composition root starts and stops it ---------------------------------------------------------------
 
     def start(self, failed: Callable[[], None]) -> None:
-        """Begin to serve, as soon as all is there for that; `failed` is called when it cannot be."""
+        """Begin to serve, as soon as all is there for that; `failed` is called when it cannot be, or takes too long."""
+        self.process.call_later(STARTS_SECONDS, lambda: None if self.has_started else failed())
         self._run(self._start(), failed)
 
     async def _start(self) -> None:
-        async with asyncio.timeout(STARTS_SECONDS):
-            if self.cluster is not None:
-                await self.cluster.start()
-            self.directory.activate(await self._store.fetch(hosts_with_live_runs))
-            self._sweep.start()
-            await self.directory.all_claimed()
-            if self.cluster is not None:
-                await self.cluster.listens(self.name)
-            self.serves = True
+        if self.cluster is not None:
+            await self.cluster.start()
+        self.directory.activate(await self._store.fetch(hosts_with_live_runs))
+        self._sweep.start()
+        await self.directory.all_claimed()
+        if self.cluster is not None:
+            await self.cluster.listens(self.name)
+        self.serves = self.has_started = True
 
     def stop(self, stopped: Callable[[], None]) -> None:
         """As SIGTERM does: polls are answered, what was decided is written, hosts are given up."""

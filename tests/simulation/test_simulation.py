@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mix import Mix
+from tests.simulation.__main__ import MUTANT_SEEDS as MOST
+from tests.simulation.mix import NODES, Mix, drawn
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.seeds import Case, Caught, Failure, catch_all, kept_cases, run_case, run_seeds
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
 
 SEEDS = range(1, 3001)
-MUTANT_SEEDS = range(1, 301)  # within which every planted bug must be caught; most take fewer than ten
+MUTANT_SEEDS = range(1, 1 + MOST)  # within which every planted bug must be caught; most take fewer than ten
 PROCESSES = os.cpu_count() or 1
 ROOT = Path(__file__).parents[2]
 TRACE = "from tests.simulation.seeds import *; w = World({seed}); w.run(); print(w.trace)"
@@ -34,6 +35,7 @@ def test_nothing_is_lost_doubled_or_overlapped_in_three_thousand_worlds() -> Non
     assert stats["seeds"] == len(SEEDS)
     happened = {name for name, number in stats.items() if number}
     assert {"node died", "node paused", "outage", "commit unknown", "link cut", "clock stepped", "cloned"} <= happened
+    assert {"bell lost", "hop lost", "passed on", "row held", "request twice", "agent vanished"} <= happened
 
 
 def told(failure: Failure) -> str:
@@ -54,19 +56,24 @@ def test_a_planted_bug_is_caught(mutant: str) -> None:
     assert caught()[mutant].seeds is not None, f"{mutant} survived {len(MUTANT_SEEDS)} seeds"
 
 
-@pytest.mark.parametrize("seed", [7, 11, 12])
-def test_a_seed_is_the_same_run_every_time(seed: int) -> None:
-    first, second = World(seed), None
+def seed_with(nodes: int) -> int:
+    """The first seed that draws so many nodes."""
+    return next(seed for seed in SEEDS if drawn(seed).nodes == nodes)
+
+
+@pytest.mark.parametrize("nodes", sorted(set(NODES)))
+def test_a_seed_is_the_same_run_every_time(nodes: int) -> None:
+    first = World(seed_with(nodes))
     figures = first.run()
-    second = World(seed)
+    second = World(seed_with(nodes))
     assert (second.run(), second.trace) == (figures, first.trace)
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
 def test_a_seed_is_the_same_run_whatever_order_python_gives_to_sets(hash_seed: str) -> None:
-    here = World(11)
+    here = World(seed_with(3))
     here.run()
-    command = [sys.executable, "-W", "error", "-c", TRACE.format(seed=11)]
+    command = [sys.executable, "-W", "error", "-c", TRACE.format(seed=seed_with(3))]
     there = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
     )
@@ -74,8 +81,11 @@ def test_a_seed_is_the_same_run_whatever_order_python_gives_to_sets(hash_seed: s
 
 
 def test_seeds_differ_from_each_other() -> None:
-    worlds = [World(1), World(2)]
-    assert worlds[0].mix != worlds[1].mix
+    assert drawn(1) != drawn(2)
+    first, second = World(1, Mix()), World(2, Mix())
+    first.run()
+    second.run()
+    assert first.trace != second.trace
 
 
 def test_in_a_calm_world_nothing_fails_and_all_ends_at_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actors import LoopFuture
-from actors.messages import Caller, CancelJob, CreateJob, Idempotency, NewJob, RetryJob
+from actors.messages import Caller, CancelJob, CreateJob, CreateJobs, Idempotency, NewJob, RetryJob
 from actors.policies import Policy, text_of
 from interlock.retry import Backoff
 from interlock.wire import UserRef
@@ -78,7 +78,20 @@ class Users:
             run_at=now + 20_000 if chance.random() < mix.delays else None,
             start_before=now + 30_000 if chance.random() < mix.expiries else None,
         )
+        if chance.random() < mix.batches:
+            self._send_batch(tuple(self._job(chance.choice(self._host_ids)) for _ in range(chance.choice((2, 5)))))
         self._send_until_answered(job, key)
+
+    def _send_batch(self, jobs: tuple[NewJob, ...]) -> None:
+        """Several at once, without a key: whoever hears nothing does not know, and asks no more."""
+
+        async def ask(life: Life, _: Exchange) -> Any:
+            self.keys += len(jobs)  # at each delivery
+            reply = life.directory.ask_org(ORG, CreateJobs(jobs=jobs, by=USER))
+            reply.then(self._are_made)
+            return await reply
+
+        self._network.send(self._sender, ask, lambda _: None, lambda: None, PATIENCE)
 
     def _send_until_answered(self, job: NewJob, key: str) -> None:
         key_of_it = Idempotency(CREATOR.id, key, "the same body")
@@ -111,8 +124,15 @@ class Users:
         send()
 
     def _accepted(self, reply: LoopFuture) -> None:
-        if reply.error is None:
-            self._plane.invariants.job_accepted(msgspec.json.decode(reply.get())["id"])
+        self._is_made(reply.outcome)
+
+    def _are_made(self, reply: LoopFuture) -> None:
+        for answer in reply.outcome if isinstance(reply.outcome, list) else []:
+            self._is_made(answer)
+
+    def _is_made(self, answer: Any) -> None:
+        if isinstance(answer, bytes):
+            self._plane.invariants.job_accepted(msgspec.json.decode(answer)["id"])
 
     def _created(self, job_id: str, host_id: str) -> None:
         chance, mix = self._chance, self._plane.weather.mix

@@ -212,7 +212,7 @@ class HostRig:
     def next_look(self) -> int | None:
         """When its timer, an alarm or the sweep would make it look at the clock."""
         state = self.state
-        silent = (state.host.last_seen_at or 0) + self.limits.offline_after_ms
+        silent = max(state.host.last_seen_at or 0, state.built_at) + self.limits.offline_after_ms
         goes_offline = silent if state.online and state.poll is None else None
         times = [next_deadline(state), state.first_due(), goes_offline]
         return min((at for at in times if at is not None), default=None)

@@ -287,6 +287,26 @@ def test_a_host_with_nothing_under_way_is_rebuilt_by_its_next_message(town: Town
     assert isinstance(created.get(), bytes)
 
 
+def test_a_host_that_was_online_is_rebuilt_at_once_so_that_somebody_sees_it_go(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(town, "publish", lambda _org, event, _data: told.append(event))
+    host_id = town.host()
+    town.poll(host_id, waits=False)
+    town.settle()
+    town.fails = [OperationalError("disk full")]
+    town.create(host_id)
+    town.settle()
+    assert town.fence(host_id)[1] == 2
+    for _ in range(60):
+        town.wait(2)
+        town.directory.sweep()
+        town.settle()
+    assert told == ["host.online", "host.offline"]
+    assert town.directory.hosts == {}
+
+
 def test_a_poll_whose_time_is_over_while_its_host_is_rebuilt_is_still_answered(town: Town) -> None:
     host_id = town.host()
     poll = town.poll(host_id, wait=25)

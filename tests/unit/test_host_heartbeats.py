@@ -2,11 +2,11 @@
 
 import pytest
 
-from actors.messages import NOTHING, Describe, Tick
+from actors.messages import NOTHING, Describe, RunDue, Tick
 from interlock.errors import Superseded
 from interlock.states import RunStatus
 from interlock.wire import RunVerdict
-from tests.support.hosts import HostRig, answer_of
+from tests.support.hosts import SECOND, HostRig, answer_of
 
 S = RunStatus
 
@@ -113,6 +113,44 @@ def test_the_word_that_a_key_was_cloned_does_not_outlive_a_restart_by_more_than_
     host.rebuild()
     host.wait(61)
     assert host.state.host.unhealthy is None
+
+
+def test_a_rebuilt_host_is_unhealthy_until_its_minute_is_over_and_no_longer(host: HostRig) -> None:
+    for instance in ("a", "b", "a", "b", "a"):
+        host.poll(instance=instance, running=())
+    host.wait(40)
+    host.rebuild()
+    host.do(RunDue())
+    assert host.state.host.unhealthy is not None
+    host.wait(19)
+    assert host.state.host.unhealthy is not None
+    host.wait(2)
+    assert host.state.host.unhealthy is None
+
+
+def test_a_host_that_is_rebuilt_after_its_minute_is_healthy_at_once(host: HostRig) -> None:
+    for instance in ("a", "b", "a", "b", "a"):
+        host.poll(instance=instance, running=())
+    host.now += 61 * SECOND
+    host.rebuild()
+    host.do(RunDue())
+    assert host.state.host.unhealthy is None
+
+
+def test_a_rebuilt_host_that_falls_silent_is_told_to_be_offline_once(host: HostRig) -> None:
+    host.poll()
+    host.rebuild()
+    host.wait(200)
+    assert host.events.count("host.online") == host.events.count("host.offline") == 1
+
+
+def test_a_rebuilt_host_whose_agent_goes_on_is_told_nothing_of(host: HostRig) -> None:
+    host.poll()
+    for _ in range(5):
+        host.rebuild()
+        host.wait(20)
+        host.poll()
+    assert host.events == ["host.online"]
 
 
 # ---- heartbeats and leases ---------------------------------------------------------------------------------------------

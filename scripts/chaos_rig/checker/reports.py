@@ -14,7 +14,6 @@ _SAID = {
     RunStatus.FAILED: {"failed", "cancelled"},
     RunStatus.REJECTED: {"rejected"},
 }
-_AGENTS_OWN = {"interrupted", "agent_stopped", "not_started", "signal_9"}  # the real agent's word on a command
 
 
 def remembered(ledger: Ledger) -> Iterator[Violation]:
@@ -64,12 +63,15 @@ def not_invented(ledger: Ledger) -> Iterator[Violation]:
     sent: dict[str, set[str]] = {}
     for entry in ledger.each(ReportSent):
         sent.setdefault(entry.run, set()).add(entry.status)
-    for ended in ledger.each(Ended):
-        if ledger.final.kinds.get(ended.host) == COMMAND:
-            sent.setdefault(ended.run, set()).add(ended.how)
+    done = {ended.run for ended in ledger.each(Ended) if ended.how == RunStatus.SUCCESS}
     for job in ledger.final.jobs:
         for run in job.runs:
             wanted = _SAID.get(RunStatus(run.status))
-            if run.error_code in _AGENTS_OWN or wanted is None or wanted & sent.get(run.id, set()):
+            if wanted is None:
                 continue
-            yield Violation("report", f"run {run.id} is {run.status}, but nobody reported that")
+            if ledger.final.kinds.get(job.host) != COMMAND:
+                known = bool(wanted & sent.get(run.id, set()))
+            else:
+                known = run.id in done or run.status != RunStatus.SUCCESS  # why a command failed is its agent's to say
+            if not known:
+                yield Violation("report", f"run {run.id} is {run.status}, but nobody reported that")

@@ -1,0 +1,171 @@
+"""Admission of creates: as many at once as keep the loop's turns short, the others in line, and no longer line than that."""
+
+import asyncio
+
+import pytest
+
+from interlock.errors import Unavailable
+from web.early import Doorman
+from web.gate import BOUNDS, Bounds, Gate
+
+CREATE = b"POST /api/orgs/acme/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+PATIENT = Bounds(least=2, most=8, wait_seconds=20.0, turn_seconds=0.02)
+
+
+class Time:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def full(bounds: Bounds, time: Time) -> Gate:
+    gate = Gate(bounds, time)
+    while gate.enter(1):
+        pass
+    return gate
+
+
+async def waits(gate: Gate) -> "asyncio.Task[None]":
+    task = asyncio.create_task(gate.wait(1))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_who_finds_no_place_waits_and_gets_the_next_in_turn() -> None:
+    gate = full(PATIENT, Time())
+    first, second = await waits(gate), await waits(gate)
+    assert gate.waiting == 2
+    gate.leave(1)
+    await first
+    assert not second.done()
+    gate.leave(1)
+    await second
+    assert gate.waiting == 0
+
+
+async def test_nobody_passes_the_line() -> None:
+    gate = full(PATIENT, Time())
+    first = await waits(gate)
+    gate.leave(1)
+    assert not gate.enter(1)
+    await first
+
+
+async def test_whoever_would_wait_too_long_is_refused_at_once() -> None:
+    time = Time()
+    gate = full(PATIENT._replace(wait_seconds=1.0), time)
+    waiting = await waits(gate)
+    assert not gate.closed
+    time.now += 1.1  # nobody has left for so long
+    assert gate.closed
+    with pytest.raises(Unavailable):
+        await gate.wait(1)
+    assert gate.refused == 1
+    gate.leave(1)
+    await waiting
+    assert not gate.closed
+
+
+async def test_the_line_is_as_long_as_the_pace_allows() -> None:
+    time = Time()
+    gate = full(PATIENT._replace(wait_seconds=5.0), time)
+    line = [await waits(gate) for _ in range(6)]
+    for _ in range(4):
+        time.now += 4.0
+        gate.leave(1)
+    assert gate.expected_seconds() == pytest.approx(gate.waiting * gate._pace)
+    assert gate._pace > 0
+    for _ in range(10):
+        gate.leave(1)
+    await asyncio.gather(*line)
+
+
+async def test_a_wait_that_was_expected_to_be_short_does_not_last() -> None:
+    gate = full(PATIENT._replace(wait_seconds=0.001), Time())
+    with pytest.raises(Unavailable):
+        await gate.wait(1)
+    assert (gate.waiting, gate.refused) == (0, 1)
+
+
+async def test_whoever_gives_up_leaves_the_line_to_the_others() -> None:
+    gate = full(PATIENT, Time())
+    first, second = await waits(gate), await waits(gate)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert gate.waiting == 1
+    gate.leave(1)
+    await second
+
+
+async def test_a_place_that_was_given_to_somebody_who_just_left_is_not_lost() -> None:
+    gate = full(PATIENT, Time())
+    first, second = await waits(gate), await waits(gate)
+    gate.leave(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await second
+
+
+def test_a_large_body_takes_more_places_but_never_more_than_there_always_are() -> None:
+    gate = Gate(PATIENT, Time())
+    assert [gate.weight(length) for length in (None, 0, 4095, 4096, 10**9)] == [1, 1, 1, 2, 2]
+
+
+def test_places_shrink_while_turns_are_long_and_grow_while_they_are_short() -> None:
+    gate = Gate(BOUNDS, Time())
+    begun = gate.places
+    gate.adapt(BOUNDS.turn_seconds * 2)
+    assert gate.places < begun
+    for _ in range(100):
+        gate.adapt(BOUNDS.turn_seconds * 2)
+    assert gate.places == BOUNDS.least
+    for _ in range(100):
+        gate.adapt(0.0)
+    assert gate.places == BOUNDS.most
+    gate.adapt(BOUNDS.turn_seconds * 0.7)
+    assert gate.places == BOUNDS.most
+
+
+def doorman(noted: list[int]) -> Doorman:
+    return Doorman(Gate(BOUNDS, Time()), lambda _: 2, noted.append)
+
+
+def test_the_early_refusal_is_a_whole_answer() -> None:
+    noted: list[int] = []
+    answer = doorman(noted).refusal(CREATE)
+    assert answer is not None
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 503 ")
+    assert "\r\nRetry-After: 2\r\n" in head
+    assert f"\r\nContent-Length: {len(body)}\r\n" in head
+    assert '"code":"unavailable"' in body
+    assert noted == [503]
+
+
+def test_the_early_refusal_carries_the_clients_own_id() -> None:
+    named = CREATE.replace(b"Host: x", b"X-Request-Id: mine-1")
+    assert b'"requestId":"mine-1"' in (doorman([]).refusal(named) or b"")
+    ugly = CREATE.replace(b"Host: x", b"X-Request-Id: " + b"y" * 101)
+    assert b"yyy" not in (doorman([]).refusal(ugly) or b"yyy")
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        CREATE.replace(b"POST", b"GET"),
+        CREATE.replace(b"/jobs", b"/jobs/1/cancel"),
+        CREATE.replace(b"/api/orgs/acme/jobs", b"/api/agent/hosts/h/jobs/r/result"),
+        CREATE + CREATE,
+        CREATE[:-1],
+        CREATE[:20],
+        CREATE.replace(b"Host: x", b"Expect: 100-continue"),
+        CREATE.replace(b"Host: x", b"Connection: close"),
+        CREATE.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+    ],
+)
+def test_whatever_is_unusual_takes_the_usual_way(unusual: bytes) -> None:
+    assert doorman([]).refusal(unusual) is None
