@@ -291,13 +291,13 @@ class HostActor(LoopActor):
         if asked is None:
             raise TypeError("nothing is to be looked up")
         work = _rows_for(asked, self.host_id)
-        tries: list[int] = []  # what had been submitted when each read began
+        tries: list[int] = []  # what had been committed when each read began
 
         def read(failure: InterlockError | None) -> None:
             if failure is not None:
                 _settle(reply, failure)  # and this incarnation has ended
             else:
-                tries.append(self.submitted)
+                tries.append(self.committed)
                 self._around.reader.read(work, done)
 
         def done(rows: Any, error: BaseException | None) -> None:

@@ -32,12 +32,18 @@ def seen(state: HostState, message: Seen, d: Decision) -> None:
         for attempt in [*state.line, *state.backoff.values()]:
             if attempt.run.id not in rows:
                 state.forget(attempt)
-    current = state.current
-    if current is not None and current.run.id in rows:
-        current.run.asked_to_stop = rows[current.run.id][1].asked_to_stop
+    known = {attempt.run.id: attempt for attempt in (*state.line, *state.backoff.values())}
+    if state.current is not None:
+        known[state.current.run.id] = state.current
     for run_id, (job, run) in rows.items():
-        if state.attempt_of_run(run_id) is None:
-            state.place_waiting(Attempt(job, run))
+        attempt = known.get(run_id)
+        if attempt is None:
+            attempt = Attempt(job, run)
+            state.place_waiting(attempt)
+        attempt.run.asked_to_stop = run.asked_to_stop
+        if run.asked_to_stop is not None:
+            state.asked.append(attempt)
+    current = state.current
     if claimed.of not in {None, len(state.line) + len(state.backoff) + (current is not None)}:
         look(state, Look(whole=True), d)  # somebody has ended what waits here, or clocks differ by more
         return
@@ -48,11 +54,12 @@ def seen(state: HostState, message: Seen, d: Decision) -> None:
 
 
 def heed(state: HostState, d: Decision) -> None:
-    """Stop the current run if a user has asked another node for that."""
-    current = state.current
-    if current is None or current.run.asked_to_stop is None:
-        return
-    if current.run.asked_to_stop == "force":
-        state.stop(current, RunEvent.FORCE, d)
-    elif current.run.stop_reason is not StopReason.USER:  # one that is over its time is not tried again either
-        state.stop(current, RunEvent.CANCEL, d)
+    """Stop what users have asked other nodes to stop."""
+    asked, state.asked = state.asked, []
+    for attempt in asked:
+        if state.attempt_of_run(attempt.run.id) is not attempt:
+            continue
+        if attempt.run.asked_to_stop == "force":
+            state.stop(attempt, RunEvent.FORCE, d)
+        elif attempt.run.stop_reason is not StopReason.USER:
+            state.stop(attempt, RunEvent.CANCEL, d)

@@ -66,6 +66,7 @@ class HostState:
     """A cache of the host's rows, with what only matters while this process lives."""
 
     __slots__ = (
+        "asked",
         "backoff",
         "beats",
         "built_at",
@@ -98,6 +99,7 @@ class HostState:
         self.polls_beside = False  # its agent polls while it runs: its polls do not say that it is idle
         self.synced_at = now  # up to then this memory is known to have what others wrote
         self.stale = False  # somebody else has appended to the rows: nothing new goes out before they are read
+        self.asked: list[Attempt] = []  # users have asked other nodes that these stop
         self.joining = 0  # new jobs whose commit will give them their places
         self.lease_until: Millis | None = None
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
@@ -114,6 +116,8 @@ class HostState:
             self._place(Attempt(job, run), now, started_at)
 
     def _place(self, attempt: Attempt, now: Millis, started_at: Millis) -> None:
+        if attempt.run.asked_to_stop is not None:
+            self.asked.append(attempt)
         if attempt.run.status in LIVE:
             self.current = attempt
             if (attempt.run.started_at or 0) < started_at:

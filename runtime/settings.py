@@ -61,9 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redis_timeout_seconds: Moment = 1  # what an answer of Redis may take; a slower one counts as none
     redis_retry_seconds: Moment = 1  # how often Redis is tried while it is away
     node_lease_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 15  # a silent server's hosts are taken over then
-    node_look_seconds: Moment = (
-        5  # how often a server looks for what doorbells missed; without Redis five times as often
-    )
+    node_look_seconds: Moment = 5  # how often a server looks for what doorbells missed; without Redis 5 times as often
     answer_seconds: Wait = 10  # then a request that waits for the database is answered 503; polls wait as they asked
     retry_after_seconds: Moment = 2  # what `Retry-After` says at least, give or take a half
     create_wait_seconds: Moment = 0.5  # a create that would have to wait longer to be begun is refused at once

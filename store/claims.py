@@ -67,6 +67,7 @@ def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]
     for columns in database.execute_sql(runs, tuple(host_ids)).fetchall():
         job, run = _run_and_job(columns)
         claimed[str(run.host_id)].runs.append((job, run))
+    _pass_words_on(database, [run for each in claimed.values() for _, run in each.runs])
     return claimed
 
 
@@ -78,6 +79,7 @@ def read_news(database: Database, host_id: str, since: Millis, run_id: str | Non
     if host is None:
         return None
     found = [_run_and_job(columns) for columns in rows(database, _news, host_id, since, run_id)]
+    _pass_words_on(database, [run for _, run in found])
     ((count,),) = rows(database, _open_count, host_id)
     return Claimed(host, found, of=count)
 
@@ -99,6 +101,19 @@ def _open_count() -> Query:
 def _run_and_job(columns: tuple[Any, ...]) -> tuple[JobRow, RunRow]:
     width = len(RUN_COLUMNS)
     return job_from(columns[width:]), run_from(columns[:width])
+
+
+def _pass_words_on(database: Database, runs: list[RunRow]) -> None:
+    """A word that a run should stop holds for its retry too, when the run had ended before its owner could read it."""
+    retries = {run.job_id: run for run in runs if run.attempt > 1}
+    if not retries:
+        return
+    columns = (JobRun.job_id, JobRun.attempt, JobRun.asked_to_stop)
+    query = JobRun.select(*columns).where(JobRun.job_id.in_(sorted(retries))).order_by(JobRun.created_at, JobRun.id)
+    for job_id, attempt, asked in query.tuples().execute(database):
+        if attempt == 1 and asked is None:
+            retries[job_id].asked_to_stop = None  # tried afresh by a user: what was said before does not count
+        retries[job_id].asked_to_stop = asked or retries[job_id].asked_to_stop
 
 
 @lru_cache(maxsize=512)

@@ -1,7 +1,9 @@
 """A node that is killed, or that ends as it should: its hosts go on at the other one, and nothing of theirs is forgotten."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,7 +14,7 @@ from tests.support.server import INTERLOCK, PATIENCE
 ENDS = 40.0  # seconds: a node is believed dead after five, a silent run is lost after four more
 
 
-async def running_at_a(town: Town, **fields: object) -> tuple[Tenant, Agent, Document, str]:
+async def running_at_a(town: Town, **fields: Any) -> tuple[Tenant, Agent, Document, str]:
     """A job that runs at node A, as node B sees it."""
     at_a, at_b = town.tenant()
     host = at_a.host()
@@ -137,8 +139,7 @@ async def test_what_the_admin_makes_beside_the_nodes_works_at_both(town: Town, u
     for plane in (town.a, town.b):
         made = await plane.caller(token).post(f"/api/orgs/{org}/jobs", {"type": "SERVER_START", "hostId": host["id"]})
         assert made.status == 201, made
-        run = await until(
-            lambda p=plane: p.caller(host["agentKey"]).get(path, wait=1), lambda reply: reply.status == 200
-        )  # type: ignore[misc]
+        poll = partial(plane.caller(host["agentKey"]).get, path, wait=1)
+        run = await until(poll, lambda reply: reply.status == 200)
         done = await plane.caller(host["agentKey"]).post(f"{path}/{run.json['jobRunId']}/result", {"status": "success"})
         assert done.status == 200

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg2
 from peewee import Database, SqliteDatabase
@@ -9,9 +10,10 @@ from peewee import Database, SqliteDatabase
 from interlock.clock import SystemClock
 from interlock.states import RunStatus
 from store import open_database
-from store.claims import claim_free, due_by, expired_by
+from store.claims import claim_free, due_by, expired_by, read_news, read_open
 from store.committer import Committer
-from store.nodes import abandoned, database_now, forget, leave, owned, owner_of, renew, shared_secret
+from store.models import JobRun
+from store.nodes import abandoned, busy, database_now, forget, leave, owned, owner_of, renew, shared_secret
 from tests.support.desk import Claim, Desk
 from tests.support.rows import host_row, job_row, new_id, run_row, write_host, write_job, write_run
 
@@ -117,6 +119,33 @@ def test_a_run_in_the_slot_of_a_host_without_a_living_owner_is_abandoned(desk: D
     assert len(abandoned(desk.database, NOW + LIVES, 1)) == 1
 
 
+def test_a_node_knows_which_of_its_hosts_have_a_run_in_their_slot(desk: Desk) -> None:
+    at = {status: of(desk, "me") for status in ("running", "unreachable", "pending", "success")}
+    at["another's"] = of(desk, "another")
+    for status, claim in at.items():
+        job, run = claim.new_job()
+        run.status = RunStatus("running" if status == "another's" else status)
+        write_job(desk.database, job)
+        write_run(desk.database, run)
+    assert set(busy(desk.database, "me")) == {at["running"].host.id, at["unreachable"].host.id}
+    assert busy(desk.database, "nobody") == []
+
+
+def test_a_host_that_is_claimed_freely_is_fenced_like_any_other(desk: Desk) -> None:
+    node(desk.database, "dead", NOW - LIVES)
+    at = of(desk, "dead")
+    job, run = at.new_job()
+    write_job(desk.database, job)
+    write_run(desk.database, run)
+    with desk.database.atomic(*desk.committer.begin):
+        taken = claim_free(desk.database, "me", [at.host.id], NOW)[at.host.id]
+    assert [read.id for _, read in taken.runs] == [run.id]
+    assert (taken.host.epoch, taken.host.rev) == (at.host.epoch + 1, at.host.rev + 1)
+    Desk(desk.database, Committer(desk.database, "dead")).refused(at.entry())
+    with desk.database.atomic(*desk.committer.begin):
+        assert claim_free(desk.database, "me", [], NOW) == {}
+
+
 def test_what_is_due_on_hosts_of_other_living_nodes_is_theirs(desk: Desk) -> None:
     node(desk.database, "alive")
     at = {name: of(desk, name).host.id for name in ("alive", "dead", "me")}
@@ -184,3 +213,35 @@ def test_a_node_that_leaves_and_one_that_claims_do_not_deadlock(postgres_desk: D
             with mine.database.atomic():
                 leave(mine.database, "me")
         coming.result()
+
+
+def test_a_word_to_stop_holds_for_the_retry_of_a_run_that_had_ended_but_not_for_what_a_user_tries_afresh(
+    desk: Desk,
+) -> None:
+    at = desk.host()
+    job, run = at.new_job()
+    run.status, run.finished_at, run.asked_to_stop = RunStatus("failed"), 5, "cancel"
+    retry = replace(
+        run, id=new_id(), attempt=2, created_at=run.created_at + 6, status=RunStatus("scheduled"), finished_at=None
+    )
+    retry.asked_to_stop = None
+    write_job(desk.database, job)
+    write_run(desk.database, run)
+    write_run(desk.database, retry)
+
+    def words() -> list[str | None]:
+        news = read_news(desk.database, at.host.id, 0, None)
+        assert news is not None
+        whole = read_open(desk.database, [at.host.id])[at.host.id]
+        assert [run.asked_to_stop for _, run in news.runs] == [run.asked_to_stop for _, run in whole.runs]
+        return [run.asked_to_stop for _, run in whole.runs]
+
+    assert words() == ["cancel"]
+    JobRun.update(status="cancelled", finished_at=7).where(JobRun.id == retry.id).execute(desk.database)
+    afresh = replace(
+        retry, id=new_id(), attempt=1, created_at=run.created_at + 8, status=RunStatus("failed"), finished_at=9
+    )
+    again = replace(retry, id=new_id(), attempt=2, created_at=run.created_at + 10)
+    write_run(desk.database, afresh)
+    write_run(desk.database, again)
+    assert words() == [None]

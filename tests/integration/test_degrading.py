@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -95,7 +96,8 @@ async def says(plane: Plane, path: str, status: int) -> None:
 
 async def finds(tenant: Tenant, *job_ids: str) -> None:
     for job_id in job_ids:
-        assert (await tenant.user.get(f"{tenant.jobs_path}/{job_id}")).status == 200
+        reply = await until(partial(tenant.user.get, f"{tenant.jobs_path}/{job_id}"), lambda reply: reply.status != 503)
+        assert reply.status == 200
 
 
 async def test_without_room_on_the_disk_jobs_are_refused_and_all_goes_on_when_there_is_some(

@@ -23,7 +23,7 @@ from tests.simulation.loop import Process, Violation
 from tests.simulation.network import Exchange, Link, Network, Sender
 from tests.simulation.nodes import Life, Plane
 
-KINDS = ("declared", "next", "named", "plain", "split", "split")
+KINDS = ("declared", "declared", "next", "named", "plain", "split", "split")
 POLL_SECONDS = 10.0
 BEAT_SECONDS = 5.0
 PATIENCE = 3.0  # seconds that an agent waits for an answer, beyond a poll's own wait

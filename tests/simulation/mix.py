@@ -103,7 +103,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 def drawn(seed: int) -> Mix:
     """The seed's own mix."""
     chance = random.Random(f"{seed}/mix")  # noqa: S311 - a simulation wants the same dice every time
-    share = chance.choice((0.06, 0.2, 0.4, 0.7, 1.0))  # of the faults that are on
+    share = chance.choice((0.04, 0.1, 0.2, 0.35, 0.6, 1.0))  # of the faults that are on
     on = [name for name in STRENGTHS if chance.random() < share] or [chance.choice(list(STRENGTHS))]
     sizes = {
         "nodes": chance.choice(NODES),

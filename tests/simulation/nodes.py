@@ -142,7 +142,7 @@ class Life:
     def _make_journal(self, owner: str, plane: Plane) -> SimJournal:
         committer = FaultyCommitter(plane.database, owner, self.name, plane.weather, self.process)
         journal = SimJournal(self.process, committer, self._chance)
-        journal.about_to_write = lambda writer: setattr(plane.invariants, "writer", writer)
+        committer.begins = lambda: setattr(plane.invariants, "writer", owner)
         journal.was_refused = plane.invariants.was_refused
         return journal
 

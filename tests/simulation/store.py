@@ -70,6 +70,7 @@ class FaultyCommitter(Committer):
         self.node = node
         self.weather = weather
         self.process = process
+        self.begins: Callable[[], None] = lambda: None  # called before each transaction
 
     @property
     def is_away(self) -> bool:
@@ -80,6 +81,7 @@ class FaultyCommitter(Committer):
         if self.is_away:
             self.weather.stats["not begun"] += 1
             raise NotBegun(AWAY)
+        self.begins()
         return super()._begin(*batches)
 
     def _write_runs(self, cursor: Any, batches: Any) -> None:
@@ -110,7 +112,6 @@ class SimJournal:
     """
 
     def __init__(self, process: Process, committer: FaultyCommitter, chance: random.Random) -> None:
-        self.about_to_write: Callable[[str | None], None] = lambda _: None  # told the owner, and None afterwards
         self.was_refused: Callable[[Entry, Refused], None] = lambda _entry, _why: None
         self._process = process
         self._committer = committer
@@ -162,7 +163,6 @@ class SimJournal:
         self._soon(self._write, batch)
 
     def _write(self, batch: list[Entry]) -> None:
-        self.about_to_write(self._committer.owner)
         entries, outcomes, self._held = self._committer.write(self._held + batch)
         if entries:
             self._later(lambda: self._report(entries, outcomes))
@@ -175,7 +175,7 @@ class SimJournal:
         report(batch, outcomes)
 
     def _exclusive(self, item: Exclusive) -> None:
-        self.about_to_write(self._committer.owner)
+        self._committer.begins()
         weather = self._committer.weather
         if self._committer.is_away:
             result, error = None, OperationalError(AWAY)

@@ -123,14 +123,19 @@ def lives(shop: Shop, name: str) -> None:
     nodes.renew(shop.database, name, f"http://{name}", NOW, 15_000)
 
 
+def believes(cluster: Cluster) -> bool:
+    """Whether the node believes itself now; mypy takes a property for a constant."""
+    return cluster.trusted
+
+
 # ---- trust -----------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_node_that_has_started_is_believed_and_can_be_reached_once_it_listens(shop: Shop) -> None:
     cluster, _, _ = node(shop)
-    assert not cluster.trusted
+    assert not believes(cluster)
     await cluster.start()
-    assert cluster.trusted
+    assert believes(cluster)
     await cluster.listens("http://me")
     at = host(shop, "me")
     assert nodes.owner_of(shop.database, at, NOW) == ("me", "http://me")
@@ -152,11 +157,11 @@ async def test_a_node_without_its_database_gives_up_its_hosts_and_takes_them_up_
     setattr(shop, trouble, True)
     async with asyncio.timeout(20):
         assert await trust.said.get() is False
-        assert not cluster.trusted
+        assert not believes(cluster)
         assert "abandon" in hosts.happened
         setattr(shop, trouble, False)
         assert await trust.said.get() is True
-        assert cluster.trusted
+        assert believes(cluster)
         assert hosts.happened.count("resume") == 1
         hosts.looked.clear()
         await hosts.looked.wait()  # at once: what was ours may be another's, or nobody's

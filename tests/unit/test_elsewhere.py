@@ -237,6 +237,21 @@ def test_a_node_that_takes_the_host_over_while_it_appends_knows_what_it_has_appe
     assert answer_of(poll).taken is not None
 
 
+def test_after_an_outage_no_run_ends_by_time_alone_before_its_agent_could_report(region: Region) -> None:
+    host_id = region.host()
+    job_id = made_at(region.a, host_id, timeout_ms=1000)
+    run_id = taken(region.a, host_id)
+    region.a.directory.abandon()
+    region.at += 60_000
+    region.a.directory.resume()
+    region.a.directory.activate([host_id])
+    region.settle()
+    assert region.runs(job_id) == ["running"]
+    region.a.report(host_id, run_id)
+    region.settle()
+    assert region.runs(job_id) == ["success"]
+
+
 # ---- an owner who does not know yet that it is none any more -----------------------------------------------------------------
 
 

@@ -29,6 +29,10 @@ def full(bounds: Bounds, time: Time) -> Gate:
     return gate
 
 
+def is_open(gate: Gate) -> bool:
+    return not gate.closed
+
+
 async def waits(gate: Gate) -> "asyncio.Task[None]":
     task = asyncio.create_task(gate.wait(1))
     await asyncio.sleep(0)
@@ -59,15 +63,15 @@ async def test_whoever_would_wait_too_long_is_refused_at_once() -> None:
     time = Time()
     gate = full(PATIENT._replace(wait_seconds=1.0), time)
     waiting = await waits(gate)
-    assert not gate.closed
+    assert is_open(gate)
     time.now += 1.1  # nobody has left for so long
-    assert gate.closed
+    assert not is_open(gate)
     with pytest.raises(Unavailable):
         await gate.wait(1)
     assert gate.refused == 1
     gate.leave(1)
     await waiting
-    assert not gate.closed
+    assert is_open(gate)
 
 
 async def test_the_line_is_as_long_as_the_pace_allows() -> None:
