@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from runtime.endings import end
 from runtime.redis_link import RedisAway, RedisLink
 
 AT_ONCE = 256  # rings sent in one round trip
@@ -52,8 +53,7 @@ class Doorbells:
         """Twice does no harm."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
         await self._link.stop()
 
     def ring(self, owner: str, host_id: str) -> None:

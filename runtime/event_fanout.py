@@ -20,6 +20,7 @@ import msgspec
 
 from interlock.clock import Clock, Millis
 from runtime import event_log
+from runtime.endings import end
 from runtime.event_feed import Feed
 from runtime.event_log import place_of
 from runtime.redis_link import Command, RedisAway, RedisLink
@@ -84,8 +85,7 @@ class RedisEventStreams:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._flushed()
-            sender.cancel()
-            await asyncio.gather(sender, *self._tasks, return_exceptions=True)
+            await end(sender, *self._tasks)
         await self._link.stop()
 
     def publish(self, org_id: str, event: str, data: msgspec.Struct) -> None:

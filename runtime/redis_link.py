@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from interlock.errors import InterlockError
 from interlock.ids import UuidIds
+from runtime.endings import end
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,7 @@ class RedisLink:
         """Let go; twice does no harm."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
         async with contextlib.AsyncExitStack() as none_under_way:
             for _ in range(AT_ONCE):
                 await none_under_way.enter_async_context(self._slots)
@@ -169,9 +169,7 @@ class RedisLink:
                     task.result()
             finally:
                 self._break("it was let go")
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(*tasks)
 
     async def _listen(self, ear: PubSub) -> None:
         while True:

@@ -242,8 +242,8 @@ class Committer:
     def _roll_back(self, connection: Any) -> None:
         try:
             self.dialect.roll_back(connection)
-        except Exception:
-            log.exception("A rollback failed; the connection is dropped")
+        except Exception as error:  # noqa: BLE001 - the database is away: it has rolled back, or will
+            log.warning("A rollback failed; the connection is dropped: %s", error)
             self._forget_connection()
 
     def _forget_connection(self) -> None:

@@ -19,7 +19,7 @@ from interlock.errors import Unavailable
 CROWDED = "More jobs are being created than this server can take in"
 LOOKS = 0.05  # seconds between two looks at the turns while somebody waits
 _WEIGHT_BYTES = 4096  # of a body, for each place that it takes: a batch is more work than a job
-_SMOOTHING = 0.05  # how much the newest interval counts in the pace
+_SMOOTHING = 0.2  # how much the newest look counts in the rate: places become free in bursts, with each commit
 _PATIENCE = 2.0  # times the wait that was expected, for who waits already: then the pace has changed
 _GROW, _SHRINK = 1.1, 0.8  # shrinking is faster: agents wait meanwhile
 
@@ -52,7 +52,8 @@ class Gate:
         self._time = time
         self._inside = 0  # places that are taken
         self._line: deque[_Waiter] = deque()
-        self._pace = 0.0  # seconds in which a place becomes free while somebody waits, as of late
+        self._rate = 0.0  # places that become free in a second while somebody waits, as of late; 0: not yet known
+        self._freed = 0  # since the last look
         self._left_at = 0.0  # when one last did, or when the line began
         self._look_due = 0.0
 
@@ -69,7 +70,10 @@ class Gate:
 
     def expected_seconds(self) -> float:
         """How long whoever comes now would wait."""
-        return max(self.waiting * self._pace, self._time() - self._left_at) if self._line else 0.0
+        if not self._line:
+            return 0.0
+        by_rate = self.waiting / self._rate if self._rate else 0.0
+        return max(by_rate, self._time() - self._left_at)
 
     @property
     def closed(self) -> bool:
@@ -97,13 +101,15 @@ class Gate:
         """Give the places back; whoever is first in line gets them."""
         self._inside -= weight
         if self._line:
-            now = self._time()
-            self._pace += _SMOOTHING * ((now - self._left_at) / weight - self._pace)
-            self._left_at = now
+            self._left_at = self._time()
+            self._freed += weight
             self._admit()
 
     def adapt(self, late_seconds: float) -> None:
-        """A look at the turns while somebody waits: it came so late, which is a share of a turn."""
+        """A look while somebody waits. It came so late, which is a share of a turn."""
+        rate = self._freed / (LOOKS + late_seconds)
+        self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
+        self._freed = 0
         least, most, _, turn = self._bounds
         if late_seconds > turn:
             self.places = max(round(self.places * _SHRINK), least)
@@ -115,6 +121,7 @@ class Gate:
         if not self._line:
             self._left_at = self._time()
             if not self._look_due:
+                self._freed = 0
                 self._look_later(loop)
         waiter = _Waiter(weight, loop.create_future())
         self._line.append(waiter)

@@ -155,7 +155,7 @@ class Side:
             host_id,
             ReportResult(
                 job_run_id=run_id,
-                report=Report(status=status),
+                report=msgspec.convert({"status": status}, Report),
                 digest=f"{run_id} {status}",
                 body="{}",
                 take_next=take_next,

@@ -6,7 +6,7 @@ import pytest
 
 from interlock.errors import Unavailable
 from web.early import Doorman
-from web.gate import BOUNDS, Bounds, Gate
+from web.gate import BOUNDS, LOOKS, Bounds, Gate
 
 CREATE = b"POST /api/orgs/acme/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 PATIENT = Bounds(least=2, most=8, wait_seconds=20.0, turn_seconds=0.02)
@@ -74,16 +74,16 @@ async def test_whoever_would_wait_too_long_is_refused_at_once() -> None:
     assert is_open(gate)
 
 
-async def test_the_line_is_as_long_as_the_pace_allows() -> None:
-    time = Time()
-    gate = full(PATIENT._replace(wait_seconds=5.0), time)
-    line = [await waits(gate) for _ in range(6)]
-    for _ in range(4):
-        time.now += 4.0
-        gate.leave(1)
-    assert gate.expected_seconds() == pytest.approx(gate.waiting * gate._pace)
-    assert gate._pace > 0
-    for _ in range(10):
+async def test_the_line_is_as_long_as_the_rate_allows_even_when_places_become_free_in_bursts() -> None:
+    gate = full(PATIENT._replace(most=2, wait_seconds=5.0), Time())
+    line = [await waits(gate) for _ in range(12)]
+    gate.leave(1)
+    gate.leave(1)
+    gate.adapt(LOOKS)  # two in two looks' time
+    assert gate.expected_seconds() == pytest.approx(10 * LOOKS)
+    gate.adapt(0.0)  # none in another
+    assert gate.expected_seconds() > 10 * LOOKS
+    for _ in range(12):
         gate.leave(1)
     await asyncio.gather(*line)
 
