@@ -26,6 +26,10 @@ _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
 _HOST = [getattr(Host, name) for name in HOST_COLUMNS]
 
 
+# An open run is the last, even if the node that made it is behind in time of the one that ended the run before.
+_OLDEST_FIRST = (JobRun.finished_at.is_null(), JobRun.id)
+
+
 @dataclass(slots=True)
 class FullJob:
     """A job with all that its page shows."""
@@ -72,7 +76,7 @@ def _run() -> Query:
 
 
 def _runs() -> Query:
-    return JobRun.select(*_RUN).where(JobRun.job_id == ARG).order_by(JobRun.id)
+    return JobRun.select(*_RUN).where(JobRun.job_id == ARG).order_by(*_OLDEST_FIRST)
 
 
 def _job() -> Query:
@@ -80,17 +84,17 @@ def _job() -> Query:
 
 
 def host_and_waiting(database: Database, host_id: str) -> tuple[HostRow, int] | None:
-    """A host, and how many open runs it has."""
+    """A host, and how many runs wait on it."""
     host = next(map(host_from, rows(database, _host, host_id)), None)
-    return None if host is None else (host, rows(database, _open_count, host_id)[0][0])
+    return None if host is None else (host, rows(database, _waiting_count, host_id)[0][0])
 
 
 def _host() -> Query:
     return Host.select(*_HOST).where(Host.id == ARG)
 
 
-def _open_count() -> Query:
-    return JobRun.select(fn.COUNT(JobRun.id)).where((JobRun.host_id == ARG) & OPEN_RUNS)
+def _waiting_count() -> Query:
+    return JobRun.select(fn.COUNT(JobRun.id)).where((JobRun.host_id == ARG) & OPEN_RUNS & ~LIVE_RUNS)
 
 
 def org_and_host_of_job(database: Database, job_id: str) -> tuple[str, str | None] | None:
@@ -153,9 +157,12 @@ def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) ->
 
 
 def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
+    if not jobs:
+        return []
     latest: dict[str, RunRow] = {}
     ids = [job.id for job in jobs]
-    for columns in JobRun.select(*_RUN).where(JobRun.job_id.in_(ids)).order_by(JobRun.id).tuples().execute(database):
+    runs = JobRun.select(*_RUN).where(JobRun.job_id.in_(ids)).order_by(*_OLDEST_FIRST)
+    for columns in runs.tuples().execute(database):
         run = run_from(columns)
         latest[run.job_id] = run
     people = {id_: _creator_of(database, id_) for id_ in {job.created_by_id for job in jobs}}

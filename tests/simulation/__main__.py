@@ -11,7 +11,7 @@ from tests.simulation.seeds import Case, Failure, catch_all, keep, kept_cases, p
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
 
-MUTANT_SEEDS = 1000  # within which every planted bug must be caught
+MUTANT_SEEDS = 500  # within which every planted bug must be caught
 _QUIET_SECONDS = 60.0  # between two lines of progress where there is no terminal
 
 

@@ -58,7 +58,7 @@ def fence_folded_into_a_statement() -> Iterator[None]:
     def waiting(self: Any, batches: Any) -> Any:
         query = "SELECT owner, epoch FROM host WHERE id = ?"
         found = {one.host_id: self.database.execute_sql(query, (one.host_id,)).fetchone() for one in batches}
-        if not self.process.wait(20):
+        if not self.process.wait(50):
             raise NotBegun("the process has died")
         mine = [one for one in batches if one.epoch is None or found[one.host_id] == (self.owner, one.epoch)]
         fenced = Refused("another process has taken this host over", fenced=True)

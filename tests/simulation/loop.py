@@ -66,6 +66,10 @@ class VirtualLoop:
         heapq.heappush(self._timers, (self.now_ms + max(round(delay * 1000), 0), self._number, timer))
         return timer
 
+    def has_something_by(self, at_ms: int) -> bool:
+        """Whether anything will happen until then."""
+        return bool(self._ready) or (bool(self._timers) and self._timers[0][0] <= at_ms)
+
     def step(self) -> bool:
         """Run one callback; False when nothing is left to do."""
         self.steps += 1
@@ -150,12 +154,13 @@ class Process:
             self.paused = True
             self._loop.call_later(seconds, self.resume)
 
-    def wait(self, steps: int) -> bool:
-        """In the middle of a callback: others go on for some steps, as they do while a statement waits for a lock. False
+    def wait(self, ms: int) -> bool:
+        """In the middle of a callback: others go on for so long, as they do while a statement waits for a lock. False
         when the process has died meanwhile.
         """
         self.paused = True
-        for _ in range(steps):
+        until = self._loop.now_ms + ms
+        while self._loop.has_something_by(until):
             self._loop.step()
             self._loop.looked()
         self.resume()

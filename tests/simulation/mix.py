@@ -63,6 +63,7 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     delays: float = 0  # jobs with a runAt
 
 
+CALM = Mix()
 # What a fault may draw when it is on: light, strong.
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "commit_fails": (0.01, 0.05, 0.2),
@@ -121,15 +122,15 @@ def calm(mix: Mix) -> Mix:
     return Mix(**{name: getattr(mix, name) for name in SIZES})
 
 
-def parsed(text: str) -> Mix:
-    """The mix that is written as `name=value name=value`, all else off; `ValueError` for a name that does not exist."""
+def parsed(text: str, mix: Mix = CALM) -> Mix:
+    """The mix with what is written as `name=value name=value`; `ValueError` for a name that does not exist."""
     values: dict[str, Any] = {}
     for word in text.split():
         name, _, value = word.partition("=")
         if name not in Mix.__struct_fields__:
             raise ValueError(f"{name!r} is nothing that a seed draws")
         values[name] = int(value) if name in SIZES else float(value)
-    return Mix(**values)
+    return msgspec.structs.replace(mix, **values)
 
 
 def shown(mix: Mix) -> str:

@@ -311,6 +311,14 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 
+# What is rare in the mixes that seeds draw: the figure of such a mutant counts seeds with this changed.
+WEATHER: dict[str, str] = {
+    "any_heartbeat_opens_the_gate": "nodes=1 agent_pauses_a_minute=3 cancels=0.6",
+    "no_startup_grace": "nodes=1 clock_steps_a_minute=0 node_dies_a_minute=2",
+    **dict.fromkeys((name for name in MUTANTS if hasattr(cluster_mutants, name)), "nodes=2"),
+}
+
+
 def described(name: str) -> str:
     """What goes wrong in a mutant, in a sentence."""
     return " ".join((MUTANTS[name].__doc__ or "").split())

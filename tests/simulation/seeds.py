@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation.mix import Mix, drawn, parsed, shown
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, WEATHER
 from tests.simulation.world import World
 
 KEPT = Path(__file__).parents[1] / "seeds.txt"
@@ -121,11 +121,12 @@ def _run_chunk(seeds: range, mutant: str | None) -> tuple[Counter[str], list[Fai
     stats, failures = Counter[str](), list[Failure]()
     with planted(mutant):
         for seed in seeds:
-            happened, what = run_case(Case(seed))
+            case = case_for(mutant, seed)
+            happened, what = run_case(case)
             stats += happened
             stats["seeds"] += 1
             if what is not None:
-                failures.append(Failure(Case(seed), what))
+                failures.append(Failure(case, what))
                 if mutant:
                     break
     return stats, failures
@@ -137,6 +138,12 @@ class Caught(NamedTuple):
     mutant: str
     seeds: int | None
     what: str = ""
+
+
+def case_for(mutant: str | None, seed: int) -> Case:
+    """The world of a seed, in the weather that a rare bug needs."""
+    weather = WEATHER.get(mutant or "")
+    return Case(seed, parsed(weather, drawn(seed)) if weather else None)
 
 
 def catch(mutant: str, seeds: range) -> Caught:
