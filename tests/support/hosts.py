@@ -100,6 +100,7 @@ class Rows:
                 assert (None if known is None else known.status) == change.was, change
                 self.runs[change.id] = RunRow(*change.image)
             else:
+                assert isinstance(change, Append)  # its owner leaves itself no word
                 self.appended.append(change)
         if d.changes_anything:
             self.host = host_image(host)

@@ -110,7 +110,7 @@ class Town:
         self.turn()
 
     def _fail(self, entry: Entry) -> None:
-        entry.incarnation.epoch -= 1  # the fence will miss
+        entry.incarnation.epoch = -1  # the fence will miss
         report([entry], self.committer.commit([entry]))
 
     def settle(self) -> None:
