@@ -43,14 +43,21 @@ def seen(state: HostState, message: Seen, d: Decision) -> None:
         attempt.run.asked_to_stop = run.asked_to_stop
         if run.asked_to_stop is not None:
             state.asked.append(attempt)
-    current = state.current
-    if claimed.of not in {None, len(state.line) + len(state.backoff) + (current is not None)}:
-        look(state, Look(whole=True), d)  # somebody has ended what waits here, or clocks differ by more
+    if claimed.of not in {None, _all_open(state)}:
+        state.stale = True  # somebody has ended what waits here, or clocks differ by more
+        look(state, Look(whole=True), d)
         return
     state.synced_at = message.asked_at
     state.stale = False
     heed(state, d)
     serve(state, d)
+
+
+def _all_open(state: HostState) -> tuple[int, int]:
+    births = [attempt.run.created_at for attempt in (*state.line, *state.backoff.values())]
+    if state.current is not None:
+        births.append(state.current.run.created_at)
+    return len(births), sum(births)
 
 
 def heed(state: HostState, d: Decision) -> None:

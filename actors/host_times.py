@@ -37,7 +37,7 @@ def next_deadline(state: HostState) -> Millis | None:
     if host.paused and len(state.line):
         at = _earlier(at, host.paused_until)
     if host.unhealthy == CLONED:
-        at = _earlier(at, (state.switches[-1].at if state.switches else 0) + MINUTE)
+        at = _earlier(at, max((switch.at for switch in state.switches), default=0) + MINUTE)
     return at
 
 

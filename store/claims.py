@@ -28,7 +28,9 @@ class Claimed:
     host: HostRow
     runs: list[tuple[JobRow, RunRow]] = field(default_factory=list)
     left: str | None = None  # the owner from whom it was taken
-    of: int | None = None  # how many open runs there are, where only news of them are here
+    of: tuple[int, int] | None = (
+        None  # where only news are here: how many open runs there are, and the sum of their births
+    )
 
 
 def claim(database: Database, owner: str, host_ids: Sequence[str]) -> dict[str, Claimed]:
@@ -72,16 +74,16 @@ def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]
 
 
 def read_news(database: Database, host_id: str, since: Millis, run_id: str | None) -> Claimed | None:
-    """The host, its open runs that were made since then, the run of that id, and how many open runs there are: what
-    others have appended is found without reading a long line again.
+    """The host, its open runs that were made since then, the run of that id, and what all open runs come to: so what
+    others have appended is found without reading a long line again, and what was overlooked shows.
     """
     host = next(map(host_from, rows(database, _host, host_id)), None)
     if host is None:
         return None
     found = [_run_and_job(columns) for columns in rows(database, _news, host_id, since, run_id)]
     _pass_words_on(database, [run for _, run in found])
-    ((count,),) = rows(database, _open_count, host_id)
-    return Claimed(host, found, of=count)
+    ((count, births),) = rows(database, _all_open, host_id)
+    return Claimed(host, found, of=(count, int(births or 0)))
 
 
 def _host() -> Query:
@@ -94,8 +96,8 @@ def _news() -> Query:
     return runs.where((JobRun.host_id == ARG) & OPEN_RUNS & new)
 
 
-def _open_count() -> Query:
-    return JobRun.select(fn.COUNT(JobRun.id)).where((JobRun.host_id == ARG) & OPEN_RUNS)
+def _all_open() -> Query:
+    return JobRun.select(fn.COUNT(JobRun.id), fn.SUM(JobRun.created_at)).where((JobRun.host_id == ARG) & OPEN_RUNS)
 
 
 def _run_and_job(columns: tuple[Any, ...]) -> tuple[JobRow, RunRow]:
