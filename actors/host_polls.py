@@ -19,6 +19,9 @@ def take(state: HostState, message: Take, d: Decision) -> None:
     poll = message.poll
     if poll.answer.done:
         return
+    if not poll.is_open():
+        d.answer(poll, NOTHING)  # its process may have died since: what it says is not so any more
+        return
     state.heard(d)
     state.host.delivered_at = d.now
     if state.poll is not None and state.poll is not poll:
@@ -26,6 +29,7 @@ def take(state: HostState, message: Take, d: Decision) -> None:
     if state.host.unhealthy is not None and state.host.unhealthy != CLONED:
         state.set_health(None, d)
     state.poll = poll
+    state.unread = False
     declare(state, poll, d)
     serve(state, d)
     if state.poll is poll and not poll.waits:
@@ -80,6 +84,7 @@ def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
             state.answer_poll(PollAnswer(cancel=current.run.id), d)
         elif state.undelivered:
             state.undelivered = False
+            state.unread = True
             state.handed_out_at = d.now
             d.host_changed = True  # nothing goes out without the fence: another node may have ended it meanwhile
             state.answer_poll(_hand_out(current), d)
@@ -108,7 +113,7 @@ def take_next(state: HostState, d: Decision, *, after: str | None = None) -> Att
 def sign_of_life(state: HostState, attempt: Attempt, d: Decision) -> None:
     """The agent speaks of the current run: it lives, and its lease is extended."""
     state.advance(attempt, RunEvent.SIGN_OF_LIFE, d)
-    state.undelivered = False  # it has arrived after all
+    state.undelivered = state.unread = False  # it has arrived after all
     if attempt.run.leased and state.current is attempt:
         state.lease_until = d.now + state.limits.lease_ms
 
@@ -137,7 +142,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
     if named is not None and set(named) - _current_id(state):
         state.set_gate(d, closed=True)
         d.host_changed = True  # "abandon" waits for the fence, as above
-    elif named == () and not (state.polls_beside and d.now - state.handed_out_at < UNDER_WAY):
+    elif named == () and not (state.polls_beside and (state.unread or d.now - state.handed_out_at < UNDER_WAY)):
         state.set_gate(d, closed=False)
     d.reply = [_verdict(state, run_id) for run_id in named or ()]
     if state.poll is not None:

@@ -28,6 +28,7 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
         d.look_up = message
         return
     report, run = message.report, attempt.run
+    state.unread = False
     output = None if report.output is None else encode(report.output).decode()
     state.advance(
         attempt,

@@ -86,6 +86,7 @@ class HostState:
         "switches",
         "synced_at",
         "undelivered",
+        "unread",
     )
 
     def __init__(self, claimed: Claimed, limits: Limits, now: Millis, *, started_at: Millis = 0) -> None:
@@ -104,6 +105,9 @@ class HostState:
         self.lease_until: Millis | None = None
         self.handed_out_at = now  # when a job last went out: an older "I run nothing" may still be under way
         self.undelivered = False  # the reply that carried the current run was never written
+        self.unread = (
+            True  # the agent may not have read yet what went out last: it has neither polled nor named it since
+        )
         self.beats = False  # the agent's process heartbeats: its silence means something
         self.online = (self.host.last_seen_at or 0) + limits.offline_after_ms + SEEN_SAVED_EVERY > now  # as last told
         self.grace_until: Millis = 0  # time alone does not end the current run before this instant
@@ -276,6 +280,7 @@ class HostState:
         self.line.remove(attempt)
         self.current = attempt
         self.undelivered = False
+        self.unread = True
         self.handed_out_at = d.now
         self.host.run_no += 1
         attempt.run.run_no = self.host.run_no

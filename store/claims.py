@@ -153,8 +153,11 @@ def _holder() -> Query:
 
 def hosts_with_live_runs(database: Database) -> list[str]:
     """Hosts that held a run when the last server ended: they are brought back at start."""
-    query = JobRun.select(JobRun.host_id).where(LIVE_RUNS)
-    return [host_id for (host_id,) in query.tuples().execute(database)]
+    return [host_id for (host_id,) in rows(database, _live)]
+
+
+def _live() -> Query:
+    return JobRun.select(JobRun.host_id).where(LIVE_RUNS)
 
 
 def due_by(
@@ -163,22 +166,38 @@ def due_by(
     """Hosts with a retry or scheduled job that is due by then, and when; the earliest first. With `owner`, only its
     hosts and those that no living node owns.
     """
-    query: Any = JobRun.select(JobRun.host_id, JobRun.available_at).where(
-        SCHEDULED_RUNS & (JobRun.available_at <= by) & JobRun.host_id.is_null(False)
-    )
-    query = _ours(query, JobRun.host_id, owner, now).order_by(JobRun.available_at).limit(limit)
-    return list(query.tuples().execute(database))
+    found = rows(database, _due, by, limit) if owner is None else rows(database, _our_due, now, by, owner, limit)
+    return [(row[0], row[1]) for row in found]
+
+
+def _due() -> Query:
+    due = SCHEDULED_RUNS & (JobRun.available_at <= ARG) & JobRun.host_id.is_null(False)
+    return JobRun.select(JobRun.host_id, JobRun.available_at).where(due).order_by(JobRun.available_at).limit(ARG)
+
+
+def _our_due() -> Query:
+    return _ours(_due(), JobRun.host_id)
 
 
 def expired_by(database: Database, by: Millis, limit: int, *, owner: str | None = None, now: Millis = 0) -> list[str]:
     """Hosts with a job that should have started by then and has not; `owner` as above."""
-    late = WAITING_JOBS_THAT_EXPIRE & (Job.start_before <= by)
-    query = Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False))
-    return [host_id for (host_id,) in _ours(query, Job.host_id, owner, now).limit(limit).tuples().execute(database)]
+    found = (
+        rows(database, _expired, by, limit) if owner is None else rows(database, _our_expired, now, by, owner, limit)
+    )
+    return [host_id for (host_id,) in found]
 
 
-def _ours(query: Any, host_id: Any, owner: str | None, now: Millis) -> Any:
-    if owner is None:
-        return query
-    joined = query.join(Host, on=(Host.id == host_id)).join(Node, JOIN.LEFT_OUTER, on=living(now))
-    return joined.where((Host.owner == owner) | Node.id.is_null())
+def _expired() -> Query:
+    late = WAITING_JOBS_THAT_EXPIRE & (Job.start_before <= ARG)
+    return Job.select(Job.host_id).where(late & Job.started_at.is_null() & Job.host_id.is_null(False)).limit(ARG)
+
+
+def _our_expired() -> Query:
+    return _ours(_expired(), Job.host_id)
+
+
+def _ours(query: Any, host_id: Any) -> Query:
+    """Narrowed to the hosts of one owner, and those that no living node owns. Values: now, the query's own, owner."""
+    joined = query.join(Host, on=(Host.id == host_id)).join(Node, JOIN.LEFT_OUTER, on=living(ARG))
+    ours: Query = joined.where((Host.owner == ARG) | Node.id.is_null())
+    return ours

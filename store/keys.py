@@ -1,15 +1,21 @@
 """Answers that are given again when a request comes again with its Idempotency-Key."""
 
-from peewee import Database
+from peewee import Database, Query
 
 from interlock.clock import Millis
+from store.compiled import ARG, rows
 from store.models import IdempotencyKey
 
 
 def stored_answer(database: Database, org_id: str, user_id: str, key: str) -> tuple[str, str, Millis] | None:
     """The fingerprint of the first body, the first answer, and when it was given."""
-    query = IdempotencyKey.select(IdempotencyKey.fingerprint, IdempotencyKey.response, IdempotencyKey.created_at)
-    return next(iter(query.where(_is(org_id, user_id, key)).tuples().execute(database)), None)
+    found = rows(database, _stored, org_id, user_id, key)
+    return (found[0][0], found[0][1], found[0][2]) if found else None
+
+
+def _stored() -> Query:
+    columns = (IdempotencyKey.fingerprint, IdempotencyKey.response, IdempotencyKey.created_at)
+    return IdempotencyKey.select(*columns).where(_is(ARG, ARG, ARG))
 
 
 def forget_key(database: Database, org_id: str, user_id: str, key: str) -> None:

@@ -98,9 +98,11 @@ class Agent:
         self.die(self._chance.choice((20, 60, 180)))
 
     def pause(self) -> None:
-        """The machine is suspended, or its agent stopped."""
+        """The machine is suspended, or its agent stopped. One that is `split` not for long: an answer that it has not
+        read for longer than `UNDER_WAY` is not to be told from one that never came (decision 4).
+        """
         self._plane.weather.stats["agent paused"] += 1
-        self.process.pause(self._chance.choice((1, 8, 25, 70)))
+        self.process.pause(self._chance.choice((1, 8) if self.kind == "split" else (1, 8, 25, 70)))
 
     def heal(self) -> None:
         """It is there, and its runs end well."""

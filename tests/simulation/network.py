@@ -43,7 +43,7 @@ class Sender:
 class Exchange:
     """One message and its answer, as its sender sees them: over when it is answered or given up."""
 
-    __slots__ = ("_answered", "_failed", "_over", "_seen", "sender", "unwritten")
+    __slots__ = ("_answered", "_closed", "_failed", "_over", "_seen", "sender", "unwritten")
 
     def __init__(
         self, sender: Sender, answered: Callable[[Any], None], failed: Callable[[], None], *, seen: bool
@@ -55,12 +55,19 @@ class Exchange:
         self._answered = answered
         self._failed = failed
         self._over = False
+        self._closed = False  # its end stood in the server's socket behind the request itself
         self._seen = seen  # the server gets to know when its sender has gone
 
     def is_open(self) -> bool:
         """What the server's transport says: a sender behind a cut link may be gone without a sign."""
+        if self._closed:
+            return False
         gone = self._over or not self.sender.process.alive
         return not (gone and self._seen) or self.sender.link.mute > 0
+
+    def arrived(self) -> None:
+        """The server has it in hand. Of a process that died on the way, the end of its connection came right behind."""
+        self._closed = not self.sender.process.alive
 
     def answer(self, value: Any) -> None:
         """It is answered, unless it is over."""
@@ -138,6 +145,7 @@ class Network:
             self._plane.invariants.unexpected(error)
             self._write(message.exchange, task.result() if error is None else error)
 
+        message.exchange.arrived()
         life.process.create_task(self._answer(life, message)).add_done_callback(answered)
 
     async def _answer(self, life: Life, message: Message) -> Any:

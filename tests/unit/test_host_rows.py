@@ -23,9 +23,15 @@ def appended(rig: HostRig, **run: object) -> tuple[JobRow, RunRow]:
 
 
 def seen(rig: HostRig, *news: tuple[JobRow, RunRow], of: int | None = None, **host: object) -> object:
-    """The rows, or the news of them."""
-    claimed = Claimed(replace(rig.state.host, **host), [*news], of=of)  # type: ignore[arg-type]
+    """The rows, or the news of them, which say how many open runs there are."""
+    claimed = Claimed(replace(rig.state.host, **host), [*news], of=None if of is None else births(rig, of))  # type: ignore[arg-type]
     return rig.do(Seen(claimed=claimed, asked_at=rig.now))
+
+
+def births(rig: HostRig, count: int) -> tuple[int, int]:
+    """What the open runs come to."""
+    born = [run.created_at for run in rig.rows.runs.values() if run.finished_at is None]
+    return count, sum(born[:count])
 
 
 def waiting(rig: HostRig) -> list[str]:
@@ -69,7 +75,7 @@ def test_news_that_do_not_explain_how_many_runs_there_are_make_it_read_all() -> 
     rig.state.stale = True
     seen(rig, appended(rig), of=1)
     rig.state.stale = True
-    d = rig.decide(Seen(claimed=Claimed(rig.state.host, [], of=0), asked_at=rig.now))
+    d = rig.decide(Seen(claimed=Claimed(rig.state.host, [], of=(0, 0)), asked_at=rig.now))
     assert isinstance(d.look_up, Look)
     assert (d.look_up.whole, rig.state.stale) == (True, True)
 
@@ -116,6 +122,7 @@ def test_a_word_that_was_heeded_changes_nothing_again() -> None:
     rig.create()
     rig.take()
     for changes in (True, False):
-        d = rig.decide(Seen(claimed=Claimed(rig.state.host, [asked(rig, "cancel")], of=1), asked_at=rig.now))
+        claimed = Claimed(rig.state.host, [asked(rig, "cancel")], of=births(rig, 1))
+        d = rig.decide(Seen(claimed=claimed, asked_at=rig.now))
         assert d.changes_anything is changes
         rig.rows.write(d, rig.state.host)
