@@ -117,7 +117,8 @@ class Directory:
         def found(owner: str | None, error: BaseException | None) -> None:
             for message, reply in asked:
                 if error is not None:
-                    reply.settle(Unavailable(f"The host's owner cannot be found: {error}"))
+                    log.warning("The owner of host %s cannot be found: %s", host_id, error)
+                    reply.settle(Unavailable("The host's owner cannot be found at the moment"))
                 else:
                     self._send(owner, host_id, message, reply)
             end()

@@ -56,18 +56,20 @@ class Idempotency:
             done.set_result(None)
 
     async def once_in_parts(
-        self, org_id: str, key: messages.Idempotency, create: Callable[[], Awaitable[bytes]]
+        self, org_id: str, key: messages.Idempotency, create: Callable[[], Awaitable[tuple[bytes, bool]]]
     ) -> tuple[bytes, bool]:
         """The same for work of many commits: the key is taken first, the answer is kept when all is done.
 
-        An answer that was never kept, since the server died half-way, is made again: the parts have keys of their own.
+        An answer that was never kept, since the server died half-way or `create` says that it is not final, is made
+        again: the parts have keys of their own.
         """
 
         async def whole() -> bytes:
             row = self._ids.new(), org_id, key, self._clock.now()
             await self._store.change(lambda db: take_key(db, *row))
-            made = await create()
-            await self._store.change(lambda db: keep_answer(db, org_id, key.user_id, key.key, made.decode()))
+            made, final = await create()
+            if final:
+                await self._store.change(lambda db: keep_answer(db, org_id, key.user_id, key.key, made.decode()))
             return made
 
         return await self.once(org_id, key, whole)

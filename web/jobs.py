@@ -14,7 +14,7 @@ from actors import messages
 from actors.documents import encode
 from actors.host_state import SEEN_SAVED_EVERY
 from interlock.clock import parse_rfc3339, rfc3339
-from interlock.errors import InterlockError, InvalidRequest, NotFound, Unavailable
+from interlock.errors import CallerError, InterlockError, InvalidRequest, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
 from interlock.wire import CancelJob, JobPage, LogLine, LogPage, Nothing, Wait
@@ -94,10 +94,14 @@ async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], reques
 
 async def _create_keyed(
     s: Services, who: Member, items: list[msgspec.Raw], key: messages.Idempotency, request_id: str
-) -> bytes:
-    """Each item under a key of its own: after a crash half-way, the rest is made and nothing twice."""
+) -> tuple[bytes, bool]:
+    """Each item under a key of its own: after a crash half-way, the rest is made and nothing twice. Whether the answer is
+    final: an item that may succeed later is tried again when the batch comes again.
+    """
     keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
-    return _results([_result(made, request_id) for made in await asyncio.gather(*keyed, return_exceptions=True)])
+    made = await asyncio.gather(*keyed, return_exceptions=True)
+    undecided = any(isinstance(each, BaseException) and not isinstance(each, CallerError) for each in made)
+    return _results([_result(each, request_id) for each in made]), not undecided
 
 
 def _results(results: list[bytes]) -> bytes:

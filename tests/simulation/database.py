@@ -113,14 +113,15 @@ class Changes(NamedTuple):
     def __str__(self) -> str:
         """What has changed, column by column."""
         changes: list[tuple[Any, Any]] = [*self.hosts, *self.jobs, *self.runs]
-        return "; ".join(f"{_brief(after.id)} {_diff(before, after)}" for before, after in changes)
+        return "; ".join(f"{_brief(after.id)} {difference(before, after)}" for before, after in changes)
 
 
 def _brief(row_id: str) -> str:
     return row_id[:8] if row_id.endswith("0" * 12) else row_id[-4:]
 
 
-def _diff(before: Any, after: Any) -> str:
+def difference(before: Any, after: Any) -> str:
+    """The columns in which two rows differ."""
     if before is None:
         return f"new {type(after).__name__} {_values(after)}"
     return " ".join(
