@@ -107,15 +107,14 @@ def _run_and_job(columns: tuple[Any, ...]) -> tuple[JobRow, RunRow]:
 
 def _pass_words_on(database: Database, runs: list[RunRow]) -> None:
     """A word that a run should stop holds for its retry too, when the run had ended before its owner could read it."""
-    retries = {run.job_id: run for run in runs if run.attempt > 1}
+    retries = {(run.job_id, run.attempt - 1): run for run in runs if run.attempt > 1 and run.asked_to_stop is None}
     if not retries:
         return
     columns = (JobRun.job_id, JobRun.attempt, JobRun.asked_to_stop)
-    query = JobRun.select(*columns).where(JobRun.job_id.in_(sorted(retries))).order_by(JobRun.created_at, JobRun.id)
-    for job_id, attempt, asked in query.tuples().execute(database):
-        if attempt == 1 and asked is None:
-            retries[job_id].asked_to_stop = None  # tried afresh by a user: what was said before does not count
-        retries[job_id].asked_to_stop = asked or retries[job_id].asked_to_stop
+    query = JobRun.select(*columns).where(JobRun.job_id.in_(sorted({job_id for job_id, _ in retries})))
+    for job_id, attempt, asked in query.order_by(JobRun.finished_at).tuples().execute(database):
+        if (job_id, attempt) in retries:  # the last of that number: a job may have been tried afresh
+            retries[job_id, attempt].asked_to_stop = asked
 
 
 @lru_cache(maxsize=512)
