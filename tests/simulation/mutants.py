@@ -311,9 +311,9 @@ MUTANTS: dict[str, Mutant] = {
 }
 
 
-# What is rare in the mixes that seeds draw: the figure of such a mutant counts seeds with this changed.
+# What is rare in the mixes that seeds draw: the figure of such a mutant counts seeds with this mix, or with this changed.
+MIXES: dict[str, str] = {"any_heartbeat_opens_the_gate": "hosts=1 jobs=24 seconds=120 request_slow=0.3 cancels=0.6"}
 WEATHER: dict[str, str] = {
-    "any_heartbeat_opens_the_gate": "nodes=1 agent_pauses_a_minute=3 cancels=0.6",
     "no_startup_grace": "nodes=1 clock_steps_a_minute=0 node_dies_a_minute=2",
     **dict.fromkeys((name for name in MUTANTS if hasattr(cluster_mutants, name)), "nodes=2"),
 }

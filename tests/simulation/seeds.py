@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation.mix import Mix, drawn, parsed, shown
-from tests.simulation.mutants import MUTANTS, WEATHER
+from tests.simulation.mutants import MIXES, MUTANTS, WEATHER
 from tests.simulation.world import World
 
 KEPT = Path(__file__).parents[1] / "seeds.txt"
@@ -142,8 +142,9 @@ class Caught(NamedTuple):
 
 def case_for(mutant: str | None, seed: int) -> Case:
     """The world of a seed, in the weather that a rare bug needs."""
-    weather = WEATHER.get(mutant or "")
-    return Case(seed, parsed(weather, drawn(seed)) if weather else None)
+    if mutant in MIXES:
+        return Case(seed, parsed(MIXES[mutant]))
+    return Case(seed, parsed(WEATHER[mutant], drawn(seed)) if mutant in WEATHER else None)
 
 
 def catch(mutant: str, seeds: range) -> Caught:
