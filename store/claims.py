@@ -77,13 +77,18 @@ def read_news(database: Database, host_id: str, since: Millis, run_id: str | Non
     """The host, its open runs that were made since then, the run of that id, and what all open runs come to: so what
     others have appended is found without reading a long line again, and what was overlooked shows.
     """
-    host = next(map(host_from, rows(database, _host, host_id)), None)
+    host = host_of(database, host_id)
     if host is None:
         return None
     found = [_run_and_job(columns) for columns in rows(database, _news, host_id, since, run_id)]
     _pass_words_on(database, [run for _, run in found])
     ((count, births),) = rows(database, _all_open, host_id)
     return Claimed(host, found, of=(count, int(births or 0)))
+
+
+def host_of(database: Database, host_id: str) -> HostRow | None:
+    """The host's row."""
+    return next(map(host_from, rows(database, _host, host_id)), None)
 
 
 def _host() -> Query:

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from peewee import Database, Query, fn
 
 from interlock.clock import Millis
+from store.claims import host_of
 from store.compiled import ARG, rows
 from store.models import LIVE_RUNS, OPEN_RUNS, Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import (
-    HOST_COLUMNS,
     JOB_COLUMNS,
     RUN_COLUMNS,
     HostRow,
     JobRow,
     RunRow,
-    host_from,
     job_from,
     run_from,
 )
@@ -23,7 +22,6 @@ from store.rows import (
 LATE_SHOWN = 20  # late reports that a job shows: the newest
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
 _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
-_HOST = [getattr(Host, name) for name in HOST_COLUMNS]
 
 
 # An open run is the last, even if the node that made it is behind in time of the one that ended the run before.
@@ -85,12 +83,8 @@ def _job() -> Query:
 
 def host_and_waiting(database: Database, host_id: str) -> tuple[HostRow, int] | None:
     """A host, and how many runs wait on it."""
-    host = next(map(host_from, rows(database, _host, host_id)), None)
+    host = host_of(database, host_id)
     return None if host is None else (host, rows(database, _waiting_count, host_id)[0][0])
-
-
-def _host() -> Query:
-    return Host.select(*_HOST).where(Host.id == ARG)
 
 
 def _waiting_count() -> Query:
