@@ -52,12 +52,8 @@ class Decision:
 
     def moves(self, attempt: Attempt) -> None:
         """Both rows are about to change their status, and what goes with it (`JOB_MOVES`, `RUN_MOVES`)."""
-        if self._runs is None:
-            self._runs = {}
-        self._runs.setdefault(attempt.run.id, (attempt.run, attempt.run.status))
-        if self._jobs is None:
-            self._jobs = {}
-        self._jobs.setdefault(attempt.job.id, (attempt.job, attempt.job.status, False))
+        self._remember_run(attempt.run)
+        self._remember_job(attempt.job)
 
     def touch(self, attempt: Attempt) -> None:
         """Both rows are about to change."""
@@ -66,17 +62,23 @@ class Decision:
 
     def touch_run(self, run: RunRow) -> None:
         """The run is about to change."""
-        if self._runs is None:
-            self._runs = {}
-        self._runs.setdefault(run.id, (run, run.status))
+        self._remember_run(run)
         self._widen(run.id)
 
     def touch_job(self, job: JobRow, *, new_seq: bool = False) -> None:
         """The job is about to change."""
+        self._remember_job(job, new_seq=new_seq)
+        self._widen(job.id)
+
+    def _remember_run(self, run: RunRow) -> None:
+        if self._runs is None:
+            self._runs = {}
+        self._runs.setdefault(run.id, (run, run.status))
+
+    def _remember_job(self, job: JobRow, *, new_seq: bool = False) -> None:
         if self._jobs is None:
             self._jobs = {}
         self._jobs.setdefault(job.id, (job, job.status, new_seq))
-        self._widen(job.id)
 
     def _widen(self, row_id: str) -> None:
         if self._wide is None:

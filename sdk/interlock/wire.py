@@ -48,12 +48,6 @@ class CreateJob(Strict):
     priority: int = 0
 
 
-class CreateJobs(Strict):
-    """`POST …/jobs/batch`: up to 1000, each decoded on its own so that one bad item does not sink the rest."""
-
-    jobs: list[msgspec.Raw]
-
-
 class CancelJob(Strict):
     """`POST …/cancel`; `force` does not wait for the agent."""
 
