@@ -4,6 +4,7 @@ python -m chaos_rig.planted BUG serve [options…]
 """
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from unittest.mock import patch
@@ -12,14 +13,18 @@ from actors.host import HostActor
 from actors.line import Line
 from interlock.cli.root import main
 from runtime.cluster import Cluster
+from store.committer import Committer
 from store.dialect import Dialect, Statement
 from store.postgres_dialect import PostgresDialect
 from store.sqlite_dialect import SqliteDialect
 
+SLOW_DISK = 0.05  # seconds that a commit takes, where that is planted
+
 
 def answer_before_commit() -> None:
-    """Answers, jobs and events leave when they are decided; the disk follows."""
+    """Answers, jobs and events leave when they are decided; the disk, a slow one, follows."""
     submit, release = HostActor._submit, HostActor._release  # noqa: SLF001 - planted where the promise is kept
+    finish = Committer._finish  # noqa: SLF001 - the same
 
     def hasty(self: HostActor, changes: Any, flight: Any) -> None:
         submit(self, changes, flight)
@@ -27,6 +32,11 @@ def answer_before_commit() -> None:
         release(self, decision, flight.reply, None)
         decision.effects, decision.alarms, decision.answers = [], [], []
 
+    def slow(self: Committer, connection: Any) -> None:
+        time.sleep(SLOW_DISK)  # on a fast one a kill would have to fall into a few hundred microseconds
+        finish(self, connection)
+
+    patch.object(Committer, "_finish", slow).start()
     patch.object(HostActor, "_submit", hasty).start()
 
 

@@ -37,7 +37,7 @@ def test_a_minute_of_kills_and_pauses_breaks_no_promise(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_answers_that_leave_before_their_commit_are_caught() -> None:
-    code, figures = chaos("--seconds", "15", "--mutant", "answer_before_commit")
+    code, figures = chaos("--seconds", "8", "--mutant", "answer_before_commit")
     assert code == 1
     assert figures["violations"]["lost"] + figures["violations"]["report"] > 0
 
@@ -52,9 +52,13 @@ def test_two_servers_on_engines_that_come_and_go_break_no_promise() -> None:
 
 @pytest.mark.timeout(400)
 def test_without_the_fence_two_servers_do_harm() -> None:
-    code, figures = chaos("--mode", "cluster", "--seconds", "30", "--mutant", "no_fence_no_guards")
+    harmful = ("overlap", "lost", "doubled", "outcome", "report")
+    for _ in range(3):  # which host is taken over while its old owner sleeps is left to the seed
+        code, figures = chaos("--mode", "cluster", "--seconds", "20", "--mutant", "no_fence_no_guards")
+        if sum(figures["violations"][kind] for kind in harmful):
+            break
     assert code == 1
-    assert sum(figures["violations"][kind] for kind in ("overlap", "lost", "doubled", "outcome", "report")) > 0
+    assert sum(figures["violations"][kind] for kind in harmful) > 0
 
 
 def test_every_planted_bug_is_described() -> None:
