@@ -1,12 +1,15 @@
 """What one message leads to: changes to commit, and what may leave the process once they are durable."""
 
+from typing import Any
+
 from actors.line import Attempt
 from actors.messages import AnyReply, Caller, Message, Poll
 from actors.ports import Effect
+from actors.sessions import Session
 from interlock.clock import Millis
 from interlock.ids import Ids
 from interlock.states import JobStatus, RunStatus
-from store.entries import Append, AskToStop, Change, JobChange, RunChange
+from store.entries import Append, AskToStop, Change, Claim, JobChange, RunChange
 from store.rows import Image, JobRow, RunRow, job_image, run_image
 
 
@@ -18,11 +21,14 @@ class Decision:
     __slots__ = (
         "_appends",
         "_jobs",
+        "_leaving",
         "_runs",
         "_wide",
         "alarms",
         "answers",
         "chance",
+        "claim",
+        "claimed_by",
         "effects",
         "host_changed",
         "ids",
@@ -30,6 +36,8 @@ class Decision:
         "look_up",
         "now",
         "placed",
+        "pooled",
+        "pushes",
         "reply",
     )
 
@@ -41,19 +49,28 @@ class Decision:
         self.effects: list[Effect] = []
         self.alarms: list[Millis] = []
         self.answers: list[tuple[Poll, AnyReply]] = []
+        self.pushes: list[tuple[Session, str, Any]] | None = None
         self.joins: list[Attempt] = []  # new jobs: they stand in line once the commit has given them a seq
         self.placed: list[Attempt] = []  # new jobs that went out at once: they too learn their seq from the commit
         self.look_up: Message | None = None  # this actor does not know: ask the rows, then decide
+        self.claim: Claim | None = None  # a job is taken out of the pool, if it still waits there
+        self.claimed_by: Poll | Session | None = None
+        self.pooled: list[tuple[str, str | Millis]] | None = None  # what the org's supervisor is to know
         self.reply: AnyReply = None  # an InterlockError is raised at the asker
         self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None
         self._runs: dict[str, tuple[RunRow, RunStatus | None]] | None = None
         self._appends: list[Append | AskToStop] | None = None
+        self._leaving: set[str] | None = None  # jobs that go back to their pool
         self._wide: set[str] | None = None  # rows that change in other ways than by their move
 
     def moves(self, attempt: Attempt) -> None:
         """Both rows are about to change their status, and what goes with it (`JOB_MOVES`, `RUN_MOVES`)."""
         self._remember_run(attempt.run)
         self._remember_job(attempt.job)
+
+    def moves_run(self, run: RunRow) -> None:
+        """The run is about to change its status, and its job stays as it is."""
+        self._remember_run(run)
 
     def touch(self, attempt: Attempt) -> None:
         """Both rows are about to change."""
@@ -84,6 +101,29 @@ class Decision:
         if self._wide is None:
             self._wide = set()
         self._wide.add(row_id)
+
+    def leaves(self, job: JobRow, *, narrow: bool = False) -> None:
+        """The job is about to lose its host; `narrow`: and to change nothing that does not go with its move."""
+        self._remember_job(job)
+        self._leaving = {*(self._leaving or ()), job.id}
+        if not narrow:
+            self._widen(job.id)
+
+    def taken(self, job_id: str) -> None:
+        """The job does not wait in the pool any more: this host has it."""
+        self.pooled = [*(self.pooled or ()), ("taken", job_id)]
+
+    def missed(self, job_id: str) -> None:
+        """The job did not wait in the pool any more when this host wanted it."""
+        self.pooled = [*(self.pooled or ()), ("missed", job_id)]
+
+    def free(self, job_id: str) -> None:
+        """The job was kept for this host, which does not take it."""
+        self.pooled = [*(self.pooled or ()), ("free", job_id)]
+
+    def back(self, due_at: Millis) -> None:
+        """A job goes back to the pool, and is due there at that time."""
+        self.pooled = [*(self.pooled or ()), ("back", due_at)]
 
     def new_run(self, run: RunRow) -> None:
         """A run that has no row yet."""
@@ -117,16 +157,22 @@ class Decision:
         """Answer a parked poll once this is durable."""
         self.answers.append((poll, outcome))
 
+    def push(self, session: Session, event: str, data: Any) -> None:
+        """Send a frame on the session once this is durable; `data` is a struct of `interlock.frames`."""
+        if self.pushes is None:
+            self.pushes = []
+        self.pushes.append((session, event, data))
+
     @property
     def changes_anything(self) -> bool:
         """Whether there is something to commit."""
-        return self.host_changed or bool(self._runs or self._jobs or self._appends)
+        return self.host_changed or self.claim is not None or bool(self._runs or self._jobs or self._appends)
 
     def seal(self) -> list[Change]:
         """The images of all touched rows as they are now."""
-        wide = self._wide or ()
+        wide, leaving = self._wide or (), self._leaving or ()
         changes: list[Change] = [
-            JobChange(job.id, was, job_image(job), new_seq, job.id in wide)
+            JobChange(job.id, was, job_image(job), new_seq, job.id in wide, job.id in leaving)
             for job, was, new_seq in (self._jobs or {}).values()
         ]
         changes += [RunChange(run.id, was, run_image(run), run.id in wide) for run, was in (self._runs or {}).values()]

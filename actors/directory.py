@@ -1,7 +1,7 @@
 """Finds, starts, rebuilds and passivates the actors. A host that exists costs a row; one that has work costs an actor.
 
-The directory owns what must outlive an actor's incarnation: parked polls and timers. An incarnation whose change was
-refused is dropped; if its host has a parked poll or a live run it is rebuilt at once, else by its next message.
+The directory owns what must outlive an actor's incarnation: parked polls, sockets and timers. An incarnation whose change was
+refused is dropped; if its host has a parked poll, a socket or a live run it is rebuilt at once, else by its next message.
 """
 
 import logging
@@ -13,11 +13,29 @@ from actors.host import HostActor
 from actors.host_state import SEEN_SAVED_EVERY
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopActor, LoopFuture
-from actors.messages import NOTHING, Describe, EndPoll, ExplainWait, Message, Poll, RunDue, Take, Tick
+from actors.messages import (
+    NOTHING,
+    Connect,
+    Describe,
+    Disconnect,
+    EndPoll,
+    ExplainWait,
+    Message,
+    Poll,
+    ResolveAction,
+    RunDue,
+    Take,
+    Tick,
+)
 from actors.org import OrgSupervisor
+from actors.org_pool import PREFIX, OrgPool
+from actors.pool_writer import PoolWriter
+from actors.pools import Pools
 from actors.ports import Done, Handle, LoopPort
 from actors.rounds import Rounds
+from actors.sessions import Session
 from actors.surroundings import Surroundings
+from actors.switchboard import GOING_AWAY, POLICY, RESTART, Switchboard
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
 from store.claims import Claimed, claim, claim_free, release
@@ -26,6 +44,7 @@ from store.jobs import pending_counts
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = "Another node has taken this host over"
+NOT_APPENDED = (ExplainWait, Describe, ResolveAction)  # what users ask that only the host's owner can answer
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
 
@@ -40,6 +59,7 @@ class Directory:
         self.hosts: dict[str, HostActor] = {}
         self.orgs: dict[str, OrgSupervisor] = {}
         self.polls: dict[str, Poll] = {}
+        self.switchboard = Switchboard()
         self.rebuilt = 0
         self.failures: list[BaseException] = []  # unexpected errors, oldest first, for the simulator and /debug
         self._around = around
@@ -54,6 +74,8 @@ class Directory:
         self._poll_ends: dict[Poll, Handle] = {}
         self._retrying: set[str] = set()  # hosts that a timer will claim again
         self._closed: InterlockError | None = None
+        self.pools = around.pool = Pools(self.supervisor, self.hosts.get, around.clock, lambda: around.alarms)
+        self._pool_writer = PoolWriter(around.journal, around.scheduler)
         around.dropped = self._dropped
         around.settled = self._settled
 
@@ -65,7 +87,9 @@ class Directory:
         if supervisor is None or not supervisor.actor_ref.is_alive():
             around = self._around
             most = around.limits.max_pending_per_org
-            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending)
+            pool = OrgPool(org_id, around, self._pool_writer, self._tell_if_there, self.ask)
+            self.pools.started_anew(org_id)
+            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending, pool)
             supervisor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
             self.orgs[org_id] = supervisor
         return supervisor
@@ -135,17 +159,27 @@ class Directory:
             reply.settle(self._closed)
         elif owner is not None and host_id not in self.hosts and isinstance(message, APPENDED):
             self._elsewhere.append(owner, host_id, message).then(appended)
-        elif owner is not None and host_id not in self.hosts and isinstance(message, ExplainWait | Describe):
+        elif owner is not None and host_id not in self.hosts and isinstance(message, NOT_APPENDED):
             reply.settle(Unavailable("Another node owns this host"))
         else:
             self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
 
     def tell(self, host_id: str, message: Message) -> None:
         """Send without waiting; a full mailbox drops it, which whoever tells must be able to bear."""
-        if self._closed is None and (host_id in self.hosts or self._around.ownership.alone):
-            actor = self._actor(host_id)
-            if len(actor.inbox) < self._around.limits.mailbox:
-                actor.actor_ref.tell(message)
+        if self._closed is not None or self.pools.knows(host_id):
+            return
+        if host_id in self.hosts or self._around.ownership.alone:
+            self._tell_actor(self._actor(host_id), message)
+
+    def _tell_if_there(self, host_id: str, message: Message) -> bool:
+        actor = self.hosts.get(host_id)
+        return actor is not None and self._closed is None and self._tell_actor(actor, message)
+
+    def _tell_actor(self, actor: HostActor, message: Message) -> bool:
+        if len(actor.inbox) >= self._around.limits.mailbox:
+            return False
+        actor.actor_ref.tell(message)
+        return True
 
     def _ask(self, actor: LoopActor, message: Message) -> LoopFuture:
         if self._closed is not None:
@@ -193,6 +227,39 @@ class Directory:
         if not (poll.waits and rebuilding):
             poll.answer.settle(reply.error if isinstance(reply.error, InterlockError) else Unavailable(_REBUILT))
 
+    # ---- sockets ---------------------------------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """The connected sockets of this process, by host."""
+        return self.switchboard.sessions
+
+    def connect(self, session: Session) -> LoopFuture:
+        """Take an agent's socket in: an older one of its host is closed, and here the host lives from now on. The reply
+        is None once that is durable; when it is an error, the session is not kept, and its agent is to connect again.
+        """
+        if self._closed is not None:
+            return LoopFuture.of(self._closed)
+        actor = self._actor(session.host_id)
+        self.switchboard.put(session)
+        reply = self._ask(actor, Connect(session=session))
+        reply.then(lambda answer: self._connected(session, answer))
+        return reply
+
+    def _connected(self, session: Session, reply: LoopFuture) -> None:
+        session.introduced = reply.error is None
+        if reply.error is not None:
+            self.switchboard.forget(session)
+
+    def disconnect(self, session: Session) -> None:
+        """The transport has gone. Of a session that has been superseded this says nothing."""
+        session.open = False
+        if not self.switchboard.forget(session) or self._closed is not None:
+            return
+        actor = self.hosts.get(session.host_id)
+        if actor is not None:
+            actor.actor_ref.tell(Disconnect(session=session))  # whatever waits there: they are no more than connections
+
     # ---- lives -----------------------------------------------------------------------------------------------------
 
     def activate(self, host_ids: Iterable[str]) -> None:
@@ -221,6 +288,9 @@ class Directory:
     def _start(self, host_id: str) -> HostActor:
         actor = self.hosts[host_id] = HostActor(host_id, self._around)
         actor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
+        session = self.sessions.get(host_id)
+        if session is not None:
+            actor.actor_ref.tell(Connect(session=session))  # before anything else that it hears
         return actor
 
     def _claim_soon(self, host_id: str, *, free: bool = False) -> None:
@@ -251,11 +321,12 @@ class Directory:
                     self._drop(actor, f"its rows cannot be read: {error}", retry=True)
                 elif host_id in rows:
                     self._wake(actor, rows[host_id])
-                elif free and (host_id in self.polls or not actor.inbox.empty()):
+                elif free and (host_id in self.polls or len(actor.inbox) > (host_id in self.sessions)):
                     self._claim_soon(host_id)  # a living node has it, but an agent has come here meanwhile
                 else:
                     del self.hosts[host_id]
                     actor.refuse_all(Unavailable(_ELSEWHERE) if free else NotFound("No such host"))
+                    self.switchboard.close(host_id, *((RESTART, "restart") if free else (POLICY, "no such host")))
             waiters, self._claim_waiters = self._claim_waiters, []
             for waiter in waiters:
                 waiter.set()
@@ -287,6 +358,7 @@ class Directory:
         log.warning("The actor of host %s is dropped: %s", actor.host_id, why)
         del self.hosts[actor.host_id]
         self._set_timer(actor, None)
+        self.pools.left(actor)
         self.rebuilt += 1
         if actor.fenced:
             self._let_go(actor)
@@ -295,9 +367,9 @@ class Directory:
         state = actor.state
         needed = state is not None and (state.current is not None or state.online)  # somebody must say that it went
         actor.refuse_all(Unavailable(_REBUILT))
-        poll = self.polls.get(actor.host_id)
+        needed = needed or actor.host_id in self.polls or actor.host_id in self.sessions
         lost = actor.state is None  # nobody knows what it holds
-        if self._closed is not None or not (needed or poll is not None or lost) or actor.host_id in self._retrying:
+        if self._closed is not None or not (needed or lost) or actor.host_id in self._retrying:
             return
         if retry:
             self._retrying.add(actor.host_id)
@@ -321,8 +393,11 @@ class Directory:
             self.activate([host_id])
 
     def _let_go(self, actor: HostActor) -> None:
-        """Another node has it now: its agent has gone there, and a poll that is still parked here is an old one."""
+        """Another node has it now: its agent has gone there, and a poll that is still parked here is an old one. So is a
+        socket; if not, its agent comes back with another.
+        """
         actor.refuse_all(NotWritten(_ELSEWHERE) if actor.unwritten else Unavailable(_ELSEWHERE))
+        self.switchboard.close(actor.host_id, RESTART, "restart")
         poll = self.polls.get(actor.host_id)
         if poll is not None and not poll.answer.done:
             poll.answer.settle(NOTHING)
@@ -330,6 +405,7 @@ class Directory:
     def _settled(self, actor: HostActor) -> None:
         if actor.state is not None:
             self._set_timer(actor, next_deadline(actor.state))
+            self.pools.settled(actor)
 
     def _set_timer(self, actor: HostActor, at: Millis | None) -> None:
         """An earlier timer may stay: it fires early, finds nothing due, and is set again."""
@@ -354,6 +430,7 @@ class Directory:
         if self._closed is not None:
             return
         now = self._around.clock.now()
+        self.pools.tick(list(self.orgs.values()))
         for host_id in due:
             self.tell(host_id, RunDue())
         self.activate(due)
@@ -370,6 +447,15 @@ class Directory:
                 idle.append(actor)
         self._passivate(idle)
 
+    def sweep_pools(self, orgs: Iterable[str]) -> None:
+        """In the pools of these orgs something is due."""
+        for org_id in orgs if self._closed is None else ():
+            self.pools.due(PREFIX + org_id)
+
+    def look_at_pools(self) -> None:
+        """Every few seconds in a cluster: what other nodes have put into pools may have been told by no doorbell."""
+        self.pools.tick(list(self.orgs.values()), news=True)
+
     def _is_idle(self, actor: HostActor, now: Millis) -> bool:
         state = actor.state
         quiet = now - actor.last_message_at >= self._around.limits.passivate_after_ms
@@ -383,6 +469,7 @@ class Directory:
         for actor in actors:
             del self.hosts[actor.host_id]
             self._set_timer(actor, None)
+            self.pools.left(actor)
             actor.refuse_all(Unavailable(_REBUILT))
         size = self._around.limits.claims_per_batch
         for start in range(0, len(released), size):
@@ -391,7 +478,9 @@ class Directory:
     # ---- other nodes -----------------------------------------------------------------------------------------------
 
     def rung(self, host_id: str) -> None:
-        """Another node has written to a host's rows, or has taken it over."""
+        """Another node has written to a host's rows, or has taken it over; or to the pool that is called so."""
+        if self._closed is None and self.pools.knows(host_id):
+            return
         actor = self.hosts.get(host_id)
         if actor is not None and actor.state is not None and self._closed is None:
             actor.look()
@@ -423,6 +512,7 @@ class Directory:
         for poll in list(self.polls.values()):
             if not poll.answer.done:
                 poll.answer.settle(Unavailable("This node has lost its database", retry_after=2))
+        self.switchboard.close_all(RESTART, "restart")
         for actor in list(self.hosts.values()):
             actor.fenced = True
             self._drop(actor, "this node has not been able to say that it lives", retry=False)
@@ -442,6 +532,7 @@ class Directory:
         read its rows yet is answered here.
         """
         self._closed = Unavailable("The server is stopping", retry_after=2)
+        self.switchboard.close_all(GOING_AWAY, "the server is stopping")
         for poll in {*self._poll_ends, *self.polls.values()}:
             actor = self.hosts.get(poll.host_id)
             if actor is not None and actor.state is not None and actor.actor_ref.is_alive():

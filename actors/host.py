@@ -11,18 +11,23 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, ClassVar
 
-from actors import host_debug, host_polls, host_reports, host_rows, host_times, host_users
+from actors import host_debug, host_polls, host_pool, host_reports, host_rows, host_sockets, host_times, host_users
 from actors.decision import Decision
 from actors.host_state import HostState
 from actors.loop_actor import LATER, LoopActor, LoopFuture
 from actors.messages import (
+    Ack,
+    AddEvidence,
     AnyReply,
     AppendLogs,
     Beat,
     CancelJob,
+    Connect,
     CreateJob,
     Describe,
+    Disconnect,
     EndPoll,
+    EvidenceItem,
     ExplainWait,
     Found,
     HandOutAgain,
@@ -31,20 +36,26 @@ from actors.messages import (
     NoteProgress,
     Poll,
     PollAnswer,
+    Reject,
     ReportResult,
+    ResolveAction,
     RetryJob,
     RunDue,
     Seen,
     Take,
     Tick,
 )
+from actors.pool_messages import PoolEmpty, PoolHints, PoolJob
 from actors.surroundings import Surroundings
+from actors.user_action import resolve_action
 from interlock.clock import Millis
 from interlock.errors import InterlockError, Unavailable
-from store import Committed, Entry, Incarnation, Outcome, Refused
+from store import Committed, Entry, Incarnation, Missed, Outcome, Refused
 from store.claims import Claimed, read_news, read_open
 from store.entries import Change
+from store.evidence import run_and_evidence
 from store.jobs import job_and_last_run, job_and_run
+from store.logs import run_and_log
 from store.rows import host_image
 
 log = logging.getLogger(__name__)
@@ -55,7 +66,13 @@ _AGAIN = 2.0  # seconds that a caller is asked to wait while the host's actor is
 
 
 def _found(state: HostState, message: Found, d: Decision) -> None:
-    about_run = isinstance(message.asked, ReportResult | NoteProgress | AppendLogs)
+    if isinstance(message.asked, Ack | Reject):
+        host_sockets.found(state, message, d)
+        return
+    if isinstance(message.asked, PoolJob):
+        host_pool.found(state, message, d)
+        return
+    about_run = isinstance(message.asked, ReportResult | NoteProgress | AppendLogs | AddEvidence)
     (host_reports.found if about_run else host_users.found)(state, message, d)
 
 
@@ -64,12 +81,18 @@ HANDLERS: dict[type[Message], Handler] = {
     EndPoll: host_polls.end_poll,
     HandOutAgain: host_polls.hand_out_again,
     Beat: host_polls.beat,
+    Connect: host_sockets.connect,
+    Disconnect: host_sockets.disconnect,
+    Ack: host_sockets.ack,
+    Reject: host_sockets.reject,
     ReportResult: host_reports.report_result,
     NoteProgress: host_reports.note_progress,
     AppendLogs: host_reports.append_logs,
+    AddEvidence: host_reports.add_evidence,
     CreateJob: host_users.create_job,
     CancelJob: host_users.cancel_job,
     RetryJob: host_users.retry_job,
+    ResolveAction: resolve_action,
     ExplainWait: host_users.explain_wait,
     Found: _found,
     Look: host_rows.look,
@@ -77,6 +100,9 @@ HANDLERS: dict[type[Message], Handler] = {
     RunDue: host_times.look_at_clock,
     Tick: host_times.look_at_clock,
     Describe: host_debug.describe,
+    PoolJob: host_pool.take,
+    PoolEmpty: host_pool.nothing,
+    PoolHints: host_pool.hint,
 }
 
 
@@ -123,6 +149,7 @@ class HostActor(LoopActor):
         """The rows are here: begin to handle what has been waiting in the mailbox."""
         now = self._around.clock.now()
         self.state = HostState(claimed, self._around.limits, now, started_at=started_at)
+        self.state.seeks = self._around.pool.seeks
         self.incarnation = Incarnation(self.host_id, claimed.host.epoch)
         # What the last owner was asked and did not hear of comes before what its agent says now: a report of a failure
         # would else be tried again although a user has cancelled.
@@ -170,6 +197,7 @@ class HostActor(LoopActor):
         except InterlockError as refusal:
             # Refused, but the sign of life that came with it counts; handlers refuse before they change rows.
             d.reply = refusal
+        host_pool.keep_first(state, around.pool, d)
         if d.look_up is not None:
             self._look_up(d, reply)
         self._carry_out(d, reply)
@@ -192,6 +220,7 @@ class HostActor(LoopActor):
         entry = Entry(self.incarnation, host_image(self.state.host), changes, self._committed)
         if flight.decision.placed and not self._around.ownership.alone:
             entry.expects = self.state.host.next_seq  # it went out ahead of nobody: was that so?
+        entry.claim = flight.decision.claim
         self.submitted += 1
         self.saved_at = self.last_message_at
         self._around.journal.submit(entry)
@@ -214,6 +243,8 @@ class HostActor(LoopActor):
         self._note(outcome)
         if outcome.seqs:
             self._join(flight.decision, outcome)
+        if flight.decision.claim is not None:
+            self._settle_claim(flight.decision, missed=isinstance(outcome, Missed))
         self._release(flight.decision, flight.reply, None)
         for follower in flight.followers:
             follower(None)
@@ -263,6 +294,15 @@ class HostActor(LoopActor):
         self._carry_out(d, LoopFuture())
         self._around.settled(self)
 
+    def _settle_claim(self, claimed: Decision, *, missed: bool) -> None:
+        """It is known whether the job that was claimed is this host's."""
+        if self.state is None:
+            return
+        d = Decision(self._around.clock.now(), self._around.ids, self._around.clock.chance())
+        host_pool.settle(self.state, claimed, d, missed=missed)
+        self._carry_out(d, LoopFuture())
+        self._around.settled(self)
+
     def _release(self, d: Decision, reply: LoopFuture, failure: InterlockError | None) -> None:
         """It is durable: let its effects out. Or it failed: say so."""
         if failure is not None:
@@ -276,8 +316,12 @@ class HostActor(LoopActor):
             self._around.alarms.set_alarm(self.host_id, due_at)
         for poll, answer in d.answers:
             self._answer(poll, answer)
+        if d.pooled and state is not None:
+            self._around.pool.note(state.host.org_id, self.host_id, d.pooled)
         if d.look_up is None:
             _settle(reply, d.reply)
+        for session, event, data in d.pushes or ():  # behind the answer: "done" is acknowledged before the next comes
+            session.deliver(event, data)
 
     def _answer(self, poll: Poll, answer: AnyReply) -> None:
         if not poll.answer.done:
@@ -290,7 +334,7 @@ class HostActor(LoopActor):
         asked = d.look_up
         if asked is None:
             raise TypeError("nothing is to be looked up")
-        work = _rows_for(asked, self.host_id)
+        work = _rows_for(asked, self.host_id, self.state)
         tries: list[int] = []  # what had been committed when each read began
 
         def read(failure: InterlockError | None) -> None:
@@ -320,10 +364,14 @@ class HostActor(LoopActor):
         """Nothing new goes out until somebody has made it look again: the directory does, every few seconds."""
         if isinstance(asked, Look) and self.state is not None:
             self._looks, self.state.stale = 0, True
+        elif isinstance(asked, Ack | PoolJob) and self.state is not None:
+            self.actor_ref.tell(PoolEmpty())  # a poll that does not wait is not kept
+            self._around.pool.note(self.state.host.org_id, self.host_id, [("free", asked.job_id)])
 
     def _take_in(self, asked: Message, rows: Any, reply: LoopFuture) -> None:
         if not isinstance(asked, Look):
-            self._decide(Found(asked=asked, job=rows[0], run=rows[1], reply=reply), reply)
+            job, run, beside = rows if len(rows) > 2 else (*rows, None)  # noqa: PLR2004 - what else was asked for
+            self._decide(Found(asked=asked, job=job, run=run, reply=reply, beside=beside), reply)
         elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
             self.fenced = not self._around.ownership.alone
             self._around.dropped(self, "another process has taken this host over", None)
@@ -339,11 +387,21 @@ class HostActor(LoopActor):
             follower(None)
 
 
-def _rows_for(asked: Message, host_id: str) -> Callable[[Any], Any]:
-    if isinstance(asked, ReportResult | NoteProgress | AppendLogs):
+def _rows_for(asked: Message, host_id: str, state: HostState | None) -> Callable[[Any], Any]:
+    known = (state.logs or ()) if state is not None else ()
+    if isinstance(asked, ReportResult) or (isinstance(asked, NoteProgress | AppendLogs) and asked.job_run_id in known):
         run_id = asked.job_run_id
         return lambda database: job_and_run(database, run_id)
-    if isinstance(asked, CancelJob | RetryJob):
+    if isinstance(asked, NoteProgress | AppendLogs):
+        of_log = asked.job_run_id
+        return lambda database: run_and_log(database, of_log)
+    if isinstance(asked, AddEvidence):
+        of_job, hashes = asked.job_run_id, {item.hash for item in asked.items if isinstance(item, EvidenceItem)}
+        return lambda database: run_and_evidence(database, of_job, hashes)
+    if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
+        offered = asked.job_run_id
+        return lambda database: job_and_run(database, offered)
+    if isinstance(asked, CancelJob | RetryJob | ResolveAction | Ack | Reject | PoolJob):
         job_id = asked.job_id
         return lambda database: job_and_last_run(database, job_id)
     if isinstance(asked, Look) and asked.whole:

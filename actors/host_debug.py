@@ -8,7 +8,8 @@ from actors.decision import Decision
 from actors.documents import run_document
 from actors.host_state import HostState
 from actors.line import Attempt
-from actors.messages import Describe
+from actors.messages import Describe, Poll
+from actors.sessions import Session
 
 SHOWN = 100  # runs of a long line that a snapshot lists
 
@@ -31,12 +32,19 @@ def describe(state: HostState, _message: Describe, d: Decision) -> None:
         "paused": host.paused,
         "draining": host.draining,
         "pollParked": state.poll is not None,
+        "connections": _connections(state),
         "leaseUntil": state.lease_until,
         "current": None if state.current is None else _shown(state.current),
         "pendingCount": len(state.line),
         "pending": [_shown(attempt) for attempt, _ in zip(state.line, range(SHOWN), strict=False)],
         "backoff": [_shown(attempt) for attempt in list(state.backoff.values())[:SHOWN]],
     }
+
+
+def _connections(state: HostState) -> list[dict[str, Any]]:
+    """The parked poll and the socket, by what the agent has said of itself."""
+    here: list[tuple[str, Poll | Session | None]] = [("poll", state.poll), ("socket", state.session)]
+    return [{"kind": kind, "instanceId": it.instance_id} for kind, it in here if it is not None]
 
 
 def _shown(attempt: Attempt) -> dict[str, Any]:

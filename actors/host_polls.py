@@ -1,12 +1,18 @@
 """Polls and heartbeats: what an agent says of itself, and how it gets its next job."""
 
+from collections.abc import Iterable
+
 from actors.decision import Decision
 from actors.documents import encode, taken_document
-from actors.host_state import CLONED, HostState
+from actors.host_offers import offer, withdraw
+from actors.host_state import HostState
+from actors.instances import switch_instance
 from actors.line import Attempt
 from actors.messages import NOTHING, Beat, EndPoll, HandOutAgain, Poll, PollAnswer, Take
+from actors.sessions import Session
 from interlock.clock import Millis
 from interlock.errors import Superseded
+from interlock.frames import CancelRun
 from interlock.states import LIVE, RunEvent, RunStatus, StopReason
 from interlock.wire import RunVerdict, TakenJob
 
@@ -26,46 +32,70 @@ def take(state: HostState, message: Take, d: Decision) -> None:
     state.host.delivered_at = d.now
     if state.poll is not None and state.poll is not poll:
         state.answer_poll(Superseded(_NEWER_POLL), d)
-    if state.host.unhealthy is not None and state.host.unhealthy != CLONED:
-        state.set_health(None, d)
+    state.hears(d)
     state.poll = poll
     state.unread = False
     declare(state, poll, d)
+    if state.session is None:
+        withdraw(state, d)  # the socket that carried the offer has gone: this poll may have it
     serve(state, d)
-    if state.poll is poll and not poll.waits:
-        state.answer_poll(NOTHING, d)
+    if state.poll is poll and not poll.waits and not (state.seeks and state.may_take(d.now)):
+        state.answer_poll(NOTHING, d)  # else once the pool has been asked
 
 
-def declare(state: HostState, poll: Poll, d: Decision) -> None:
-    """Take the poll's word for what the machine runs."""
-    named = frozenset(poll.running or ())
-    fresh = poll.instance_id is not None and poll.instance_id != state.host.instance_id
-    if fresh and poll.instance_id is not None:
-        state.switch_instance(poll.instance_id, named, d)
-    if poll.running is not None:
+def declare(state: HostState, said: Poll | Session, d: Decision) -> None:
+    """Take the word of a poll, or of a socket at its connect, for what the machine runs."""
+    named = frozenset(said.running or ())
+    fresh = said.instance_id is not None and said.instance_id != state.host.instance_id
+    if fresh and said.instance_id is not None:
+        switch_instance(state, said.instance_id, named, d)
+    if said.running is not None:
         state.declares(d)
-    current = state.current
-    if current is not None and current.run.id in named:
-        sign_of_life(state, current, d)
-    elif current is not None and poll.running is None:
-        state.polls_beside = True
+    mine = _named(state, named)
+    if mine is not None:
+        sign_of_life(state, mine, d)
+    elif state.current is not None and said.running is None:
+        _says_nothing(state, said, state.current, d)
     unknown = named - _current_id(state)
     if unknown:
         # The machine is busy with a run that is over here: it must stop that before it gets anything.
-        state.answer_poll(PollAnswer(cancel=min(unknown)), d)
+        _stop_unknown(state, said, sorted(unknown), d)
         state.set_gate(d, closed=True)
         d.host_changed = True  # nor is it told to stop without the fence: another node may have just started it
-    elif not named and (fresh or poll.running is not None or not state.host.declares):
-        declared_idle(state, poll, d)
+    elif not named and (fresh or said.running is not None or not state.host.declares):
+        declared_idle(state, said, d)
     elif named:
         state.set_gate(d, closed=False)  # it runs what we think it runs, and nothing else
 
 
-def declared_idle(state: HostState, poll: Poll, d: Decision) -> None:
+def _named(state: HostState, named: Iterable[str]) -> Attempt | None:
+    """The run, of those that the agent names, which it should be running, or was last offered."""
+    found = map(state.addressed, sorted(named))
+    return next((attempt for attempt in found if attempt is not None), None)
+
+
+def _says_nothing(state: HostState, said: Poll | Session, current: Attempt, d: Decision) -> None:
+    """A plain poll may come beside a run. A plain socket does not tell that its run has gone: the agent is back with it."""
+    if isinstance(said, Poll):
+        state.polls_beside = True
+    elif current.run.status is not RunStatus.OFFERED:
+        sign_of_life(state, current, d)
+
+
+def _stop_unknown(state: HostState, said: Poll | Session, run_ids: list[str], d: Decision) -> None:
+    if isinstance(said, Poll):
+        state.answer_poll(PollAnswer(cancel=run_ids[0]), d)
+        return
+    grace = state.limits.cancel_grace_ms / 1000
+    for run_id in run_ids:
+        d.push(said, "job:cancel", CancelRun(job_id="", job_run_id=run_id, grace_seconds=grace))
+
+
+def declared_idle(state: HostState, said: Poll | Session, d: Decision) -> None:
     """The machine runs nothing: the gate opens, and a run that it should be running is handed out again."""
     state.set_gate(d, closed=False)
     current = state.current
-    if current is not None and current.run.status in LIVE - {RunStatus.OFFERED} and poll.running is not None:
+    if current is not None and current.run.status in LIVE - {RunStatus.OFFERED} and said.running is not None:
         state.advance(current, RunEvent.HEARD_IDLE, d)
         state.undelivered = state.current is current
         if state.undelivered and current.run.leased:
@@ -73,10 +103,16 @@ def declared_idle(state: HostState, poll: Poll, d: Decision) -> None:
 
 
 def serve(state: HostState, d: Decision, *, after: str | None = None) -> None:
+    """Give whoever listens what there is for him: the parked poll first, then the connected socket."""
+    if state.poll is not None:
+        _serve_poll(state, state.poll, d, after)
+    if state.session is not None:
+        offer(state, state.session, d)
+
+
+def _serve_poll(state: HostState, poll: Poll, d: Decision, after: str | None) -> None:
     """Answer the parked poll if there is something to say: a job, a repeated job, or a run to stop."""
-    poll, current = state.poll, state.current
-    if poll is None:
-        return
+    current = state.current
     if not poll.listens:
         state.answer_poll(NOTHING, d)
     elif current is not None:
@@ -120,33 +156,31 @@ def sign_of_life(state: HostState, attempt: Attempt, d: Decision) -> None:
 
 def beat(state: HostState, message: Beat, d: Decision) -> None:
     """A heartbeat: a verdict for each run that it names."""
-    instance, host = message.instance_id, state.host
-    if instance is not None and host.instance_id is not None and instance != host.instance_id:
+    instance, host, session = message.instance_id, state.host, message.session
+    replaced = instance is not None and host.instance_id is not None and instance != host.instance_id
+    if replaced or (session is not None and session is not state.session):
         d.host_changed = True  # the refusal waits for the fence: the newer one may have come to another node
         raise Superseded(
             "Another process of this host's agent has taken over", current={"instanceId": host.instance_id}
         )
     state.heard(d)
+    if not state.beats and state.current is not None:
+        state.lease_until = d.now + state.limits.lease_ms  # from this one on, silence counts
     state.beats = True
     named = message.running
     if named is not None:
         state.declares(d)
-    current = state.current
-    if (
-        current is not None
-        and current.run.status is not RunStatus.OFFERED
-        and (named is None or current.run.id in named)
-    ):
-        _lease(state, current, d)
-        sign_of_life(state, current, d)
+    spoken_of = state.current if named is None else _named(state, named)
+    if spoken_of is not None and (named is not None or spoken_of.run.status is not RunStatus.OFFERED):
+        sign_of_life(state, spoken_of, d)
+        state.lease(spoken_of, d)
     if named is not None and set(named) - _current_id(state):
         state.set_gate(d, closed=True)
         d.host_changed = True  # "abandon" waits for the fence, as above
     elif named == () and not (state.polls_beside and (state.unread or d.now - state.handed_out_at < UNDER_WAY)):
         state.set_gate(d, closed=False)
     d.reply = [_verdict(state, run_id) for run_id in named or ()]
-    if state.poll is not None:
-        serve(state, d)
+    serve(state, d)
 
 
 def _current_id(state: HostState) -> set[str]:
@@ -157,16 +191,8 @@ def _verdict(state: HostState, run_id: str) -> RunVerdict:
     current = state.current
     if current is None or current.run.id != run_id:
         return RunVerdict(job_run_id=run_id, verdict="abandon")
-    stopping = current.run.stop_reason is not StopReason.NONE
-    return RunVerdict(job_run_id=run_id, verdict="cancel" if stopping else "continue")
-
-
-def _lease(state: HostState, attempt: Attempt, d: Decision) -> None:
-    """From now on silence means something: this run's agent heartbeats."""
-    if not attempt.run.leased:
-        d.touch_run(attempt.run)
-        attempt.run.leased = True
-    state.lease_until = d.now + state.limits.lease_ms
+    stopping, waiting = current.run.stop_reason is not StopReason.NONE, current.job.needs_user_action
+    return RunVerdict(job_run_id=run_id, verdict="cancel" if stopping else "continue", needs_user_action=waiting)
 
 
 def end_poll(state: HostState, message: EndPoll, d: Decision) -> None:

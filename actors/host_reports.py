@@ -1,15 +1,21 @@
-"""What agents say of a run: its result, its progress, its log. All are fenced by the run's id alone."""
+"""What agents say of a run: its result, its progress, its log, what it has found. All are fenced by the run's id alone."""
 
 from actors.decision import Decision
-from actors.documents import encode, job_event, run_document
+from actors.documents import encode, run_document
+from actors.endings import Ending
+from actors.host_evidence import answer, keep_items
+from actors.host_logs import book_of, learn, write_lines, write_message
 from actors.host_polls import next_document, serve, sign_of_life, take_next
-from actors.host_state import Ending, HostState
+from actors.host_state import HostState
 from actors.line import Attempt
-from actors.messages import AppendLogs, Found, Message, NoteProgress, ReportResult
+from actors.log_book import LogBook
+from actors.messages import AddEvidence, AppendLogs, Found, Message, NoteProgress, ReportResult
 from actors.ports import Effect
-from interlock.errors import InvalidState, NotFound, Unavailable
+from actors.user_action import needs_user, progress_event
+from interlock.errors import InterlockError, InvalidState, NotFound, Unavailable
 from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, StopReason
-from interlock.wire import JobEvent, LogEvent, ReportAnswer, RunState, TakenJob
+from interlock.wire import LogAnswer, ReportAnswer, RunState, TakenJob
+from store.logs import LogStored
 from store.rows import JobRow, RunRow
 
 _EVENTS = {
@@ -30,9 +36,12 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
     report, run = message.report, attempt.run
     state.unread = False
     output = None if report.output is None else encode(report.output).decode()
+    event = _EVENTS[report.status]
+    if run.started_at is None and event is not RunEvent.REJECTED:
+        state.advance(attempt, RunEvent.ACKED, d)  # the report of what was offered is an ack as well
     state.advance(
         attempt,
-        _EVENTS[report.status],
+        event,
         d,
         Ending(report.duration_ms, report.error_code, report.error_message, output, message.digest, report.retryable),
     )
@@ -52,14 +61,17 @@ def note_progress(state: HostState, message: NoteProgress, d: Decision) -> None:
     attempt = _speaks(state, message, message.job_run_id, d)
     if attempt is None:
         return
+    book = book_of(state, attempt.run.id) if message.message else None
+    if message.message and book is None:
+        d.look_up = message
+        return
     d.touch_job(attempt.job)
     attempt.job.progress = message.progress
     if message.needs_user_action is not None:
-        _wait_for_user(attempt, d, needed=message.needs_user_action)
-    if message.message:
-        _log(d, attempt.job, attempt.run, None, "info", message.message, message.progress, d.now)
-    event = _progress_event(attempt.job, attempt.run)
-    d.effects.append(Effect("job.updated", event))
+        needs_user(attempt, d, needed=message.needs_user_action)
+    if message.message and book is not None:
+        write_message(state, attempt.job, attempt.run, book, message.message, d)
+    d.effects.append(Effect("job.updated", progress_event(attempt)))
     d.reply = run_state(attempt)
 
 
@@ -68,44 +80,93 @@ def append_logs(state: HostState, message: AppendLogs, d: Decision) -> None:
     attempt = _speaks(state, message, message.job_run_id, d)
     if attempt is None:
         return
-    _log_lines(d, attempt.job, attempt.run, message)
-    d.reply = run_state(attempt)
+    book = book_of(state, attempt.run.id)
+    if book is None:
+        d.look_up = message
+        return
+    write_lines(state, attempt.job, attempt.run, book, message.lines, d)
+    d.reply = _log_answer(run_state(attempt), book, message)
+
+
+def add_evidence(state: HostState, message: AddEvidence, d: Decision) -> None:
+    """What a run has found; it may trail the result. Whether that is there already, the rows alone can tell."""
+    attempt = _speaks(state, message, message.job_run_id, d)
+    if attempt is None or message.items:
+        d.look_up = message
+    else:
+        d.reply = answer(run_state(attempt), [])
 
 
 def found(state: HostState, message: Found, d: Decision) -> None:
-    """The rows' answer for a run that is not in this memory: it has ended, or never was this host's."""
+    """The rows' answer: for a run that is not in this memory, since it has ended or never was this host's; or for what is
+    not kept in memory.
+    """
     asked, job, run = message.asked, message.job, message.run
     if job is None or run is None or run.host_id != state.host.id:
         raise NotFound("No such run on this host")
-    if run.status not in TERMINAL:
-        if run.status in WAITING and state.attempt_of_run(run.id) is not None:
-            raise InvalidState(f"The run is {run.status}: it has not started", current=run_document(run))
-        raise Unavailable("The run is just being moved; ask again")  # by another node: this one's memory is old
-    if isinstance(asked, ReportResult):
+    if isinstance(message.beside, LogStored):
+        learn(state, run.id, message.beside)
+    attempt = _addressed(state, run.id)
+    if isinstance(asked, AddEvidence) and (attempt is not None or run.status in TERMINAL):
+        about = _ended_state(job, run) if attempt is None else run_state(attempt)
+        d.reply = answer(about, keep_items(state, job, run, asked.items, message.beside, d))
+    elif isinstance(asked, NoteProgress) and attempt is not None:
+        note_progress(state, asked, d)
+    elif isinstance(asked, AppendLogs) and attempt is not None:
+        append_logs(state, asked, d)
+    elif run.status not in TERMINAL:
+        raise _not_running(state, run)
+    elif isinstance(asked, ReportResult):
         _late(state, asked, job, run, d)
     elif isinstance(asked, AppendLogs):
-        following = state.attempt_of_job(job.id)  # the next attempt is open: its job row is the one that counts
-        job = job if following is None else following.job
-        _log_lines(d, job, run, asked)
-        d.reply = RunState(status=run.status, cancel_requested=job.cancel_requested)
+        _trailing_lines(state, asked, job, run, d)
     else:
         raise InvalidState(f"The run has ended: {run.status}", current=run_document(run))
+
+
+def _not_running(state: HostState, run: RunRow) -> InterlockError:
+    if run.status in WAITING and state.attempt_of_run(run.id) is not None:
+        return InvalidState(f"The run is {run.status}: it has not started", current=run_document(run))
+    return Unavailable("The run is just being moved; ask again")  # by another node: this one's memory is old
+
+
+def _trailing_lines(state: HostState, asked: AppendLogs, job: JobRow, run: RunRow, d: Decision) -> None:
+    book = book_of(state, run.id)
+    if book is None:
+        d.look_up = asked  # it was known when the rows were asked, and has been forgotten meanwhile
+        return
+    write_lines(state, job, run, book, asked.lines, d)
+    d.reply = _log_answer(_ended_state(job, run), book, asked)
+
+
+def _log_answer(run: RunState, book: LogBook, asked: AppendLogs) -> LogAnswer:
+    """Of a log that is full nothing more is expected than what came."""
+    following = book.next_seq
+    if book.truncated:
+        following = max([following, *(line.line_no + 1 for line in asked.lines if line.line_no is not None)])
+    return LogAnswer(
+        status=run.status,
+        cancel_requested=run.cancel_requested,
+        needs_user_action=run.needs_user_action,
+        next_seq=following,
+        truncated=book.truncated,
+    )
+
+
+def _ended_state(job: JobRow, run: RunRow) -> RunState:
+    return RunState(status=run.status, cancel_requested=job.cancel_requested)
 
 
 def run_state(attempt: Attempt) -> RunState:
     """What every reply about a run carries: a cancel travels on it."""
     stopping = attempt.run.stop_reason is not StopReason.NONE
-    return RunState(status=attempt.run.status, cancel_requested=stopping)
+    waiting = attempt.job.needs_user_action
+    return RunState(status=attempt.run.status, cancel_requested=stopping, needs_user_action=waiting)
 
 
 def _addressed(state: HostState, run_id: str) -> Attempt | None:
     """The attempt that an agent may speak of: the current one, or one that was last offered to this very process."""
-    current = state.current
-    if current is not None and current.run.id == run_id:
-        return current
-    waiting = state.line.find_run(run_id) if current is None else None
-    offered = waiting is not None and waiting.run.offers > 0 and waiting.run.instance_id == state.host.instance_id
-    return waiting if offered else None
+    return state.addressed(run_id)
 
 
 def _speaks(state: HostState, message: Message, run_id: str, d: Decision) -> Attempt | None:
@@ -131,6 +192,9 @@ def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: 
         )
         return
     d.append("late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, message.body, message.digest)
+    if not state.host.declares and run.run_no == state.host.run_no:
+        state.set_gate(d, closed=False)  # it is this very run that the machine may have been at: it no longer is
+        serve(state, d)
     d.reply = InvalidState(f"The run had already ended: {run.status}", current=run_document(run))
 
 
@@ -140,40 +204,3 @@ def _same_next(state: HostState, reported: RunRow) -> TakenJob | None:
         state.undelivered = False
         return next_document(current)
     return None
-
-
-def _wait_for_user(attempt: Attempt, d: Decision, *, needed: bool) -> None:
-    """The run's clock stops while it waits for its user."""
-    job, run = attempt.job, attempt.run
-    if job.needs_user_action == needed:
-        return
-    d.touch_run(run)
-    job.needs_user_action = needed
-    if needed:
-        run.timeout_left_ms = None if run.timeout_at is None else max(run.timeout_at - d.now, 0)
-        run.timeout_at = None
-    elif run.timeout_left_ms is not None:
-        run.timeout_at, run.timeout_left_ms = d.now + run.timeout_left_ms, None
-
-
-def _log_lines(d: Decision, job: JobRow, run: RunRow, message: AppendLogs) -> None:
-    if not message.lines:
-        return
-    d.touch_job(job)
-    for line in message.lines:
-        _log(d, job, run, line.line_no, line.level, line.message, None, line.at or d.now)
-    d.effects.append(Effect("job.log", LogEvent(job_id=job.id, job_run_id=run.id, lines=len(message.lines))))
-
-
-def _log(
-    d: Decision, job: JobRow, run: RunRow, line_no: int | None, level: str, text: str, progress: int | None, at: int
-) -> None:
-    d.touch_job(job)
-    job.log_seq += 1
-    d.append("job_log", d.ids.new(), job.org_id, job.id, run.id, job.log_seq, line_no, level, text, progress, at)
-
-
-def _progress_event(job: JobRow, run: RunRow) -> JobEvent:
-    event = job_event(job, run)
-    event.progress, event.needs_user_action = job.progress, job.needs_user_action
-    return event

@@ -1,28 +1,31 @@
 """What one host is doing, and how each event changes that. Pure: looks at the state, the message and the time, changes
 this memory, and returns what must be committed and what may then leave the process. No I/O, no clock, no chance.
 
-The moves themselves are in `interlock.states`; here stands what goes with them: the slot, the deadlines, the retry that
-is written in the same commit as the failure, and the idle gate. The handlers by kind of message are in `host_polls`,
-`host_reports`, `host_users` and `host_times`.
+The moves themselves are in `interlock.states`; here stands what goes with them: the slot, the deadlines and the idle gate; how a
+run ends is in `endings`. The handlers by kind of message are in `host_polls`, `host_sockets`, `host_reports`,
+`host_users` and `host_times`.
 """
 
 from typing import NamedTuple
 
 from actors.decision import Decision
 from actors.documents import job_event, run_document
+from actors.endings import UNREPORTED, Ending, close_job, try_again, write_ending
 from actors.limits import Limits
 from actors.line import Attempt, Line
+from actors.log_book import LogBook
 from actors.messages import NOTHING, AnyReply, Poll, PollAnswer
 from actors.policies import policy_of
 from actors.ports import Effect
+from actors.sessions import Session
 from interlock.clock import Millis
 from interlock.errors import InvalidState
-from interlock.retry import decide_retry
+from interlock.frames import CancelRun
 from interlock.states import (
     ENDED_UNHEARD,
-    ERROR_CODES,
     LIVE,
     REFUSALS,
+    REPORTS,
     TERMINAL,
     JobStatus,
     RunEvent,
@@ -38,20 +41,8 @@ from store.rows import HostRow, JobRow, RunRow
 MINUTE: Millis = 60_000
 SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
 CLONED = "two processes use this host's key in turn"
-
-
-class Ending(NamedTuple):
-    """What is known of how a run ended, beside its status."""
-
-    duration_ms: Millis | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    output: str | None = None  # JSON text
-    digest: str | None = None  # of the report
-    retryable: bool = True
-
-
-UNREPORTED = Ending()
+UNACKED = "its agent has accepted none of the last jobs that were pushed to it"
+_ACCEPTS = REPORTS | {RunEvent.ACKED, RunEvent.SIGN_OF_LIFE}  # of a run that was offered
 
 
 class Switch(NamedTuple):
@@ -70,8 +61,11 @@ class HostState:
         "backoff",
         "beats",
         "built_at",
+        "claiming",
         "current",
         "expires_at",
+        "fresh_log",
+        "given_back",
         "grace_until",
         "handed_out_at",
         "host",
@@ -79,12 +73,17 @@ class HostState:
         "lease_until",
         "limits",
         "line",
+        "logs",
         "online",
         "poll",
         "polls_beside",
+        "refused",
+        "seeks",
+        "session",
         "stale",
         "switches",
         "synced_at",
+        "unacked",
         "undelivered",
         "unread",
     )
@@ -96,7 +95,13 @@ class HostState:
         self.line = Line()
         self.backoff: dict[str, Attempt] = {}  # by run id: scheduled, not yet due
         self.current: Attempt | None = None  # the one slot
+        self.claiming: str | None = None  # the pool job that it is about to take: its commit is under way
+        self.refused: dict[str, None] = {}  # pool jobs that its agent does not want
+        self.seeks = False  # whether its org's pool can be asked when it has nothing of its own
         self.poll: Poll | None = None  # the parked poll
+        self.session: Session | None = None  # the connected socket
+        self.given_back: tuple[Attempt, ...] = ()  # offered before, not accepted, and waiting
+        self.unacked = 0  # offers in a row that nobody has accepted in time
         self.polls_beside = False  # its agent polls while it runs: its polls do not say that it is idle
         self.synced_at = now  # up to then this memory is known to have what others wrote
         self.stale = False  # somebody else has appended to the rows: nothing new goes out before they are read
@@ -113,6 +118,8 @@ class HostState:
         self.grace_until: Millis = 0  # time alone does not end the current run before this instant
         self.expires_at: Millis | None = None  # the earliest startBefore of those that wait
         self.switches: tuple[Switch, ...] = ()  # of the last minute
+        self.logs: dict[str, LogBook] | None = None  # by run id: made when first needed
+        self.fresh_log: str | None = None  # the run that has just started here: nothing can be in its log
         if self.host.unhealthy == CLONED:
             # The rows keep that, but not since when: it came with a poll, so no later than the last one they know of.
             self.switches = (Switch(self.host.instance_id or "", min(self.host.delivered_at or 0, now), returned=True),)
@@ -124,7 +131,7 @@ class HostState:
             self.asked.append(attempt)
         if attempt.run.status in LIVE:
             self.current = attempt
-            if (attempt.run.started_at or 0) < started_at:
+            if attempt.run.status is not RunStatus.OFFERED and (attempt.run.started_at or 0) < started_at:
                 self.grace_until = started_at + self.limits.startup_grace_ms
             if attempt.run.leased:
                 self.lease_until = now + self.limits.lease_ms
@@ -137,10 +144,18 @@ class HostState:
             self.backoff[attempt.run.id] = attempt
         else:
             self.line.add(attempt)
+            if attempt.run.offers:
+                self._remember_offer(attempt)
         self.watch_expiry(attempt)
+
+    def _remember_offer(self, attempt: Attempt) -> None:
+        """Its agent may speak of it yet; of those that have left the line meanwhile it may not."""
+        others = (other for other in self.given_back if other is not attempt)
+        self.given_back = (*(other for other in others if other.run.status is RunStatus.PENDING), attempt)
 
     def forget(self, attempt: Attempt) -> None:
         """Somebody else has ended it in the rows while it waited."""
+        self.given_back = tuple(other for other in self.given_back if other is not attempt)
         if self.backoff.pop(attempt.run.id, None) is None:
             self.line.remove(attempt)
 
@@ -181,6 +196,17 @@ class HostState:
             return self.current
         return self.backoff.get(run_id) or self.line.find_run(run_id)
 
+    def addressed(self, run_id: str) -> Attempt | None:
+        """The attempt that an agent may speak of: the current one, or one that was last offered to this very process."""
+        current = self.current
+        if current is not None:
+            return current if current.run.id == run_id else None
+        for attempt in self.given_back:
+            run = attempt.run
+            if run.id == run_id and run.status is RunStatus.PENDING and run.instance_id == self.host.instance_id:
+                return attempt
+        return None
+
     # ---- signs of life ---------------------------------------------------------------------------------------------
 
     def heard(self, d: Decision) -> None:
@@ -219,21 +245,21 @@ class HostState:
         if not self.host.declares:
             self.host.declares = d.host_changed = True
 
-    def switch_instance(self, instance_id: str, named: frozenset[str], d: Decision) -> None:
-        """Another process of the agent has come; what the old one ran and the new one does not name is lost."""
-        host = self.host
-        before, host.instance_id = host.instance_id, instance_id
-        self.beats = False
-        d.host_changed = True
-        if before is not None:
-            recent = tuple(switch for switch in self.switches if switch.at > d.now - MINUTE)
-            returned = any(switch.left == instance_id for switch in recent)
-            self.switches = (*recent, Switch(before, d.now, returned))
-            if sum(switch.returned for switch in self.switches) >= self.limits.alternations:
-                self.set_health(CLONED, d)
-        current = self.current
-        if before is not None and current is not None and current.run.id not in named:
-            self.advance(current, RunEvent.NEW_INSTANCE, d)
+    def hears(self, d: Decision) -> None:
+        """The agent can be reached: it polls, connects, or has accepted what it was offered."""
+        self.unacked = 0
+        if self.host.unhealthy not in {None, CLONED}:
+            self.set_health(None, d)
+
+    def lease(self, attempt: Attempt, d: Decision) -> None:
+        """The agent of this run heartbeats, or its socket has just gone: from now on its silence means something."""
+        run = attempt.run
+        if run.status is RunStatus.OFFERED:
+            return
+        if not run.leased:
+            d.touch_run(run)
+            run.leased = True
+        self.lease_until = d.now + self.limits.lease_ms
 
     def set_health(self, unhealthy: str | None, d: Decision) -> None:
         """Say why nothing is offered to this host, or that all is well."""
@@ -253,14 +279,20 @@ class HostState:
             raise InvalidState(f"The run is {run.status}: {why}", current=run_document(run))
         if to is run.status:
             return
-        d.moves(attempt)
-        was, run.status = run.status, to
+        was = run.status
+        if to is RunStatus.OFFERED or (was is RunStatus.OFFERED and to is RunStatus.PENDING):
+            d.moves_run(run)
+        else:
+            d.moves(attempt)
+        run.status = to
+        if (was is RunStatus.OFFERED or was is RunStatus.PENDING) and event in _ACCEPTS:
+            self._accepted(attempt, d)
         if to in TERMINAL:
             self._end(attempt, was, event, d, ending)
             return
         attempt.job.status = job_status([to])
         if to is RunStatus.PENDING:
-            self._wait_in_line(attempt, was)
+            self._wait_in_line(attempt, was, d)
         elif was is RunStatus.PENDING:
             self._hold(attempt, d)
         if to is RunStatus.RUNNING and run.started_at is None:
@@ -269,12 +301,32 @@ class HostState:
             run.stop_by = d.now + self.limits.cancel_grace_ms + self.limits.cancel_slack_ms
         run.unreachable_at = d.now if to is RunStatus.UNREACHABLE else None
 
-    def _wait_in_line(self, attempt: Attempt, was: RunStatus) -> None:
+    def _wait_in_line(self, attempt: Attempt, was: RunStatus, d: Decision) -> None:
         if was is RunStatus.SCHEDULED:
             self.backoff.pop(attempt.run.id, None)
         else:
             self.current = None
+            d.touch_run(attempt.run)  # it may go out again in this very decision: that is more than one move
+            attempt.run.offered_until = None
+            self._remember_offer(attempt)
+            self.watch_expiry(attempt)
         self.line.add(attempt)
+
+    def _accepted(self, attempt: Attempt, d: Decision) -> None:
+        """The agent speaks of what it was offered: that is as good as an ack. From now on its silence means something,
+        once its socket has gone, or if it heartbeats.
+        """
+        self.hears(d)
+        self.host.delivered_at = d.now
+        attempt.run.offered_until = None
+        attempt.run.leased = True
+        self.lease_until = d.now + self.limits.lease_ms
+        self.note_acked(self.session, attempt)
+
+    def note_acked(self, session: Session | None, attempt: Attempt) -> None:
+        """With the job's id alone, the agent means this run from now on."""
+        if session is not None:
+            session.note_acked(attempt.job.id, attempt.run.id)
 
     def _hold(self, attempt: Attempt, d: Decision) -> None:
         self.line.remove(attempt)
@@ -293,26 +345,23 @@ class HostState:
         job.started_at = job.started_at or d.now
         job.assigned_agent_id = self.host.id
         job.attempts = run.attempt
+        self.fresh_log = run.id
         d.effects.append(Effect("job_run.started", job_event(job, run)))
 
     def _end(self, attempt: Attempt, was: RunStatus, event: RunEvent, d: Decision, ending: Ending) -> None:
         job, run = attempt.job, attempt.run
         self._leave(attempt, was)
-        run.finished_at = d.now
-        run.error_message, run.output, run.report_hash = ending.error_message, ending.output, ending.digest
-        run.duration_ms = ending.duration_ms
-        if run.duration_ms is None and run.started_at is not None:
-            run.duration_ms = d.now - run.started_at
-        unasked = event is RunEvent.STOPPED and run.status is RunStatus.FAILED
-        run.error_code = ending.error_code or ("agent_cancelled" if unasked else ERROR_CODES.get(run.status))
-        will_retry = self._retry(attempt, d, retryable=ending.retryable)
-        if not will_retry:
-            self._close(attempt, d)
-        d.effects.append(Effect("job_run.done", job_event(job, run, will_retry=will_retry)))
+        write_ending(run, event, ending, d.now)
+        following = try_again(attempt, d, retryable=ending.retryable)
+        if following is None:
+            close_job(attempt, d)
+        elif following.host_id is not None:
+            self.backoff[following.id] = Attempt(job, following)
+        d.effects.append(Effect("job_run.done", job_event(job, run, will_retry=following is not None)))
         if job.status is JobStatus.CANCELLED:
             d.effects.append(Effect("job.cancelled", job_event(job, run)))
-        if was in LIVE and event in ENDED_UNHEARD:
-            self.set_gate(d, closed=True)
+        if was in LIVE and was is not RunStatus.OFFERED and event in ENDED_UNHEARD:
+            self.set_gate(d, closed=True)  # of what was merely offered nothing has begun
 
     def _leave(self, attempt: Attempt, was: RunStatus) -> None:
         if was in LIVE:
@@ -325,46 +374,12 @@ class HostState:
         else:
             self.line.remove(attempt)
 
-    def _retry(self, attempt: Attempt, d: Decision, *, retryable: bool) -> bool:
-        job, run = attempt.job, attempt.run
-        policy = policy_of(job.policy)
-        decision = decide_retry(
-            run.status,
-            run.attempt,
-            job.max_attempts,
-            d.now,
-            retryable=retryable,
-            retry_unheard=policy.on_lost == "retry",
-            cancel_requested=job.cancel_requested,
-            backoff=policy.backoff,
-            chance=d.chance,
-        )
-        if decision is None:
-            return False
-        following = new_run(job, d, decision.attempt, available_at=decision.available_at)
-        self.backoff[following.id] = Attempt(job, following)
-        d.alarms.append(decision.available_at)
-        job.status = JobStatus.PENDING
-        job.progress = 0
-        job.needs_user_action = False
-        return True
-
-    def _close(self, attempt: Attempt, d: Decision) -> None:
-        job, run = attempt.job, attempt.run
-        job.status = job_status([run.status])
-        job.completed_at = d.now
-        job.needs_user_action = False
-        job.error_code, job.error_message = run.error_code, run.error_message
-        if run.output is not None:
-            job.output = run.output
-        if job.status is JobStatus.COMPLETED:
-            job.progress = 100
-
     # ---- stopping --------------------------------------------------------------------------------------------------
 
     def stop(self, attempt: Attempt, event: RunEvent, d: Decision) -> None:
         """Ask the agent to stop the run (CANCEL, TIMEOUT), or end it without asking (FORCE)."""
         run = attempt.run
+        held = run.status in LIVE
         d.touch(attempt)
         reason = StopReason.TIMEOUT if event is RunEvent.TIMEOUT else StopReason.USER
         if event is not RunEvent.TIMEOUT:
@@ -373,6 +388,15 @@ class HostState:
         self.advance(attempt, event, d)
         if run.status in LIVE and self.poll is not None:
             self.answer_poll(PollAnswer(cancel=run.id), d)
+        if held:
+            self.tell_to_stop(run, d)
+
+    def tell_to_stop(self, run: RunRow, d: Decision) -> None:
+        """Push a cancel to the connected agent, if there is one."""
+        if self.session is not None:
+            grace = self.limits.cancel_grace_ms / 1000
+            stop = CancelRun(job_id=run.job_id, job_run_id=run.id, grace_seconds=grace)
+            d.push(self.session, "job:cancel", stop)
 
     # ---- polls -----------------------------------------------------------------------------------------------------
 
@@ -387,12 +411,18 @@ class HostState:
         host = self.host
         paused = host.paused and (host.paused_until is None or host.paused_until > now)
         blocked = paused or host.draining or host.awaiting_idle or host.unhealthy is not None
-        return self.current is None and not blocked and not self.stale and self.held_by() is None
+        free = self.current is None and self.claiming is None
+        return free and not blocked and not self.stale and self.held_by() is None
 
     def takes_at_once(self, new: JobRow, now: Millis) -> bool:
-        """Whether a new job would go out by the parked poll, with nobody ahead of it: then one commit does for both."""
+        """Whether a new job would go out by the parked poll or the socket, with nobody ahead of it: then one commit does
+        for both.
+        """
         alone = not self.joining and not len(self.line) and not new.start_before
-        return alone and self.poll is not None and self.poll.listens and self.may_take(now)
+        return alone and self._listens() and self.may_take(now)
+
+    def _listens(self) -> bool:
+        return (self.poll is not None and self.poll.listens) or (self.session is not None and self.session.open)
 
     def held_by(self) -> Attempt | None:
         """The retry for which the host is held, if a waiting one's type asks for that."""
@@ -400,19 +430,3 @@ class HostState:
             if attempt.run.attempt > 1 and policy_of(attempt.job.policy).while_backing_off == "hold":
                 return attempt
         return None
-
-
-def new_run(job: JobRow, d: Decision, attempt: int, *, available_at: Millis | None = None) -> RunRow:
-    """The row of a job's next attempt: `scheduled` until `available_at`, else `pending`."""
-    run = RunRow(
-        id=d.ids.new(),
-        job_id=job.id,
-        org_id=job.org_id,
-        host_id=job.host_id,
-        attempt=attempt,
-        created_at=d.now,
-        status=RunStatus.PENDING if available_at is None else RunStatus.SCHEDULED,
-        available_at=available_at,
-    )
-    d.new_run(run)
-    return run

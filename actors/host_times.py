@@ -3,6 +3,7 @@ does no harm, and the sweep finds what no timer did.
 """
 
 from actors.decision import Decision
+from actors.host_offers import lapse
 from actors.host_polls import serve
 from actors.host_rows import heed
 from actors.host_state import CLONED, MINUTE, HostState
@@ -13,8 +14,8 @@ from interlock.states import RunEvent, RunStatus
 
 def look_at_clock(state: HostState, message: Tick | RunDue, d: Decision) -> None:
     """Do all that is due now."""
-    if state.poll is not None:
-        state.host.last_seen_at = d.now  # a parked poll is a connection: the host is here
+    if state.poll is not None or state.session is not None:
+        state.host.last_seen_at = d.now  # a parked poll is a connection, as a socket is: the host is here
     d.host_changed = isinstance(message, Tick) and message.save
     for attempt in [attempt for attempt in state.backoff.values() if (attempt.run.available_at or 0) <= d.now]:
         state.advance(attempt, RunEvent.DUE, d)
@@ -34,7 +35,7 @@ def next_deadline(state: HostState) -> Millis | None:
     host, at = state.host, state.expires_at
     if state.current is not None:
         at = _earlier(at, _due_of_current(state)[0])
-    if host.paused and len(state.line):
+    if host.paused and (len(state.line) or state.poll is not None or state.session is not None):
         at = _earlier(at, host.paused_until)
     if host.unhealthy == CLONED:
         at = _earlier(at, max((switch.at for switch in state.switches), default=0) + MINUTE)
@@ -61,7 +62,8 @@ def _due_of_current(state: HostState) -> tuple[Millis | None, RunEvent]:
         at, event = run.offered_until, RunEvent.OFFER_LAPSED
     elif run.unreachable_at is not None:
         at, event = run.unreachable_at + state.limits.lost_after_ms, RunEvent.LOST_AFTER
-    leased = run.leased and run.status in {RunStatus.RUNNING, RunStatus.CANCELLING}
+    alive = state.session is not None and not state.beats  # who never heartbeats lives while it is connected
+    leased = run.leased and not alive and run.status in {RunStatus.RUNNING, RunStatus.CANCELLING}
     if leased and state.lease_until is not None and (at is None or state.lease_until < at):
         at, event = state.lease_until, RunEvent.LEASE_LAPSED
     return (at if at is None else max(at, state.grace_until)), event
@@ -74,6 +76,8 @@ def _current(state: HostState, d: Decision) -> None:
             return
         if event is RunEvent.TIMEOUT:
             state.stop(state.current, event, d)
+        elif event is RunEvent.OFFER_LAPSED:
+            lapse(state, d)
         else:
             state.advance(state.current, event, d)
 
@@ -81,7 +85,8 @@ def _current(state: HostState, d: Decision) -> None:
 def is_silent(state: HostState, now: Millis) -> bool:
     """Whether a host that is shown online has not been heard of for too long."""
     seen = max(state.host.last_seen_at or 0, state.built_at)
-    return state.online and state.poll is None and seen + state.limits.offline_after_ms <= now
+    here = state.poll is not None or state.session is not None
+    return state.online and not here and seen + state.limits.offline_after_ms <= now
 
 
 def _host(state: HostState, d: Decision) -> None:
@@ -90,5 +95,7 @@ def _host(state: HostState, d: Decision) -> None:
         state.online = False
         d.host_changed = True  # so that the row says when it was last seen
         state.announce("host.offline", d)
+    if host.paused and host.paused_until is not None and host.paused_until <= d.now:
+        host.paused = False  # in this memory, so that no timer is set for it again; in the row the instant says so
     if host.unhealthy == CLONED and not any(switch.at > d.now - MINUTE for switch in state.switches):
         state.set_health(None, d)

@@ -5,12 +5,15 @@ from typing import Any
 
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
+from actors.endings import new_run
 from actors.host_polls import serve
-from actors.host_state import HostState, new_run
+from actors.host_state import HostState
 from actors.line import Attempt
-from actors.messages import CancelJob, CreateJob, ExplainWait, Found, Message, NewJob, RetryJob
+from actors.messages import CancelJob, CreateJob, ExplainWait, Found, Message, NewJob, ResolveAction, RetryJob
 from actors.ports import Effect
+from actors.user_action import resolve_action
 from actors.waits import wait_of, wait_of_newcomer
+from interlock.clock import Millis
 from interlock.errors import InvalidState, NotFound, QuotaExceeded, Unavailable
 from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, RunStatus
 from store.rows import JobRow
@@ -23,7 +26,7 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
     if limits.max_pending_per_host and waiting >= limits.max_pending_per_host:
         raise QuotaExceeded(f"{limits.max_pending_per_host} jobs wait on this host, and no more may", retry_after=5)
     later = new.run_at is not None and new.run_at > d.now
-    job = _row(state, new, d)
+    job = new_row(new, state.host.id, limits.timeout_ms, d)
     d.new_job(job)
     run = new_run(job, d, 1, available_at=new.run_at if later else None)
     attempt = Attempt(job, run)
@@ -44,20 +47,22 @@ def create_job(state: HostState, message: CreateJob, d: Decision) -> None:
         _let_join(state, attempt, d)
 
 
-def _row(state: HostState, new: NewJob, d: Decision) -> JobRow:
+def new_row(new: NewJob, host_id: str | None, timeout_ms: Millis, d: Decision) -> JobRow:
+    """The row of a job as it is created, on that host or in the pool; `timeout_ms` is for one that names none."""
     return JobRow(
         id=d.ids.new(),
         org_id=new.org_id,
-        host_id=state.host.id,
+        host_id=host_id,
         server_instance_id=new.server_instance_id,
         type=new.type,
         created_by_id=new.creator.id,
         created_at=d.now,
         payload=new.payload,
         policy=new.policy,
-        timeout_ms=new.timeout_ms or state.limits.timeout_ms,
+        timeout_ms=new.timeout_ms or timeout_ms,
         priority=new.priority,
         run_at=new.run_at,
+        labels=new.labels if host_id is None else None,
         start_before=new.start_before,
         max_attempts=new.max_attempts,
     )
@@ -133,6 +138,8 @@ def found(state: HostState, message: Found, d: Decision) -> None:
         d.reply = True
     elif isinstance(asked, RetryJob):
         _try_afresh(state, asked, job, d)
+    else:
+        raise InvalidState(f"The job has ended: {job.status}", current={"status": job.status})
 
 
 def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -> None:
@@ -165,4 +172,5 @@ def explain_wait(state: HostState, message: ExplainWait, d: Decision) -> None:
 _HANDLERS: dict[type[Message], Callable[[HostState, Any, Decision], None]] = {
     CancelJob: cancel_job,
     RetryJob: retry_job,
+    ResolveAction: resolve_action,
 }

@@ -12,6 +12,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int = 60 * SECOND  # an agent that heartbeats is unreachable after this long without a word
     lost_after_ms: int = 300 * SECOND  # an unreachable run is lost after this long
     offline_after_ms: int = 45 * SECOND  # a host without connection is shown offline after this long
+    ack_ms: int = 30 * SECOND  # what an agent has to accept a job that was pushed to it
+    unacked_offers: int = 3  # offers in a row without an answer that make a host unhealthy
+    max_offers: int = 5  # of one run: then it has failed as undeliverable
     cancel_grace_ms: int = 10 * SECOND  # what the agent gives a process between SIGTERM and SIGKILL
     cancel_slack_ms: int = 20 * SECOND  # what the server waits beyond that before it ends the run itself
     timeout_ms: int = 600 * SECOND  # a run's time unless its job or type says otherwise
@@ -24,5 +27,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: int = 10_000  # messages that may wait at one actor
     max_pending_per_host: int = 0  # waiting jobs of one host; 0: no limit
     max_pending_per_org: int = 0  # waiting jobs of one org; 0: no limit
+    pool_window: int = 256  # waiting pool jobs of one org with the same labels that are kept in memory
+    pool_lanes: int = 1000  # sets of labels under which pool jobs of one org may wait and be found
+    pool_hints: int = 100  # waiting pool jobs of which an idle host's socket may have been told
     claims_per_batch: int = 200  # hosts claimed in one transaction
     alternations: int = 3  # changes of process within a minute that make a host unhealthy: a cloned key
+    max_evidence_per_job: int = 10_000  # items; 0: no limit
+    max_evidence_bytes_per_job: int = 64 * 2**20  # 0: no limit
+    max_log_lines: int = 100_000  # of one run; its log ends there, and says so
+    max_log_bytes: int = 32 * 2**20

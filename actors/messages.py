@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.loop_actor import LoopFuture
+from actors.sessions import Session
 from interlock.clock import Millis
 from interlock.errors import InterlockError
 from interlock.wire import Report, UserRef
@@ -44,7 +45,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job that has passed validation."""
 
     org_id: str
-    host_id: str
+    host_id: str | None  # None: it waits in the org's pool
     server_instance_id: str | None
     type: str
     payload: str  # JSON text
@@ -55,6 +56,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     run_at: Millis | None
     start_before: Millis | None
     creator: UserRef
+    labels: str | None = None  # what the host of a pool job must carry: JSON text, as hosts have it
 
 
 class CreateJob(Message, frozen=True, kw_only=True):
@@ -152,17 +154,46 @@ class NoteProgress(Message, frozen=True, kw_only=True):
 class Line(NamedTuple):
     """One line of a log."""
 
-    line_no: int
+    line_no: int | None  # None: a progress message
     level: str
     message: str
     at: Millis | None
 
 
 class AppendLogs(Message, frozen=True, kw_only=True):
-    """An agent's log lines. Reply: `wire.RunState`."""
+    """An agent's log lines. Reply: `wire.LogAnswer`."""
 
     job_run_id: str
     lines: tuple[Line, ...]
+
+
+class EvidenceItem(NamedTuple):
+    """An item that has passed validation. `hash` is the SHA-256 of its canonical content, of `size_bytes` bytes."""
+
+    hash: str
+    size_bytes: int
+    collected_at: Millis | None
+    type: str
+    confidence: str
+    source: str
+    title: str
+    url: str | None
+    snippet: str
+
+
+class RefusedItem(NamedTuple):
+    """An item that has not, and why."""
+
+    why: str
+
+
+class AddEvidence(Message, frozen=True, kw_only=True):
+    """What an agent has found, in the order in which it is to be answered; without items it only asks for the run's state.
+    Reply: `wire.EvidenceAnswer`.
+    """
+
+    job_run_id: str
+    items: tuple[EvidenceItem | RefusedItem, ...]
 
 
 class Beat(Message, frozen=True, kw_only=True):
@@ -170,6 +201,45 @@ class Beat(Message, frozen=True, kw_only=True):
 
     instance_id: str | None
     running: tuple[str, ...] | None
+    session: Session | None = None  # the socket that it came on
+
+
+class Connect(Message, frozen=True, kw_only=True):
+    """An agent's socket is here: a new one, or (`session.introduced`) one of an earlier incarnation. Reply: None."""
+
+    session: Session
+
+
+class Disconnect(Message, frozen=True, kw_only=True):
+    """An agent's socket has gone. No reply; a late one about an older socket does no harm."""
+
+    session: Session
+
+
+class Ack(Message, frozen=True, kw_only=True):
+    """An agent accepts what it was offered. Reply: `wire.TakenJob`. Without `job_run_id` it means what the session was
+    last handed of that job.
+    """
+
+    session: Session | None
+    job_id: str
+    job_run_id: str | None = None
+
+
+class Reject(Message, frozen=True, kw_only=True):
+    """An agent will not do what it was offered, now or later. Reply: None."""
+
+    session: Session | None
+    job_id: str
+    job_run_id: str | None = None
+    reason: str | None = None
+
+
+class ResolveAction(Message, frozen=True, kw_only=True):
+    """A user has done what a run waited for. Reply: None."""
+
+    job_id: str
+    by: Caller
 
 
 class CancelJob(Message, frozen=True, kw_only=True):
@@ -231,6 +301,7 @@ class Found(Message, frozen=True, kw_only=True):
     job: JobRow | None
     run: RunRow | None
     reply: LoopFuture
+    beside: Any = None  # what else was asked for: `LogStored` of the run's log, `EvidenceStored` of its job
 
 
 AnyReply = Any

@@ -1,9 +1,11 @@
-"""The supervisor of one org: routes created jobs to their hosts' actors, within the org's quota."""
+"""The supervisor of one org: routes created jobs to their hosts' actors or into the pool, within the org's quota."""
 
 from collections.abc import Callable
 
 from actors.loop_actor import LoopActor, LoopFuture, Scheduler, gather
-from actors.messages import CreateJob, CreateJobs, Message
+from actors.messages import CancelJob, CreateJob, CreateJobs, Message, RetryJob
+from actors.org_pool import OrgPool
+from actors.pool_messages import HostBusy, HostIdle, PoolDue, PoolNews, PoolNotes, PoolTick
 from actors.ports import Done
 from interlock.errors import QuotaExceeded, Unavailable
 
@@ -24,11 +26,14 @@ class OrgSupervisor(LoopActor):
     than waits if jobs were started meanwhile, so before anything is refused the rows are counted afresh.
     """
 
-    def __init__(self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int, count: Count) -> None:
+    def __init__(
+        self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int, count: Count, pool: OrgPool
+    ) -> None:
         super().__init__(scheduler)
         self.org_id = org_id
         self.routed = 0
         self.max_pending = max_pending
+        self.pool = pool
         self._route = route
         self._count = count
         self._counted = 0
@@ -41,9 +46,28 @@ class OrgSupervisor(LoopActor):
             return self._create(message)
         if isinstance(message, CreateJobs):
             return gather([self._create(CreateJob(job=job, by=message.by)) for job in message.jobs])
+        if isinstance(message, CancelJob | RetryJob):
+            return self.pool.change(message)
         if isinstance(message, CountPending):
             self._counted, self._since = message.pending, self._under_way
+        else:
+            self._about_pool(message)
         return None
+
+    def _about_pool(self, message: Message) -> None:
+        pool = self.pool
+        if isinstance(message, HostIdle):
+            pool.host_is_idle(message)
+        elif isinstance(message, HostBusy):
+            pool.host_is_busy(message)
+        elif isinstance(message, PoolNotes):
+            pool.take_notes(message)
+        elif isinstance(message, PoolDue):
+            pool.look_at_clock()
+        elif isinstance(message, PoolNews):
+            pool.news()
+        elif isinstance(message, PoolTick):
+            pool.tick()
 
     def _create(self, message: CreateJob) -> LoopFuture:
         if not self.max_pending or self._counted + self._since < self.max_pending:
@@ -52,7 +76,8 @@ class OrgSupervisor(LoopActor):
 
     def _pass_on(self, message: CreateJob) -> LoopFuture:
         self.routed += 1
-        reply = self._route(message.job.host_id, message)
+        host_id = message.job.host_id
+        reply = self.pool.create(message) if host_id is None else self._route(host_id, message)
         if self.max_pending:
             self._since += 1
             self._under_way += 1

@@ -1,6 +1,6 @@
 """What the actors need from the rooms above and below, as small protocols."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -66,6 +66,36 @@ class Effect(NamedTuple):
     data: msgspec.Struct
 
 
+class PoolPort(Protocol):
+    """What host actors need of their org's pool."""
+
+    @property
+    def seeks(self) -> bool:
+        """Whether there is anybody to be asked."""
+
+    def keep(self, org_id: str, host_id: str, job_id: str) -> bool:
+        """Whether the host may try to take the job: nobody else is just at it."""
+
+    def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
+        """Durable news of jobs: "taken"; "missed", since it did not wait any more; "free", though it was kept for the host;
+        and "back" in the pool, due at that instant.
+        """
+
+
+class NoPool:
+    """For an actor by itself."""
+
+    seeks = False
+
+    def keep(self, org_id: str, host_id: str, job_id: str) -> bool:
+        """Nobody else is there."""
+        del org_id, host_id, job_id
+        return True
+
+    def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
+        """Nobody listens."""
+
+
 class OwnershipPort(Protocol):
     """Which node owns a host. Only the fence in the rows makes that safe; this is how work finds its way."""
 
@@ -81,6 +111,9 @@ class OwnershipPort(Protocol):
 
     def ring(self, owner: str, host_id: str) -> None:
         """Tell that node to look at the host. It may be lost."""
+
+    def ring_all(self, name: str) -> None:
+        """Tell all other nodes to look at the pool of that name. It may be lost."""
 
 
 class Alone:
@@ -100,3 +133,6 @@ class Alone:
 
     def ring(self, owner: str, host_id: str) -> None:
         """Nobody is there to be rung."""
+
+    def ring_all(self, name: str) -> None:
+        """Nor here."""

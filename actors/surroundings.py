@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from actors.limits import Limits
 from actors.loop_actor import Scheduler
-from actors.ports import AlarmPort, Alone, EventPort, JournalPort, OwnershipPort, ReaderPort
+from actors.ports import AlarmPort, Alone, EventPort, JournalPort, NoPool, OwnershipPort, PoolPort, ReaderPort
 from interlock.clock import Clock
 from interlock.ids import Ids
 
@@ -25,6 +25,7 @@ class Surroundings:
         "journal",
         "limits",
         "ownership",
+        "pool",
         "reader",
         "scheduler",
         "settled",
@@ -50,6 +51,7 @@ class Surroundings:
         self.events = events
         self.limits = limits
         self.ownership = ownership or Alone()
+        self.pool: PoolPort = NoPool()  # until there is a directory
         self.alarms: AlarmPort
         self.dropped: Callable[[HostActor, str, BaseException | None], None]  # an incarnation has ended
         self.settled: Callable[[HostActor], None]  # a turn is over: look after its timer

@@ -12,7 +12,7 @@ import msgspec
 from peewee import Database
 
 from interlock.clock import SystemClock
-from interlock.errors import InterlockError, NotFound
+from interlock.errors import InterlockError, InvalidRequest, NotFound
 from interlock.ids import UuidIds
 from runtime.secret import signing_secret
 from runtime.settings import Settings, load_settings
@@ -106,17 +106,27 @@ def create_user(
 @_command
 @click.option("--org", required=True, help="Name or id of the organization.")
 @click.option("--name", required=True, help="What the host is called.")
-def create_host(settings: Settings, org: str, name: str) -> dict[str, Any]:
+@click.option("--kind", type=click.Choice(accounts.KINDS), default="machine", show_default=True)
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="What pool jobs may ask for; repeatable.")
+def create_host(settings: Settings, org: str, name: str, kind: str, labels: tuple[str, ...]) -> dict[str, Any]:
     """Make a host and its agent key, which is shown only here. Example: create-host --org acme --name eu-3."""
     host_id, kid = _IDS.new(), _IDS.new()
+    given = dict(_label(text) for text in labels)
 
     def work(database: Database) -> str:
         org_id = accounts.org_named(database, org)
-        accounts.create_host(database, host_id, org_id, name, _by())
+        accounts.create_host(database, host_id, org_id, name, _by(), kind=kind, labels=given)
         accounts.create_key(database, kid, org_id, host_id, _by())
         return Tokens(signing_secret(settings, database), _CLOCK).agent_key(host_id, org_id, kid)
 
     return {"id": host_id, "agentKey": _write(settings, work)}
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"A label is KEY=VALUE, not {text!r}")
+    return key, value
 
 
 @_command

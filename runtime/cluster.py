@@ -77,6 +77,7 @@ class Cluster:
         self._told = True
         self._tasks: list[asyncio.Task[None]] = []
         self._doubt = asyncio.Event()
+        self._others: tuple[str, ...] = ()
 
     # ---- for the actors --------------------------------------------------------------------------------------------
 
@@ -92,6 +93,11 @@ class Cluster:
     def ring(self, owner: str, host_id: str) -> None:
         """Tell that node to look at the host."""
         self.bell.ring(owner, host_id)
+
+    def ring_all(self, name: str) -> None:
+        """Tell all other nodes that were alive at the last look to look at a pool."""
+        for node in self._others:
+            self.bell.ring(node, name)
 
     # ---- for the routes --------------------------------------------------------------------------------------------
 
@@ -210,15 +216,17 @@ class Cluster:
         """What others have written to our hosts, whom they have taken over, and which hosts nobody looks after."""
         believed, held = self.directory.epochs(), set(self.directory.hosts)
 
-        def look(database: Any) -> tuple[dict[str, tuple[int, int]], list[str]]:
+        def look(database: Any) -> tuple[dict[str, tuple[int, int]], list[str], list[str]]:
             owned = nodes.owned(database, self.node)
             unattended = nodes.abandoned(database, self.now(database), ABANDONED)
             if owned.keys() - held:
                 # Ours by the rows alone: this node had given them up, or never heard that its claim was written.
                 ours = (host_id for host_id in nodes.busy(database, self.node) if host_id not in held)
                 unattended += itertools.islice(ours, ABANDONED)
-            return owned, unattended
+            return owned, unattended, nodes.alive(database, self.now(database))
 
-        owned, unattended = await self._store.fetch(look)
+        owned, unattended, living = await self._store.fetch(look)
+        self._others = tuple(node for node in living if node != self.node)
         self.directory.reconcile(believed, owned)
         self.directory.activate(unattended)
+        self.directory.look_at_pools()

@@ -15,7 +15,9 @@ from actors.messages import RunDue
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError
 from interlock.ids import UuidIds
+from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
+from runtime.config_watch import ConfigWatch
 from runtime.redis_parts import Parts, build_parts
 from runtime.secret import signing_secret
 from runtime.settings import Settings
@@ -25,12 +27,17 @@ from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
 from store.probe import write_probe
 from web.app import make_app
+from web.configs import Configs
 from web.edge import EdgeRunner, Patience
+from web.followers import Followers
 from web.idempotency import Idempotency
+from web.links import Links
 from web.lookups import Lookups
 from web.metrics import Metrics
+from web.revocations import Revocations
 from web.services import Services, WebLimits
 from web.tokens import Tokens
+from web.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +59,14 @@ class ControlPlane:
         self._folder = DataDirectory(settings.data_path)
         self._clock = SystemClock()
         self._ids = UuidIds()
+        self._assets = AssetFolder(settings.asset_path, self._clock, self._ids, alone=settings.is_embedded)
         self._running = False
         self._tasks: list[asyncio.Task[None]] = []
         self.services: Services
         self._parts: Parts
         self._cluster: Cluster | None = None
         self._sweep: Sweep
+        self._config_watch: ConfigWatch
         self._runner: EdgeRunner
 
     async def start(self) -> None:
@@ -78,9 +87,11 @@ class ControlPlane:
             raise
         self._running = True
         self._build(store, owner, secret)
+        await asyncio.to_thread(self._assets.start)
         await self._parts.start()
         if self._cluster is not None:
             await self._cluster.start()
+            self._config_watch.start()
         await self._bring_back()
         await self._listen()
 
@@ -109,6 +120,8 @@ class ControlPlane:
         )
         around.alarms = parts.alarms
         directory = Directory(around, loop, owner, started_at=clock.now())
+        trusted_ms = round(settings.lookup_cache_seconds * 1000)
+        lookups, links = Lookups(store, clock, trusted_ms), Links(settings.sockets())
         self._sweep = Sweep(store, directory, parts.alarms, clock, settings.sweep_seconds, cluster=cluster)
         self.services = Services(
             store=store,
@@ -118,12 +131,19 @@ class ControlPlane:
             limits=limits,
             web_limits=_web_limits(settings),
             tokens=Tokens(secret, clock),
-            lookups=Lookups(store, clock, round(settings.lookup_cache_seconds * 1000)),
+            lookups=lookups,
+            configs=Configs(store, clock, trusted_ms, lambda: links),
+            links=links,
+            revocations=Revocations(store, lookups, clock),
             streams=parts.streams,
+            followers=Followers(parts.streams),
+            assets=self._assets,
+            uploads=Uploads(settings.max_uploads),
             idempotency=Idempotency(store, clock, self._ids),
             metrics=_metrics(store, directory, parts, self._sweep),
             cluster=cluster,
         )
+        self._config_watch = ConfigWatch(self.services.configs, settings.node_look_seconds)
         if cluster is not None:
             cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted
         self._cluster = cluster
@@ -178,6 +198,7 @@ class ControlPlane:
         if hasattr(self, "_runner"):
             await self._runner.cleanup()
         await self._sweep.stop()
+        await self._config_watch.stop()
         await asyncio.to_thread(self._parts.alarms.stop)
         await self._parts.stop()
         for task in self._tasks:
@@ -186,6 +207,7 @@ class ControlPlane:
                 await task
         if self._cluster is not None:
             await self._cluster.stop()
+        await asyncio.to_thread(self._assets.stop)
         await asyncio.to_thread(s.store.stop)
         self._folder.unlock()
 
@@ -204,6 +226,12 @@ def _web_limits(settings: Settings) -> WebLimits:
         max_payload_bytes=settings.max_payload_bytes,
         max_json_depth=settings.max_json_depth,
         max_log_line_bytes=settings.max_log_line_bytes,
+        max_evidence_items=settings.max_evidence_items,
+        max_evidence_item_bytes=settings.max_evidence_item_bytes,
+        max_asset_bytes=settings.max_asset_bytes,
+        max_assets_per_job=settings.max_assets_per_job,
+        max_asset_bytes_per_job=settings.max_asset_bytes_per_job,
+        max_asset_bytes_per_org=settings.max_asset_bytes_per_org,
         journal_queue=settings.journal_queue,
         creates=settings.creates(),
         retry_after_seconds=settings.retry_after_seconds,

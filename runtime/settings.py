@@ -15,6 +15,7 @@ import msgspec
 from actors import Limits
 from interlock.errors import InterlockError
 from web.gate import Bounds
+from web.links import SocketLimits
 
 PREFIX = "INTERLOCK_"
 
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lease_seconds: Seconds = 60  # an agent that heartbeats is unreachable after this long without a word
     lost_after_seconds: Seconds = 300  # an unreachable run is lost after this long
     offline_after_seconds: Seconds = 45  # a silent host is shown offline after this long
+    ack_seconds: Moment = 30  # what an agent has to accept a job that was pushed to its socket; then it waits again
     cancel_grace_seconds: Seconds = 10  # what an agent gives a process between SIGTERM and SIGKILL
     cancel_slack_seconds: Seconds = 20  # what the server waits beyond the grace before it ends a run itself
     timeout_seconds: Seconds = 600  # a run's time, unless its job or type says otherwise
@@ -56,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sweep_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2  # how often rows are searched for what is due
     shutdown_seconds: Seconds = 10  # how long requests under way may still take at a stop
     socket_auth_seconds: Seconds = 5  # how long a socket may stay without a credential
+    socket_ping_seconds: Wait = 20  # how often a quiet socket is pinged; silent for half as long, it is gone
+    revocation_look_seconds: Moment = 1  # how often sockets and parked polls are looked at for keys that were revoked
     request_head_seconds: Wait = 30  # what a request's line and headers may take, from its first byte on
     request_body_seconds: Wait = 30  # what the rest of its body may take; whose line is slower sends less at once
     redis_timeout_seconds: Moment = 1  # what an answer of Redis may take; a slower one counts as none
@@ -65,22 +69,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     answer_seconds: Wait = 10  # then a request that waits for the database is answered 503; polls wait as they asked
     retry_after_seconds: Moment = 2  # what `Retry-After` says at least, give or take a half
     create_wait_seconds: Moment = 0.5  # a create that would have to wait longer to be begun is refused at once
-    turn_seconds: Moment = 0.02  # of the event loop; when turns take longer, fewer creates are under way at once
+    turn_seconds: Moment = 0.01  # of the event loop; when turns take longer, fewer creates are under way at once
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
+    max_offers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5  # of one run on sockets; then it is undeliverable
+    unacked_offers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3  # in a row; then the host is unhealthy
     max_body_bytes: Bytes = 1_048_576  # of one request
     max_batch_bytes: Bytes = 16_777_216  # of one batch of jobs
     max_batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000  # in one batch
     max_payload_bytes: Bytes = 262_144  # of one job's payload or output
     max_json_depth: Annotated[int, msgspec.Meta(ge=4, le=200)] = 64  # nesting of JSON
     max_log_line_bytes: Bytes = 16_384  # of one log line; longer ones are cut
+    max_log_lines: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 100_000  # of one run; its log ends there
+    max_log_bytes: Bytes = 33_554_432  # of one run's log, all lines together; it ends there
+    max_evidence_items: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000  # items of evidence in one request
+    max_evidence_item_bytes: Bytes = 65_536  # of one item of evidence
+    max_evidence_per_job: Count = 10_000  # items of evidence of one job; what comes then is rejected
+    max_evidence_bytes_per_job: Count = 67_108_864  # of them all; what comes then is rejected
+    asset_dir: str = ""  # the folder of files that agents send; empty: assets in the data folder. Servers share one
+    max_asset_bytes: Bytes = 67_108_864  # of one file
+    max_assets_per_job: Count = 1000  # files of one job
+    max_asset_bytes_per_job: Count = 536_870_912  # of them all
+    max_asset_bytes_per_org: Count = 0  # of all files of an organization
+    max_uploads: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64  # files that may be received at once
+    max_frame_bytes: Bytes = 1_048_576  # of one frame from an agent's socket; whose is larger is closed
+    socket_frames_per_second: Seconds = 200  # of one agent's socket, one more for each 64 KiB of a frame; 0: no limit
+    socket_frames_at_once: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # before that rate counts
+    socket_frames_under_way: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32  # unanswered; then no more is read
+    socket_unsent_bytes: Bytes = 4_194_304  # that may wait for a slow agent or dashboard; beyond, its socket is closed
+    sockets_unknown: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # that have yet to say who they are
+    sockets_per_host: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 8  # at once, though only the newest is served
     max_pending_per_host: Count = 0  # waiting jobs of one host
     max_pending_per_org: Count = 0  # waiting jobs of one organization
+    pool_window: Annotated[int, msgspec.Meta(ge=16, le=100_000)] = 256  # pool jobs with the same labels kept in memory
+    pool_lanes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000  # sets of labels under which pool jobs are found
+    pool_hints: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100  # pool jobs of which an idle host's socket is told
     mailbox: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 10_000  # messages that may wait at one actor
     journal_queue: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 20_000  # decisions that may wait for the disk
-    creates_least: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 32  # creates that may always be under way at once
-    creates_most: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000  # that may be while the loop's turns are short
+    creates_least: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8  # creates that may always be under way at once
+    creates_most: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 128  # that may be while the loop's turns are short
     event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
     redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
     read_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4  # threads that read the database
@@ -89,6 +117,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def data_path(self) -> Path:
         """The data folder."""
         return Path(self.data_dir).expanduser()
+
+    @property
+    def asset_path(self) -> Path:
+        """The folder of files."""
+        return Path(self.asset_dir).expanduser() if self.asset_dir else self.data_path / "assets"
 
     @property
     def is_embedded(self) -> bool:
@@ -107,6 +140,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             lease_ms=_ms(self.lease_seconds),
             lost_after_ms=_ms(self.lost_after_seconds),
             offline_after_ms=_ms(self.offline_after_seconds),
+            ack_ms=_ms(self.ack_seconds),
+            max_offers=self.max_offers,
+            unacked_offers=self.unacked_offers,
             cancel_grace_ms=_ms(self.cancel_grace_seconds),
             cancel_slack_ms=_ms(self.cancel_slack_seconds),
             timeout_ms=_ms(self.timeout_seconds),
@@ -116,14 +152,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             passivate_after_ms=_ms(self.passivate_after_seconds),
             max_attempts=self.max_attempts,
             mailbox=self.mailbox,
+            pool_window=self.pool_window,
+            pool_lanes=self.pool_lanes,
+            pool_hints=self.pool_hints,
             max_pending_per_host=self.max_pending_per_host,
             max_pending_per_org=self.max_pending_per_org,
+            max_log_lines=self.max_log_lines,
+            max_log_bytes=self.max_log_bytes,
+            max_evidence_per_job=self.max_evidence_per_job,
+            max_evidence_bytes_per_job=self.max_evidence_bytes_per_job,
         )
 
     def creates(self) -> Bounds:
         """How many creates may be under way at once, and how long others may wait for that."""
         most = max(self.creates_least, self.creates_most)
         return Bounds(self.creates_least, most, self.create_wait_seconds, self.turn_seconds)
+
+    def sockets(self) -> SocketLimits:
+        """Bounds on sockets."""
+        return SocketLimits(
+            ping_seconds=self.socket_ping_seconds,
+            frame_bytes=self.max_frame_bytes,
+            frames_per_second=self.socket_frames_per_second,
+            frames_at_once=self.socket_frames_at_once,
+            frames_under_way=self.socket_frames_under_way,
+            unsent_bytes=self.socket_unsent_bytes,
+            strangers=self.sockets_unknown,
+            per_host=self.sockets_per_host,
+            revocation_look_seconds=self.revocation_look_seconds,
+        )
 
     def patience(self) -> tuple[float, float]:
         """What the edge of the server needs: the seconds for a request's head and for its body."""

@@ -9,6 +9,7 @@ from peewee import Database
 
 from actors import Directory
 from actors.org import CountPending
+from actors.org_pool import PREFIX
 from actors.ports import AlarmPort
 from interlock.clock import Clock, Millis
 from interlock.errors import InterlockError
@@ -18,6 +19,7 @@ from store import Store
 from store.claims import due_by, expired_by
 from store.jobs import pending_counts
 from store.keys import forget_old_keys
+from store.pool import pools_due, pools_expired
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class Due(NamedTuple):
     runs: list[tuple[str, Millis]]  # hosts and when something of theirs is due, the earliest first
     expired: list[str]  # hosts with a job that should have started
     pending_by_org: dict[str, int]
+    pools: list[tuple[str, Millis]] = []  # noqa: RUF012 - orgs and when something in their pools is due; never changed
+    pools_expired: list[str] = []  # noqa: RUF012 - orgs in whose pools something should have started
 
 
 class Sweep:
@@ -94,7 +98,9 @@ class Sweep:
             counts = dict.fromkeys(orgs, 0) | (pending_counts(database, orgs) if orgs else {})
             who, alive_at = (cluster.node, cluster.now(database)) if cluster is not None else (None, 0)
             due = due_by(database, now + HORIZON, MOST, owner=who, now=alive_at)
-            return Due(due, expired_by(database, now, MOST, owner=who, now=alive_at), counts)
+            expired = expired_by(database, now, MOST, owner=who, now=alive_at)
+            pools = pools_due(database, now + HORIZON, MOST), pools_expired(database, now, MOST)
+            return Due(due, expired, counts, *pools)
 
         return look
 
@@ -105,6 +111,11 @@ class Sweep:
                 self._alarms.set_alarm(host_id, due_at)
         due = [host_id for host_id, due_at in found.runs if due_at <= now]
         self._directory.sweep(dict.fromkeys(due + found.expired))
+        for org_id, due_at in found.pools:
+            if due_at > now:
+                self._alarms.set_alarm(PREFIX + org_id, due_at)
+        pools = [org_id for org_id, due_at in found.pools if due_at <= now]
+        self._directory.sweep_pools(dict.fromkeys(pools + found.pools_expired))
         for org_id, pending in found.pending_by_org.items():
             self._directory.supervisor(org_id).actor_ref.tell(CountPending(pending=pending))
         self.rounds += 1

@@ -1,5 +1,6 @@
 """Tenants, people, hosts and keys: the rows behind a credential, and how they come to be."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from sys import intern
 from typing import Any
@@ -12,6 +13,10 @@ from interlock.errors import InvalidRequest, NotFound
 from store.compiled import ARG, rows
 from store.models import AgentKey, AuditEvent, Host, JobType, Membership, Organization, ServerInstance, User
 
+KINDS = ("machine", "device")  # of hosts: a device is what S2 calls a DeviceAgent, such as a browser extension
+MAX_LABELS = 50
+MAX_LABEL_KEY = 100  # characters
+MAX_LABEL_VALUE = 200  # characters
 ROLES = ("viewer", "operator", "admin", "owner")  # each may do what those before it may
 
 
@@ -116,11 +121,13 @@ class By:
     id: str | None
     at: Millis
     audit_id: str
+    request_id: str | None = None
+    address: str | None = None  # from where
 
 
 def create_org(database: Database, org_id: str, name: str, by: By) -> None:
     """A tenant."""
-    _insert(database, Organization, {"id": org_id, "name": _name(name), "created_at": by.at})
+    _insert(database, Organization, {"id": org_id, "name": clean_name(name), "created_at": by.at})
     audit(database, by, org_id, "org.create", ("org", org_id), {"name": name})
 
 
@@ -128,7 +135,13 @@ def create_user(database: Database, user_id: str, *, email: str, name: str, plat
     """A person; `InvalidRequest` when the address is taken."""
     if not 1 <= len(email) <= 320 or not email.isprintable():  # noqa: PLR2004 - the column's width
         raise InvalidRequest.at("$.email", "expected 1 to 320 printable characters")
-    values = {"id": user_id, "email": email, "name": _name(name), "platform_admin": platform_admin, "created_at": by.at}
+    values = {
+        "id": user_id,
+        "email": email,
+        "name": clean_name(name),
+        "platform_admin": platform_admin,
+        "created_at": by.at,
+    }
     _insert(database, User, values, taken=f"{email} has an account already")
     audit(database, by, None, "user.create", ("user", user_id), {"email": email, "platformAdmin": platform_admin})
 
@@ -142,14 +155,25 @@ def add_member(database: Database, membership_id: str, org_id: str, user_id: str
     audit(database, by, org_id, "member.add", ("user", user_id), {"role": role})
 
 
-def create_host(database: Database, host_id: str, org_id: str, name: str, by: By, *, kind: str = "machine") -> None:
+def create_host(
+    database: Database,
+    host_id: str,
+    org_id: str,
+    name: str,
+    by: By,
+    *,
+    kind: str = "machine",
+    labels: Mapping[str, str] | None = None,
+) -> None:
     """A host that has never connected."""
+    if kind not in KINDS:
+        raise InvalidRequest.at("$.kind", f"expected one of {', '.join(KINDS)}")
     values = {
         "id": host_id,
         "org_id": org_id,
-        "name": _name(name),
+        "name": clean_name(name),
         "kind": kind,
-        "labels": "{}",
+        "labels": label_text(labels or {}),
         "created_at": by.at,
         "epoch": 0,
         "next_seq": 1,
@@ -161,7 +185,19 @@ def create_host(database: Database, host_id: str, org_id: str, name: str, by: By
         "awaiting_idle": False,
     }
     _insert(database, Host, values)
-    audit(database, by, org_id, "host.create", ("host", host_id), {"name": name})
+    audit(database, by, org_id, "host.create", ("host", host_id), {"name": name, "kind": kind})
+
+
+def label_text(labels: Mapping[str, str]) -> str:
+    """Labels as a host's row has them: JSON, sorted by key. `InvalidRequest` for too many, or one that is not printable."""
+    if len(labels) > MAX_LABELS:
+        raise InvalidRequest.at("$.labels", f"up to {MAX_LABELS} labels")
+    for key, value in labels.items():
+        if not 1 <= len(key) <= MAX_LABEL_KEY or not key.isprintable():
+            raise InvalidRequest.at("$.labels", f"a key has 1 to {MAX_LABEL_KEY} printable characters")
+        if len(value) > MAX_LABEL_VALUE or not value.isprintable():
+            raise InvalidRequest.at(f"$.labels.{key}", f"up to {MAX_LABEL_VALUE} printable characters")
+    return msgspec.json.encode(dict(sorted(labels.items()))).decode()
 
 
 def create_key(database: Database, kid: str, org_id: str, host_id: str, by: By) -> None:
@@ -170,11 +206,13 @@ def create_key(database: Database, kid: str, org_id: str, host_id: str, by: By) 
     audit(database, by, org_id, "key.create", ("host", host_id), {"kid": kid})
 
 
-def create_instance(database: Database, instance_id: str, org_id: str, host_id: str, name: str, by: By) -> None:
-    """A server instance on a host of the same org."""
+def create_instance(
+    database: Database, instance_id: str, org_id: str, host_id: str, name: str, by: By, *, config: str = "{}"
+) -> None:
+    """A server instance on a host of the same org; `config` is JSON text."""
     if org_of_host(database, host_id) != org_id:
         raise NotFound("The organization has no such host")
-    values = {"id": instance_id, "org_id": org_id, "host_id": host_id, "name": _name(name), "config": "{}"}
+    values = {"id": instance_id, "org_id": org_id, "host_id": host_id, "name": clean_name(name), "config": config}
     _insert(database, ServerInstance, values | {"created_at": by.at})
     audit(database, by, org_id, "instance.create", ("instance", instance_id), {"name": name, "hostId": host_id})
 
@@ -201,7 +239,8 @@ def _one(database: Database, model: Any, name: str, org_id: str | None, what: st
     return str(found[0])
 
 
-def _name(name: str) -> str:
+def clean_name(name: str) -> str:
+    """The name without spaces around it; `InvalidRequest` unless it can be shown."""
     clean = name.strip()
     if not 1 <= len(clean) <= 200 or not clean.isprintable():  # noqa: PLR2004 - the column's width
         raise InvalidRequest.at("$.name", "expected 1 to 200 printable characters")
@@ -229,5 +268,7 @@ def audit(
         "target_kind": target[0],
         "target_id": target[1],
         "detail": msgspec.json.encode(detail).decode(),
+        "request_id": by.request_id,
+        "address": by.address,
     }
     AuditEvent.insert(values).execute(database)

@@ -69,7 +69,7 @@ def read_open(database: Database, host_ids: Sequence[str]) -> dict[str, Claimed]
     for columns in database.execute_sql(runs, tuple(host_ids)).fetchall():
         job, run = _run_and_job(columns)
         claimed[str(run.host_id)].runs.append((job, run))
-    _pass_words_on(database, [run for each in claimed.values() for _, run in each.runs])
+    pass_words_on(database, [run for each in claimed.values() for _, run in each.runs])
     return claimed
 
 
@@ -81,7 +81,7 @@ def read_news(database: Database, host_id: str, since: Millis, run_id: str | Non
     if host is None:
         return None
     found = [_run_and_job(columns) for columns in rows(database, _news, host_id, since, run_id)]
-    _pass_words_on(database, [run for _, run in found])
+    pass_words_on(database, [run for _, run in found])
     ((count, births),) = rows(database, _all_open, host_id)
     return Claimed(host, found, of=(count, int(births or 0)))
 
@@ -110,7 +110,7 @@ def _run_and_job(columns: tuple[Any, ...]) -> tuple[JobRow, RunRow]:
     return job_from(columns[width:]), run_from(columns[:width])
 
 
-def _pass_words_on(database: Database, runs: list[RunRow]) -> None:
+def pass_words_on(database: Database, runs: list[RunRow]) -> None:
     """A word that a run should stop holds for its retry too, when the run had ended before its owner could read it."""
     retries = {(run.job_id, run.attempt - 1): run for run in runs if run.attempt > 1 and run.asked_to_stop is None}
     if not retries:

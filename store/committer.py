@@ -8,6 +8,8 @@ One transaction does, in this order:
    epoch=mine RETURNING`. A miss means that somebody has claimed the host: its decisions are taken out.
 3. The changes, coalesced to the last image per row, rows that leave a live state before rows that enter one (so that
    the unique index over live states never sees two), each where the row still is what the actor believed.
+   Then jobs leave their pools for hosts: each where its run still waits there. A claim that finds nothing is taken out
+   by itself (`Missed`); nobody is poisoned by having come second.
 4. The commit. Only then does any answer, event or job leave the process.
 
 What goes wrong poisons the incarnation *here*, before the next batch begins: without that, batch 1 (create B) could
@@ -16,23 +18,25 @@ rollback is rerun host by host, so that one bad row fails alone; an unknown outc
 """
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from peewee import Database
 
-from interlock.states import LIVE
+from interlock.states import LIVE, JobStatus, RunStatus
 from store.claims import holder_of
 from store.database import connected, how_to_begin
 from store.dialect import CommitUnknown, NotBegun, Statement
-from store.entries import Committed, Entry, JobChange, Outcome, Refused, RunChange
+from store.entries import Append, Claim, Committed, Entry, JobChange, Missed, Outcome, Refused, RunChange
 from store.host_batch import HostBatch
-from store.rows import RUN_COLUMNS, Image
-from store.statements import JournalStatements, RowStatements, with_seq
+from store.rows import RUN_COLUMNS, Image, job_image, run_image
+from store.statements import APPENDABLE, LOG_SEQ, JournalStatements, RowStatements, with_seq
 
 __all__ = ["CommitUnknown", "Committer", "NotBegun", "RowMoved", "Written"]
 
 log = logging.getLogger(__name__)
+_LINE_OF = APPENDABLE["job_log"].index("job_id")
 _RUN_STATUS = RUN_COLUMNS.index("status")
 Results = list[tuple[HostBatch, Outcome | None]]  # None: somebody else holds the host
 Updates = dict[Statement, list[Image]]
@@ -87,7 +91,7 @@ class Committer:
         for batch, outcome in self._write_or_split(list(batches.values())):
             if isinstance(outcome, Refused):
                 batch.entries[0].incarnation.poisoned = True
-            outcomes.update({id(entry): outcome for entry in batch.entries})
+            outcomes.update({id(entry): _outcome_of(entry, batch, outcome) for entry in batch.entries})
         held = [entry for entry in entries if outcomes[id(entry)] is None]
         told = [entry for entry in entries if outcomes[id(entry)] is not None] if held else list(entries)
         return Written(told, [outcome for entry in told if (outcome := outcomes[id(entry)]) is not None], held)
@@ -128,6 +132,7 @@ class Committer:
             held = [batch for batch, outcome in results if isinstance(outcome, Committed)]
             self._write_jobs(cursor, held)
             self._write_runs(cursor, held)
+            self._claim(cursor, held)
             self._write_appends(cursor, held)
             self._ask_to_stop(cursor, held)
         except BaseException:
@@ -205,14 +210,49 @@ class Committer:
         self._insert(cursor, rows.insert, inserts)
         self._update(cursor, entering)
 
+    def _claim(self, cursor: Any, batches: list[HostBatch]) -> None:
+        """Jobs leave their pools. One that does not wait there any more is left out, and nothing else with it."""
+        claims: list[Claim] = []
+        asked = [entry.claim.run.id for batch in batches for entry in batch.claims if entry.claim is not None]
+        waiting = self.dialect.hold_waiting(cursor, asked) if asked else set()
+        for batch in batches:
+            batch.missed = set()
+            for entry in batch.claims:
+                if entry.claim is not None and entry.claim.run.id in waiting:
+                    waiting.remove(entry.claim.run.id)  # of two who want it in one batch the first one gets it
+                    claims.append(entry.claim)
+                else:
+                    batch.missed.add(id(entry))
+        if claims:
+            (run, pick_run), (job, pick_job) = self.statements.claim_run, self.statements.claim_job
+            self._update(cursor, {run: [pick_run((*run_image(each.run), RunStatus.PENDING)) for each in claims]})
+            self._update(cursor, {job: [pick_job((*job_image(each.job), JobStatus.PENDING)) for each in claims]})
+
     def _write_appends(self, cursor: Any, batches: list[HostBatch]) -> None:
         by_table: dict[str, list[Image]] = {}
-        for batch in batches:
-            for append in batch.appends:
-                _, pick = self.statements.appends[append.table]
-                by_table.setdefault(append.table, []).append(pick(append.values))
+        appends = [append for batch in batches for append in batch.appends]
+        following = self._count_lines(cursor, appends)
+        for append in appends:
+            values = append.values
+            if append.table == "job_log":
+                values = with_seq(values, LOG_SEQ, next(following[values[_LINE_OF]]))
+            _, pick = self.statements.appends[append.table]
+            by_table.setdefault(append.table, []).append(pick(values))
         for table, rows in by_table.items():
             self._insert(cursor, self.statements.appends[table][0], rows)
+
+    def _count_lines(self, cursor: Any, appends: list[Append]) -> dict[str, Iterator[int]]:
+        """The numbers of new lines, by job. Its host's actor could not give them: lines of an earlier attempt, which
+        another host made, may still come in.
+        """
+        more = Counter(append.values[_LINE_OF] for append in appends if append.table == "job_log")
+        if not more:
+            return {}
+        counts = [self.statements.pick_count(each) for each in sorted(more.items())]
+        last = self.dialect.counted(cursor, self.statements.count_lines, counts)
+        if last.keys() != more.keys():
+            raise RowMoved(f"there are no such jobs: {sorted(more.keys() - last.keys())}")
+        return {job_id: iter(range(last[job_id] - count + 1, last[job_id] + 1)) for job_id, count in more.items()}
 
     def _ask_to_stop(self, cursor: Any, batches: list[HostBatch]) -> None:
         asked: dict[str, str] = {}
@@ -256,6 +296,12 @@ class Committer:
 def _placed(batch: HostBatch, next_seq: int, rev: int) -> Committed:
     batch.first_seq = next_seq - len(batch.new_jobs)
     return Committed(rev=rev, first_seq=batch.first_seq, seqs=batch.seqs())
+
+
+def _outcome_of(entry: Entry, batch: HostBatch, outcome: Outcome | None) -> Outcome | None:
+    if isinstance(outcome, Committed) and id(entry) in batch.missed:
+        return Missed(outcome.rev, outcome.first_seq, outcome.seqs)
+    return outcome
 
 
 def _host_id(batch: HostBatch) -> str:

@@ -65,6 +65,10 @@ class Dialect(ABC):
         row is `held_by` these values, and its next place is the one that is `expects`-ed.
         """
 
+    @abstractmethod
+    def count_up(self, table: Table, column: str) -> Statement:
+        """UPDATE that adds `more` to this column of the row with that `id`, and gives back what it is then."""
+
     # ---- run for each batch ----------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -80,6 +84,14 @@ class Dialect(ABC):
     @abstractmethod
     def fence(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> list[Fenced | None]:
         """Run the fence for each row, in their order; None where it missed."""
+
+    @abstractmethod
+    def hold_waiting(self, cursor: Any, run_ids: Sequence[str]) -> set[str]:
+        """Those of these runs that wait in a pool, held until the end; but for those that somebody else is just at."""
+
+    @abstractmethod
+    def counted(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> dict[str, int]:
+        """Run a `count_up` for these rows, each of another id; what they come to, by id."""
 
     @abstractmethod
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> int:

@@ -32,6 +32,7 @@ class JobChange:
     image: Image
     new_seq: bool = False  # the commit allots its place in line
     wide: bool = True  # False: it has made the one move, and changed nothing that does not go with it
+    leaves: bool = False  # its host too: it goes back to its org's pool
 
 
 @dataclass(slots=True)
@@ -60,6 +61,14 @@ class AskToStop:
     how: str  # "cancel" or "force"
 
 
+@dataclass(slots=True)
+class Claim:
+    """A job taken out of its org's pool for the host of the decision: the rows as they will be, if it still waits there."""
+
+    job: JobRow
+    run: RunRow
+
+
 Change: TypeAlias = JobChange | RunChange | Append | AskToStop
 
 
@@ -85,6 +94,13 @@ class Committed:
 
 
 @dataclass(slots=True)
+class Missed(Committed):
+    """All else is durable, with the host's counters as they are now; but what it claimed does not wait in the pool any
+    more, or somebody else is just at it. The incarnation lives on, and its memory has not changed yet.
+    """
+
+
+@dataclass(slots=True)
 class Refused:
     """It is not written, or nobody knows (`unknown`): the incarnation is poisoned either way."""
 
@@ -104,6 +120,7 @@ class Entry:
     host: Image  # the owner's columns as the decision leaves them
     changes: list[Change]
     done: Callable[[Outcome], None]
+    claim: Claim | None = None  # a decision with a claim changes no rows of jobs and runs beside those
     expects: int | None = None  # the host's `next_seq`, where the decision is wrong if anybody has appended meanwhile
 
 

@@ -6,7 +6,7 @@ from store.entries import Append, AskToStop, Entry, JobChange, RunChange
 class HostBatch:
     """A new job's place in line comes out of the fence: `first_seq` and those behind it, in the order of the jobs."""
 
-    __slots__ = ("appends", "asked", "entries", "expects", "first_seq", "jobs", "new_jobs", "runs")
+    __slots__ = ("appends", "asked", "claims", "entries", "expects", "first_seq", "jobs", "missed", "new_jobs", "runs")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -14,6 +14,8 @@ class HostBatch:
         self.runs: dict[str, RunChange] = {}
         self.appends: list[Append] = []
         self.asked: list[AskToStop] = []
+        self.claims: list[Entry] = []  # those that take a job out of a pool
+        self.missed: set[int] = set()  # by `id`: those of them that came too late, as the last transaction found
         self.new_jobs: list[str] = []
         self.first_seq = 0
         self.expects: int | None = None  # the place that must be next; one that never is, when decisions do not agree
@@ -33,6 +35,8 @@ class HostBatch:
         self.entries.append(entry)
         if entry.expects is not None:
             self.expects = entry.expects if self.expects in {None, entry.expects} else -1
+        if entry.claim is not None:
+            self.claims.append(entry)
         for change in entry.changes:
             if isinstance(change, RunChange):
                 known = self.runs.get(change.id)
@@ -53,4 +57,5 @@ class HostBatch:
 
 
 def _later(earlier: JobChange, change: JobChange) -> JobChange:
-    return JobChange(change.id, earlier.was, change.image, earlier.new_seq or change.new_seq)
+    new_seq, leaves = earlier.new_seq or change.new_seq, earlier.leaves or change.leaves
+    return JobChange(change.id, earlier.was, change.image, new_seq, leaves=leaves)

@@ -8,7 +8,7 @@ from peewee import Database, Query, fn
 from interlock.clock import Millis
 from store.claims import host_of
 from store.compiled import ARG, rows
-from store.models import LIVE_RUNS, OPEN_RUNS, Host, Job, JobLog, JobRun, LateReport, User
+from store.models import LIVE_RUNS, OPEN_RUNS, Evidence, Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import (
     JOB_COLUMNS,
     RUN_COLUMNS,
@@ -37,6 +37,7 @@ class FullJob:
     creator: tuple[str, str, str] | None = None  # id, name, email
     logs: int = 0
     late_reports: list[tuple[str, str, Millis, str]] = field(default_factory=list)  # id, run, when, body
+    evidence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
         _creator_of(database, job.created_by_id),
         rows(database, _log_count, job_id)[0][0],
         [(row[0], row[1], row[2], row[3]) for row in reversed(rows(database, _late, job_id, LATE_SHOWN))],
+        rows(database, _evidence_count, job_id)[0][0],
     )
 
 
@@ -120,6 +122,10 @@ def _creator() -> Query:
 
 def _log_count() -> Query:
     return JobLog.select(fn.COUNT(JobLog.id)).where(JobLog.job_id == ARG)
+
+
+def _evidence_count() -> Query:
+    return Evidence.select(fn.COUNT(Evidence.id)).where(Evidence.job_id == ARG)
 
 
 def _late() -> Query:
@@ -160,14 +166,17 @@ def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
         run = run_from(columns)
         latest[run.job_id] = run
     people = {id_: _creator_of(database, id_) for id_ in {job.created_by_id for job in jobs}}
-    logs = dict(
-        JobLog.select(JobLog.job_id, fn.COUNT(JobLog.id))
-        .where(JobLog.job_id.in_(ids))
-        .group_by(JobLog.job_id)
-        .tuples()
-        .execute(database)
-    )
-    return [FullJob(job, [latest[job.id]], people[job.created_by_id], logs.get(job.id, 0)) for job in jobs]
+    logs, evidence = _counts(database, JobLog, ids), _counts(database, Evidence, ids)
+    return [
+        FullJob(job, [latest[job.id]], people[job.created_by_id], logs.get(job.id, 0), evidence=evidence.get(job.id, 0))
+        for job in jobs
+    ]
+
+
+def _counts(database: Database, model: type[JobLog | Evidence], job_ids: list[str]) -> dict[str, int]:
+    """How many rows hang on each of these jobs; a job without any is not in it."""
+    query = model.select(model.job_id, fn.COUNT(model.id)).where(model.job_id.in_(job_ids)).group_by(model.job_id)
+    return dict(query.tuples().execute(database))
 
 
 def _creator_of(database: Database, user_id: str | None) -> tuple[str, str, str] | None:

@@ -45,6 +45,7 @@ class User(Model):
     name = CharField(max_length=200)
     platform_admin = BooleanField(default=False)
     created_at = _at()
+    password_hash = CharField(max_length=200, null=True)  # of argon2; without one nobody signs in with a password
 
     class Meta:
         table_name = "app_user"  # "user" is a reserved word in PostgreSQL
@@ -62,6 +63,43 @@ class Membership(Model):
     class Meta:
         table_name = "membership"
         indexes = ((("org_id", "user_id"), True),)
+
+
+class BrowserSession(Model):
+    """A person who is signed in at a browser. Of the cookie only the SHA-256 of its secret half is here."""
+
+    id = _id(primary_key=True)
+    user_id = _id(index=True)
+    secret_hash = CharField(max_length=64)
+    created_at = _at()
+    last_seen_at = _at()  # give or take a minute
+    expires_at = _at()  # however busy it is
+    address = CharField(max_length=100, null=True)
+    user_agent = CharField(max_length=300, null=True)
+
+    class Meta:
+        table_name = "browser_session"
+
+
+class SocketTicket(Model):
+    """What a browser shows at a socket, once: the SHA-256 of it."""
+
+    ticket_hash = CharField(max_length=64, primary_key=True)
+    session_id = _id()
+    expires_at = _at(index=True)
+
+    class Meta:
+        table_name = "socket_ticket"
+
+
+class SetupToken(Model):
+    """The door of the first set-up: the SHA-256 of what opens it. One row at most; none once an account exists."""
+
+    token_hash = CharField(max_length=64, primary_key=True)
+    expires_at = _at()
+
+    class Meta:
+        table_name = "setup_token"
 
 
 class Node(Model):
@@ -175,6 +213,7 @@ class Job(Model):
     run_at = _at(null=True)
     start_before = _at(null=True)
     seq = BigIntegerField()
+    labels = TextField(null=True)
     max_attempts = IntegerField()
     status = CharField(max_length=20)
     attempts = IntegerField()
@@ -227,6 +266,8 @@ class JobRun(Model):
     output = TextField(null=True)
     report_hash = CharField(max_length=64, null=True)
     asked_to_stop = CharField(max_length=10, null=True)
+    pool_labels = TextField(null=True)
+    pool_priority = IntegerField(null=True)
 
     class Meta:
         table_name = "job_run"
@@ -237,10 +278,20 @@ JobRun.add_index(JobRun.host_id, unique=True, where=SQL(_one_of(LIVE)), name="jo
 JobRun.add_index(JobRun.host_id, JobRun.created_at, where=SQL("finished_at IS NULL"), name="job_run_open")
 JobRun.add_index(JobRun.available_at, where=SQL("status = 'scheduled'"), name="job_run_due")
 
+JobRun.add_index(
+    JobRun.org_id,
+    JobRun.pool_labels,
+    JobRun.pool_priority.desc(),
+    JobRun.job_id,
+    where=SQL("host_id IS NULL AND status = 'pending'"),
+    name="job_run_pool",
+)
+
 
 OPEN_RUNS = JobRun.finished_at.is_null()
 LIVE_RUNS = reduce(or_, (JobRun.status == SQL(f"'{status}'") for status in sorted(LIVE)))
 SCHEDULED_RUNS = JobRun.status == SQL("'scheduled'")
+IN_POOL = JobRun.host_id.is_null() & (JobRun.status == SQL("'pending'"))
 WAITING_JOBS_THAT_EXPIRE = Job.start_before.is_null(False) & (Job.status == SQL("'PENDING'"))
 
 
@@ -281,6 +332,53 @@ class LateReport(Model):
         indexes = ((("job_run_id", "body_hash"), True),)
 
 
+class Evidence(Model):
+    """What an agent has found for a job. `hash` is the SHA-256 of its canonical content, made here: the same content is
+    kept once per job.
+    """
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    job_id = _id()
+    job_run_id = _id()
+    hash = CharField(max_length=64)
+    size_bytes = BigIntegerField()
+    created_at = _at()
+    collected_at = _at()
+    type = CharField(max_length=100)
+    confidence = CharField(max_length=10)
+    source = TextField()
+    title = TextField()
+    url = TextField(null=True)
+    snippet = TextField()
+
+    class Meta:
+        table_name = "evidence"
+        indexes = ((("job_id", "hash"), True), (("job_id", "id"), False))
+
+
+class Asset(Model):
+    """A file that an agent has kept of a run. Its bytes are not in the database: they are found by their SHA-256."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    job_id = _id()
+    job_run_id = _id()
+    name = CharField(max_length=255)
+    content_type = CharField(max_length=200)
+    size_bytes = BigIntegerField()
+    sha256 = CharField(max_length=64)
+    created_at = _at()
+
+    class Meta:
+        table_name = "asset"
+        indexes = (
+            (("job_run_id", "name", "sha256"), True),
+            (("job_id", "id"), False),
+            (("org_id", "size_bytes"), False),
+        )
+
+
 class AuditEvent(Model):
     """Who did what to what, and from where. Only ever inserted."""
 
@@ -317,12 +415,28 @@ class IdempotencyKey(Model):
         indexes = ((("org_id", "user_id", "key"), True),)
 
 
+class OrgSetting(Model):
+    """What an org's agents get as config, as JSON text. `version` rises by one with each change."""
+
+    org_id = _id(primary_key=True)
+    version = IntegerField()
+    document = TextField()
+    updated_at = _at()
+    updated_by = _id(null=True)
+
+    class Meta:
+        table_name = "org_setting"
+
+
 ALL_MODELS: tuple[type[Model], ...] = (
     Node,
     SharedSecret,
     Organization,
     User,
     Membership,
+    BrowserSession,
+    SocketTicket,
+    SetupToken,
     Host,
     AgentKey,
     ServerInstance,
@@ -331,6 +445,9 @@ ALL_MODELS: tuple[type[Model], ...] = (
     JobRun,
     JobLog,
     LateReport,
+    Evidence,
+    Asset,
     AuditEvent,
     IdempotencyKey,
+    OrgSetting,
 )

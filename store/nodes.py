@@ -68,6 +68,15 @@ def _owner_of() -> Query:
     return Host.select(Node.id, Node.url).join(Node, on=living(ARG)).where(Host.id == ARG)
 
 
+def alive(database: Database, now: Millis) -> list[str]:
+    """The nodes that live."""
+    return [node_id for (node_id,) in rows(database, _alive, now)]
+
+
+def _alive() -> Query:
+    return Node.select(Node.id).where(Node.expires_at > ARG)
+
+
 def owned(database: Database, node_id: str) -> dict[str, tuple[int, int]]:
     """Epoch and rev of all hosts that this node owns."""
     return {host_id: (epoch, rev) for host_id, epoch, rev in rows(database, _owned, node_id)}

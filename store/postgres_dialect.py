@@ -18,7 +18,7 @@ from psycopg2.extras import execute_values
 from store.compiled import ARG
 from store.database import drop_if_broken
 from store.dialect import FENCE_COLUMNS, CommitUnknown, Dialect, Fenced, NotBegun, Statement
-from store.models import ALL_MODELS, Host
+from store.models import ALL_MODELS, IN_POOL, Host, JobRun
 from store.rows import Image
 
 PAGE = 500  # rows in one statement
@@ -42,6 +42,8 @@ class PostgresDialect(Dialect):
         super().__init__(database)
         ours = Host.select(Host.id).where(Host.id == fn.ANY(ARG))
         lock = ours.order_by(Host.id).for_update("FOR UPDATE SKIP LOCKED")  # type: ignore[arg-type]  # text is fine
+        waiting = JobRun.select(JobRun.id).where((JobRun.id == fn.ANY(ARG)) & IN_POOL).order_by(JobRun.id)
+        self._waiting = self.database.get_sql_context().parse(waiting.for_update("FOR UPDATE SKIP LOCKED"))[0]  # type: ignore[arg-type]  # as above
         self._lock, self._look = (self.database.get_sql_context().parse(query)[0] for query in (lock, ours))
 
     def insert(self, table: Table, columns: Sequence[str], otherwise: str = "") -> Statement:
@@ -73,6 +75,14 @@ class PostgresDialect(Dialect):
         moved = {rev: rev + SQL("1"), next_seq: next_seq + Column(given, "new_jobs")}
         query = host.update(moved | {Column(host, name): _cast(host, name, given) for name in owned}).from_(given)
         return self._compile(query.where(*fits).returning(Column(host, "id"), next_seq, rev))
+
+    def count_up(self, table: Table, column: str) -> Statement:
+        """For many rows."""
+        given = _given(("more", "id"))
+        counter = Column(table, column)
+        query = table.update({counter: counter + Column(given, "more")}).from_(given)
+        query = query.where(Column(table, "id") == Column(given, "id"))
+        return self._compile(query.returning(Column(table, "id"), counter))
 
     def _compile(self, query: Query) -> Statement:
         """The statement with one hole where its rows will be; what stood there is the pattern of each row."""
@@ -111,6 +121,15 @@ class PostgresDialect(Dialect):
                 found[wave[name]] = fenced[0], fenced[1]
             left = [place for place in left if wave[rows[place][host_id]] != place]
         return found
+
+    def hold_waiting(self, cursor: Any, run_ids: Sequence[str]) -> set[str]:
+        """Whoever holds one is about to take it or to end it: it is passed over, so that no two wait for each other."""
+        cursor.execute(self._waiting, (list(run_ids),))
+        return {run_id for (run_id,) in cursor.fetchall()}
+
+    def counted(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> dict[str, int]:
+        """A page of rows at a time."""
+        return dict(self._rows(cursor, statement, rows, fetch=True))
 
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> int:
         """A page of rows at a time."""

@@ -4,7 +4,7 @@ An actor changes its rows in memory when it decides; `image` freezes one for the
 The order of the fields is the order of the columns in every compiled statement.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from sys import intern
 from typing import Any
@@ -62,13 +62,14 @@ class JobRow:
     priority: int
     run_at: Millis | None
     seq: int = 0  # its place in line: the commit that creates it, or tries it afresh, allots it
+    labels: str | None = None  # of a pool job: what its host must carry, a JSON object of strings; {} is any host
+    log_seq: int = field(default=0, compare=False)  # the last line's number, when it was read: commits count it up
     # What follows changes.
     start_before: Millis | None = None
     max_attempts: int = 3
     status: JobStatus = JobStatus.PENDING
     attempts: int = 0
     progress: int = 0
-    log_seq: int = 0  # the last line's number in the job's log
     output: str | None = None
     error_code: str | None = None
     error_message: str | None = None
@@ -99,9 +100,9 @@ class RunRow:
     taken_after: str | None = None  # the run whose report also took this one
     stop_reason: StopReason = StopReason.NONE
     timeout_at: Millis | None = None  # None while it waits for a user's action
-    timeout_left_ms: Millis | None = None  # what was left when it began to wait for a user
+    timeout_left_ms: Millis | None = None  # what was left when it began to wait for a user; kept once he has resolved it
     stop_by: Millis | None = None  # deadline of the agent's confirmation
-    leased: bool = False  # its agent heartbeats
+    leased: bool = False  # its agent heartbeats, or has had it from a socket: its silence means something
     unreachable_at: Millis | None = None
     offered_until: Millis | None = None
     offers: int = 0
@@ -112,6 +113,9 @@ class RunRow:
     report_hash: str | None = None  # SHA-256 of the report that ended it
     # Written by nodes that do not own the host, and never by its owner.
     asked_to_stop: str | None = None  # "cancel" or "force"
+    # Of a pool job's runs, and never changed: so one index holds what waits in a pool, in its order.
+    pool_labels: str | None = None
+    pool_priority: int | None = None
 
 
 JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
@@ -131,7 +135,7 @@ _AFRESH = (
     "started_at",
     "completed_at",
 )
-# What the two moves that nearly every job makes can change. Most other moves, and two moves of a row in one
+# What the moves that nearly every job makes can change. Most other moves, and two moves of a row in one
 # transaction, write all of the above: naming a column costs time even where its value stays.
 JOB_MOVES: Moves = {
     (JobStatus.PENDING, JobStatus.RUNNING): ("status", "attempts", "assigned_agent_id", "started_at"),
@@ -168,6 +172,8 @@ RUN_MOVES: Moves = {
         "timeout_at",
         "leased",
     ),
+    (RunStatus.PENDING, RunStatus.OFFERED): ("status", "run_no", "instance_id", "offered_until", "offers"),
+    (RunStatus.OFFERED, RunStatus.RUNNING): ("status", "started_at", "timeout_at", "leased", "offered_until"),
     (RunStatus.RUNNING, RunStatus.SUCCESS): _REPORTED,
     (RunStatus.RUNNING, RunStatus.FAILED): _REPORTED,
 }

@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peewee import SQL, Column, Query, Table
+from peewee import SQL, Column, Database, Query, Table
 
+from store.compiled import ARG
 from store.dialect import FENCE_COLUMNS, CommitUnknown, Dialect, Fenced, Statement
+from store.models import IN_POOL, JobRun
 from store.rows import Image
 
 
 class SqliteDialect(Dialect):
     """Writes nothing at the same time as anybody else."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._waiting = self._compile(JobRun.select(JobRun.id).where((JobRun.id == ARG) & IN_POOL)).sql
 
     def insert(self, table: Table, columns: Sequence[str], otherwise: str = "") -> Statement:
         """For one row."""
@@ -32,6 +38,12 @@ class SqliteDialect(Dialect):
         query = host.update(moved | {Column(host, name): name for name in owned}).where(*fits)
         return self._compile(query.returning(next_seq, rev))
 
+    def count_up(self, table: Table, column: str) -> Statement:
+        """For one row."""
+        counter = Column(table, column)
+        query = table.update({counter: counter + "more"}).where(Column(table, "id") == "id")
+        return self._compile(query.returning(Column(table, "id"), counter))
+
     def _compile(self, query: Query) -> Statement:
         # Every value in the query is the name of the value that will stand there.
         return Statement(*self.database.get_sql_context().parse(query))
@@ -48,6 +60,14 @@ class SqliteDialect(Dialect):
     def fence(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> list[Fenced | None]:
         """One by one."""
         return [cursor.execute(statement.sql, row).fetchone() for row in rows]
+
+    def hold_waiting(self, cursor: Any, run_ids: Sequence[str]) -> set[str]:
+        """Nobody else can move them now."""
+        return {run_id for run_id in run_ids if cursor.execute(self._waiting, (run_id,)).fetchone() is not None}
+
+    def counted(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> dict[str, int]:
+        """One by one."""
+        return dict(found for row in rows for found in cursor.execute(statement.sql, row).fetchall())
 
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Image]) -> int:
         """`executemany`, which counts."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import Database, SqliteDatabase, Table
 
+from interlock.states import JobStatus, RunStatus
 from store.dialect import HELD_BY, Dialect, Statement
 from store.entries import JobChange, RunChange
 from store.postgres_dialect import PostgresDialect
@@ -41,12 +42,30 @@ APPENDABLE: dict[str, tuple[str, ...]] = {
     ),
     "job_log": ("id", "org_id", "job_id", "job_run_id", "seq", "line_no", "level", "message", "progress", "created_at"),
     "late_report": ("id", "org_id", "job_id", "job_run_id", "received_at", "body", "body_hash"),
+    "evidence": (
+        "id",
+        "org_id",
+        "job_id",
+        "job_run_id",
+        "hash",
+        "size_bytes",
+        "created_at",
+        "collected_at",
+        "type",
+        "confidence",
+        "source",
+        "title",
+        "url",
+        "snippet",
+    ),
     "idempotency_key": ("id", "org_id", "user_id", "key", "fingerprint", "response", "created_at"),
 }
-# A line or a late report that comes again is left as it is; any other conflict fails the commit.
+LOG_SEQ = APPENDABLE["job_log"].index("seq")  # the commit counts the lines of a job, whoever writes them
+# A line, a late report or evidence that comes again is left as it is; any other conflict fails the commit.
 _HARMLESS = {
     "job_log": " ON CONFLICT (job_run_id, line_no) DO NOTHING",
     "late_report": " ON CONFLICT (job_run_id, body_hash) DO NOTHING",
+    "evidence": " ON CONFLICT (job_id, hash) DO NOTHING",
 }
 
 
@@ -69,6 +88,13 @@ class RowStatements:
         self.insert = dialect.insert(self._table, columns)
         self.pick_insert = self.insert.picker(columns)
         self.update = self._updating(changing)
+        self._columns_of_move = moves
+        self._leave = self._updating((*changing, "host_id"))
+        self._leave_by = {
+            move: self._updating((*changed, "host_id"))
+            for move, changed in moves.items()
+            if move[1] == JobStatus.PENDING
+        }
         self._moves = {move: self._updating(changed) for move, changed in moves.items()}
         self._status = columns.index("status")
         self.seq = columns.index("seq") if "seq" in columns else -1
@@ -77,8 +103,17 @@ class RowStatements:
         statement = self._dialect.update(self._table, changed, {"id": "id", "status": "was"})
         return Update(statement, statement.picker((*self._columns, "was")))
 
+    def claiming(self, move: tuple[str, str]) -> Update:
+        """An update of what that move changes, and of the host, of a row that has none."""
+        changed = (*self._columns_of_move[move], "host_id")
+        statement = self._dialect.update(self._table, changed, {"id": "id", "status": "was", "host_id": None})
+        return Update(statement, statement.picker((*self._columns, "was")))
+
     def update_of(self, change: JobChange | RunChange) -> Update:
         """The narrowest update that writes this change whole."""
+        if isinstance(change, JobChange) and change.leaves:
+            move = change.was or "", change.image[self._status]
+            return self._leave if change.wide else self._leave_by.get(move, self._leave)
         if change.wide or change.was is None:
             return self.update
         return self._moves.get((change.was, change.image[self._status]), self.update)
@@ -95,6 +130,8 @@ class JournalStatements:
         )  # of a job that is tried afresh
         self.pick_place = self.place.picker(("id", "seq"))
         self.runs = RowStatements(dialect, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
+        self.claim_job = self.jobs.claiming((JobStatus.PENDING, JobStatus.RUNNING))
+        self.claim_run = self.runs.claiming((RunStatus.PENDING, RunStatus.RUNNING))
         self.fence = dialect.fence_of(HOST_OWNED, held_by=HELD_BY)
         self.fence_values = (*HOST_OWNED, "new_jobs", "id", "owner", "epoch", "expects")
         self.pick_fence = self.fence.picker(self.fence_values)
@@ -105,6 +142,8 @@ class JournalStatements:
         run = Table("job_run", ("id", "asked_to_stop", "finished_at"))
         self.ask_to_stop = dialect.update(run, ("asked_to_stop",), {"id": "id", "finished_at": None})
         self.pick_ask = self.ask_to_stop.picker(("id", "asked_to_stop"))
+        self.count_lines = dialect.count_up(Table("job", ("id", "log_seq")), "log_seq")
+        self.pick_count = self.count_lines.picker(("id", "more"))
         self.appends: dict[str, tuple[Statement, itemgetter[Any]]] = {}
         for name, columns in APPENDABLE.items():
             statement = dialect.insert(Table(name, columns), columns, _HARMLESS.get(name, ""))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,9 @@ from interlock.errors import (
     TryLater,
     Unavailable,
 )
-from web import agents, dashboards, jobs
+from web import agent_socket, agents, assets, dashboards, logs, socketio
 from web.access import request_id, stamp
+from web.connections import GOING_AWAY
 from web.deadlines import Deadlines
 from web.early import Doorman
 from web.edge import DOORMAN, expect, whole_body
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Guarded = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
-WAIT = frozenset({agents.poll, jobs.logs, dashboards.watch})  # handlers that wait for something to happen
+# Handlers that wait for something to happen.
+WAIT = frozenset({agents.poll, assets.download, logs.show, dashboards.watch, agent_socket.connect, socketio.serve})
 ADD_WORK = frozenset(
     {"/jobs", "/api/orgs/{org_id}/jobs", "/api/orgs/{org_id}/jobs/batch"}
 )  # POSTs that stand at the gate
@@ -52,23 +54,39 @@ def make_app(services: Services) -> web.Application:
     app[PROBE] = Probe(services.store)
     app[DOORMAN] = _doorman(gate, services)
     deadlines = Deadlines(services.web_limits.answer_seconds, time.monotonic)
-    app.cleanup_ctx.append(partial(_watching, deadlines))
+    look_seconds = services.links.limits.revocation_look_seconds
+    app.cleanup_ctx.append(partial(_running, deadlines.watch))
+    app.cleanup_ctx.append(partial(_running, partial(services.revocations.watch, look_seconds)))
+    services.metrics.gauges.append(
+        ("interlock_agent_sockets", "Agents that are connected.", lambda: len(services.links))
+    )
+    app[socketio.DOOR] = socketio.Door()
+    app.cleanup_ctx.append(partial(_running, partial(services.links.watch, services.web_limits.answer_seconds)))
+    app.on_shutdown.append(_restart)
     for route in ROUTES:
         adds_work = route.method == "POST" and route.path in ADD_WORK
         handler = (route._replace(handler=_behind(gate, route.handler)) if adds_work else route).bound(services)
         if route.handler not in WAIT:
             handler = deadlines.around(handler)
+        if adds_work:
+            handler = _unless_closed(gate, handler)
         app.router.add_route(route.method, route.path, handler, expect_handler=expect)
     return app
 
 
-async def _watching(deadlines: Deadlines, _: web.Application) -> AsyncIterator[None]:
+async def _running(work: Callable[[], Coroutine[Any, Any, None]], _: web.Application) -> AsyncIterator[None]:
     """As long as the application runs."""
-    watch = asyncio.create_task(deadlines.watch(), name="deadlines")
+    task = asyncio.create_task(work())
     yield
-    watch.cancel()
+    task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await watch
+        await task
+
+
+async def _restart(app: web.Application) -> None:
+    """Agents are to come back, here or to another node."""
+    app[SERVICES].links.close(GOING_AWAY, "restart")
+    await app[socketio.DOOR].stop()
 
 
 def _gate(services: Services) -> Gate:
@@ -89,6 +107,17 @@ def _doorman(gate: Gate, services: Services) -> Doorman:
         services.metrics.responses[status] += 1
 
     return Doorman(gate, wait, note)
+
+
+def _unless_closed(gate: Gate, handler: Handler) -> Handler:
+    """The handler, or a refusal before anybody has looked at who asks: that costs more than saying no."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if gate.closed:
+            raise gate.refuse()
+        return await handler(request)
+
+    return answer
 
 
 def _behind(gate: Gate, handler: Guarded) -> Guarded:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -31,10 +31,10 @@ class _AuthFrame(msgspec.Struct):
 async def watch(request: web.Request, s: Services, _: None) -> web.StreamResponse:
     """Upgrade, check the credential (header, or first frame), then send what is committed from now on."""
     org_id, after = request.query.get("orgId", ""), request.query.get("after")
-    start = None if after is None else _number(after)
+    start = None if after is None else number(after)
     token = bearer(request) if "Authorization" in request.headers else None
     if token is not None:
-        await _may_watch(s, token, org_id)
+        await may_watch(s, token, org_id)
     if start is None and is_id(org_id):
         start = await s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
@@ -43,20 +43,22 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
     try:
         if token is None:
             token = await _first_frame(ws, s.web_limits.socket_auth_seconds)
-            await _may_watch(s, token, org_id)
+            await may_watch(s, token, org_id)
     except InterlockError as error:
         await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
         await ws.close(code=1008, message=error.code.encode())
         return ws
-    async with s.streams.watching(org_id) as stream:
-        cursor = await s.streams.cursor(org_id, start)
-        if cursor is None and after is None:  # it has been reborn since the upgrade
-            cursor = await s.streams.cursor(org_id, None)
-        await _serve(ws, s, org_id, token, _send(ws, stream, s, start or stream.born, cursor))
+
+    async def write(frames: list[str]) -> None:
+        for frame in frames:
+            await ws.send_str(frame)
+
+    await _serve(ws, s, org_id, token, tell(s, org_id, start, write, replays=after is not None))
     return ws
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """The number of an event, as `after` names it."""
     if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004
         raise InvalidRequest.at("?after", "expected the seq of an event")
     return int(text)
@@ -78,7 +80,8 @@ async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
     return token
 
 
-async def _may_watch(s: Services, token: str, org_id: str) -> None:
+async def may_watch(s: Services, token: str, org_id: str) -> None:
+    """Raise what keeps the token's user from watching the org."""
     person, _ = await user(s, token)
     if not is_id(org_id) or await s.lookups.role(org_id, person.id) is None:
         raise NotFound("No such organization")
@@ -88,7 +91,7 @@ async def _serve(
     ws: web.WebSocketResponse, s: Services, org_id: str, token: str, sending: Coroutine[Any, Any, None]
 ) -> None:
     sender = asyncio.create_task(sending)
-    checker = asyncio.create_task(_check(s, token, org_id))
+    checker = asyncio.create_task(until_unwelcome(s, token, org_id))
     reader = asyncio.create_task(_read(ws))
     stopping = asyncio.create_task(s.stopping.wait())
     tasks = (sender, checker, reader, stopping)
@@ -103,28 +106,42 @@ async def _serve(
         await ws.close(code=code)
 
 
-async def _send(ws: web.WebSocketResponse, stream: EventStream, s: Services, seen: int, cursor: int | None) -> None:
-    """Send what stands behind the cursor; None, or a stream that has moved past it, is a gap. `seen`: the last number."""
+async def tell(
+    s: Services, org_id: str, start: int | None, write: Callable[[list[str]], Awaitable[None]], *, replays: bool
+) -> None:
+    """Write what is committed in the org behind the number `start`, and behind the stream's birth without one; never
+    returns. Without `replays` a stream that has been reborn since is begun at its birth, and no gap.
+    """
+    async with s.streams.watching(org_id) as stream:
+        cursor = await s.streams.cursor(org_id, start)
+        if cursor is None and not replays:
+            cursor = await s.streams.cursor(org_id, None)
+        await _follow(write, stream, s, start or stream.born, cursor)
+
+
+async def _follow(
+    write: Callable[[list[str]], Awaitable[None]], stream: EventStream, s: Services, seen: int, cursor: int | None
+) -> None:
+    """Write what stands behind the cursor; None, or a stream that has moved past it, is a gap. `seen`: the last number."""
     while True:
         frames = None if cursor is None else stream.after(cursor)
         if cursor is None or frames is None:
             body = {"event": "gap", "seq": stream.newest, "at": rfc3339(s.clock.now()), "data": {"after": seen}}
             seen, cursor = stream.newest, stream.end
-            await ws.send_str(_encode(body).decode())
-            continue
-        for frame in frames:
-            await ws.send_str(frame.text)
-            seen, cursor = frame.seq, cursor + 1
-        if not frames:
+            await write([_encode(body).decode()])
+        elif frames:
+            seen, cursor = frames[-1].seq, cursor + len(frames)
+            await write([frame.text for frame in frames])
+        else:
             await stream.wait(cursor)
 
 
-async def _check(s: Services, token: str, org_id: str) -> None:
+async def until_unwelcome(s: Services, token: str, org_id: str) -> None:
     """Return when the watcher may watch no longer."""
     while True:
         await asyncio.sleep(CHECKED_EVERY)
         try:
-            await _may_watch(s, token, org_id)
+            await may_watch(s, token, org_id)
         except (Unauthenticated, Forbidden, NotFound):
             return
         except InterlockError:

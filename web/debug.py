@@ -35,6 +35,7 @@ async def actors(_request: web.Request, s: Services, who: Admin) -> web.Response
         "supervisors": supervisors,
         "hosts": len(s.directory.hosts),
         "parkedPolls": len(s.directory.polls),
+        "agentSockets": len(s.directory.sessions),
         "rebuilt": s.directory.rebuilt,
         "failures": [f"{type(error).__name__}: {error}" for error in s.directory.failures],
         "journal": {"depth": journal.depth, "batches": journal.batches, "entries": journal.entries},

@@ -15,5 +15,5 @@ def document(full: FullJob, wait: Wait | None) -> Job:
         LateReport(id=row_id, job_run_id=run_id, received_at=rfc3339(at), body=msgspec.Raw(body.encode()))
         for row_id, run_id, at, body in full.late_reports
     ]
-    counts = Counts(logs=full.logs)
+    counts = Counts(logs=full.logs, evidence=full.evidence)
     return job_document(full.job, full.runs, wait=wait, creator=creator, counts=counts, late_reports=late)

@@ -27,10 +27,10 @@ _GROW, _SHRINK = 1.1, 0.8  # shrinking is faster: agents wait meanwhile
 class Bounds(NamedTuple):
     """Described in `runtime/settings.py`."""
 
-    least: int = 32
-    most: int = 1000
+    least: int = 8
+    most: int = 128
     wait_seconds: float = 0.5
-    turn_seconds: float = 0.02
+    turn_seconds: float = 0.01
 
 
 BOUNDS = Bounds()
@@ -75,6 +75,11 @@ class Gate:
         by_rate = self.waiting / self._rate if self._rate else 0.0
         return max(by_rate, self._time() - self._left_at)
 
+    def refuse(self) -> Unavailable:
+        """Count a refusal; what to raise."""
+        self.refused += 1
+        return Unavailable(CROWDED)
+
     @property
     def closed(self) -> bool:
         """Whether whoever comes now would wait too long."""
@@ -83,16 +88,14 @@ class Gate:
     async def wait(self, weight: int) -> None:
         """Return with the places taken, or raise `Unavailable`: at once, when it would take too long."""
         if self.closed:
-            self.refused += 1
-            raise Unavailable(CROWDED)
+            raise self.refuse()
         waiter = self._join(weight)
         try:
             async with asyncio.timeout(self._bounds.wait_seconds * _PATIENCE):
                 await waiter.admitted
         except TimeoutError:
             self._give_up(waiter)
-            self.refused += 1
-            raise Unavailable(CROWDED) from None
+            raise self.refuse() from None
         except BaseException:
             self._give_up(waiter)
             raise

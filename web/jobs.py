@@ -1,10 +1,8 @@
-"""Jobs for users: create, list, show, cancel, retry, read the log."""
+"""Jobs for users: create, list, show, cancel, retry, resolve."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,17 +11,19 @@ from aiohttp import web
 from actors import messages
 from actors.documents import encode
 from actors.host_state import SEEN_SAVED_EVERY
-from interlock.clock import parse_rfc3339, rfc3339
-from interlock.errors import CallerError, InterlockError, InvalidRequest, NotFound, Unavailable
+from interlock.clock import parse_rfc3339
+from interlock.errors import CallerError, InterlockError, InvalidRequest, InvalidState, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
-from interlock.wire import CancelJob, JobPage, LogLine, LogPage, Nothing, Wait
-from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs, log_lines, org_and_host_of_job
+from interlock.wire import CancelJob, JobPage, Nothing, Wait
+from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs
+from web import job_places
 from web.access import REQUEST_ID, Member
 from web.documents import document
 from web.idempotency import key_from
 from web.new_jobs import decoder, new_job
 from web.parsing import clean_text, decode, raw_items, read_json, whole_number
+from web.pass_on import pass_to_owner
 from web.problems import problem
 from web.services import Services
 from web.waits import wait_from_rows
@@ -36,8 +36,6 @@ _cancel = msgspec.json.Decoder(CancelJob)
 PAGE = 50
 MOST = 200
 BREATH = 65_536  # bytes of a batch that are looked at in one go: some ms
-LOG_PAGE = 1000
-FOLLOW_SECONDS = 25.0
 
 
 async def create(request: web.Request, s: Services, who: Member) -> web.Response:
@@ -140,8 +138,10 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
     jobs = jobs[:limit]
     waiting = sorted({full.job.host_id for full in jobs if full.job.host_id and full.job.status == JobStatus.PENDING})
     hosts = await s.store.fetch(lambda db: glance_at_hosts(db, waiting)) if waiting else {}
+    pooled = await job_places.waits_in_pool(s, who.org_id, jobs)
     now, offline_after = s.clock.now(), s.limits.offline_after_ms + SEEN_SAVED_EVERY
-    items = [document(full, wait_from_rows(full, hosts, now, offline_after)) for full in jobs]
+    waits = [pooled.get(full.job.id) or wait_from_rows(full, hosts, now, offline_after) for full in jobs]
+    items = [document(full, wait) for full, wait in zip(jobs, waits, strict=True)]
     cursor = jobs[-1].job.id if more else None
     headers = {}
     if cursor is not None:
@@ -185,7 +185,9 @@ async def _document(s: Services, who: Member, job_id: str) -> bytes:
     full = await _full(s, who, job_id)
     wait: Wait | None = None
     host_id = full.job.host_id
-    if full.job.status is JobStatus.PENDING and host_id is not None:
+    if host_id is None:
+        wait = (await job_places.waits_in_pool(s, who.org_id, [full], one=True)).get(job_id)
+    elif full.job.status is JobStatus.PENDING:
         if s.cluster is not None and not s.directory.holds(host_id):
             wait = await _wait_from_rows(s, full)
         else:
@@ -213,9 +215,8 @@ async def cancel(request: web.Request, s: Services, who: Member) -> web.Response
     wanted = decode(body or b"{}", _cancel, s.web_limits.max_json_depth)
     reason = None if wanted.reason is None else wanted.reason[:1000]
     job_id = request.match_info["job_id"]
-    host_id = await _host_of(s, who, job_id)
     message = messages.CancelJob(job_id=job_id, by=who.by, force=wanted.force, reason=reason)
-    done = await s.directory.ask(host_id, message)
+    done = await job_places.cancel(s, who, message)
     return _shown(request, await _document(s, who, job_id), 200 if done else 202)
 
 
@@ -224,50 +225,23 @@ async def retry(request: web.Request, s: Services, who: Member) -> web.Response:
     body = await read_json(request, s.web_limits.max_body_bytes)
     decode(body or b"{}", _nothing, s.web_limits.max_json_depth)
     job_id = request.match_info["job_id"]
-    await s.directory.ask(await _host_of(s, who, job_id), messages.RetryJob(job_id=job_id, by=who.by))
+    await job_places.retry(s, who, messages.RetryJob(job_id=job_id, by=who.by))
     return _shown(request, await _document(s, who, job_id))
 
 
-async def _host_of(s: Services, who: Member, job_id: str) -> str:
-    found = await s.store.fetch(lambda db: org_and_host_of_job(db, job_id)) if is_id(job_id) else None
-    if found is None or found[0] != who.org_id:
-        raise NotFound("No such job")
-    if found[1] is None:
-        raise Unavailable("The job has no host yet")
-    return found[1]
-
-
-async def logs(request: web.Request, s: Services, who: Member) -> web.Response:
-    """Log lines in order; with `follow=1` an empty page waits for the next line."""
-    query = request.query
+async def resolve(request: web.Request, s: Services, who: Member) -> web.StreamResponse:
+    """A user has done what a run waited for: its agent is told to go on."""
+    body = await read_json(request, s.web_limits.max_body_bytes)
+    decode(body or b"{}", _nothing, s.web_limits.max_json_depth)
     job_id = request.match_info["job_id"]
-    after = whole_number(query.get("after"), "after", least=0, most=2**53, default=0)
-    limit = whole_number(query.get("limit"), "limit", least=1, most=LOG_PAGE, default=LOG_PAGE)
-    await _host_of(s, who, job_id)
-    if query.get("follow") in {"1", "true"}:
-        rows = await _follow(s, who.org_id, lambda db: log_lines(db, job_id, after, limit))
-    else:
-        rows = await s.store.fetch(lambda db: log_lines(db, job_id, after, limit))
-    items = [
-        LogLine(seq=seq, job_run_id=run_id, level=level, message=text, progress=progress, created_at=rfc3339(at))
-        for seq, run_id, level, text, progress, at in rows
-    ]
-    cursor = str(items[-1].seq) if items else None
-    return web.Response(body=encode(LogPage(items=items, next_cursor=cursor)), content_type="application/json")
-
-
-async def _follow(s: Services, org_id: str, read: Callable[[Any], list[Any]]) -> list[Any]:
-    """What there is to read, once there is something; the org's events say when it is time to look."""
-    deadline = asyncio.get_running_loop().time() + FOLLOW_SECONDS
-    async with s.streams.watching(org_id) as stream:
-        while True:
-            seen = stream.end
-            rows = await s.store.fetch(read)
-            left = deadline - asyncio.get_running_loop().time()
-            if rows or left <= 0 or s.stopping.is_set():
-                return rows
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stream.wait(seen), left)
+    job = (await _full(s, who, job_id)).job
+    if not job.needs_user_action or job.host_id is None:
+        raise InvalidState("The job waits for no user", current={"status": job.status, "needsUserAction": False})
+    passed = await pass_to_owner(request, s, job.host_id)
+    if passed is not None:
+        return passed
+    await s.directory.ask(job.host_id, messages.ResolveAction(job_id=job_id, by=who.by))
+    return _shown(request, await _document(s, who, job_id))
 
 
 async def host_queue(request: web.Request, s: Services, who: Member) -> web.Response:
@@ -277,5 +251,4 @@ async def host_queue(request: web.Request, s: Services, who: Member) -> web.Resp
         raise NotFound("No such host")
     snapshot = await s.directory.ask(host_id, messages.Describe())
     snapshot["mailbox"] = len(s.directory.hosts[host_id].inbox) if host_id in s.directory.hosts else 0
-    snapshot["connections"] = [{"kind": "poll"}] if snapshot["pollParked"] else []
     return web.Response(body=encode(snapshot), content_type="application/json")

@@ -51,6 +51,18 @@ class Lookups:
         known: Key | None = await self._look(("key", kid), lambda db: accounts.key_of(db, kid))
         return known
 
+    def forget_key(self, kid: str) -> None:
+        """It has just been revoked."""
+        self._known.pop(("key", kid), None)
+
+    def forget_host(self, host_id: str) -> None:
+        """It has just been deleted."""
+        self._known.pop(("host", host_id), None)
+
+    def forget_instance(self, instance_id: str) -> None:
+        """It has just been moved or deleted."""
+        self._known.pop(("instance", instance_id), None)
+
     async def org_of_host(self, host_id: str) -> str | None:
         """Whose host it is."""
         known: str | None = await self._look(("host", host_id), lambda db: accounts.org_of_host(db, host_id))

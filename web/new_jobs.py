@@ -9,6 +9,7 @@ from interlock.clock import Millis, parse_rfc3339
 from interlock.errors import InvalidRequest, NotFound, PayloadTooLarge
 from interlock.ids import is_id
 from interlock.wire import CreateJob, Json
+from store.accounts import label_text
 from web.access import Member
 from web.job_types import TypeDefinition, definition_of
 from web.services import Services
@@ -18,6 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86400
+MAX_LABEL_BYTES = 2000  # of all labels of a job together: they are part of an index, whose rows are small
 PRIORITIES = range(-1000, 1001)
 _MIN_TIMEOUT_SECONDS = 0.001
 
@@ -26,7 +28,8 @@ async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
     """The job as its host's actor is asked for it."""
     definition = await definition_of(s, who.org_id, wanted.type)
     payload = _payload(wanted, s)
-    host_id = await _host(s, who, wanted, definition)
+    host_id = await _host(s, who, wanted)
+    labels = None if host_id is not None else _labels(wanted, definition)
     return NewJob(
         org_id=who.org_id,
         host_id=host_id,
@@ -40,6 +43,7 @@ async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
         run_at=_run_at(wanted, definition),
         start_before=None if wanted.start_before is None else parse_rfc3339(wanted.start_before, path="$.startBefore"),
         creator=who.ref,
+        labels=labels,
     )
 
 
@@ -53,8 +57,8 @@ def _payload(wanted: CreateJob, s: Services) -> str:
     return text.decode()
 
 
-async def _host(s: Services, who: Member, wanted: CreateJob, definition: TypeDefinition) -> str:
-    """The host that the target names; another tenant's is not found."""
+async def _host(s: Services, who: Member, wanted: CreateJob) -> str | None:
+    """The host that the target names; another tenant's is not found. None: any that carries the labels."""
     targets = [wanted.server_instance_id, wanted.host_id, wanted.labels]
     if sum(target is not None for target in targets) > 1:
         raise InvalidRequest.at("$", "at most one of serverInstanceId, hostId and labels may be given")
@@ -69,9 +73,17 @@ async def _host(s: Services, who: Member, wanted: CreateJob, definition: TypeDef
         if org_id != who.org_id:
             raise NotFound("No such host")
         return wanted.host_id
-    if definition.needs_target:
-        raise InvalidRequest.at("$", f"{wanted.type} needs a target: serverInstanceId or hostId")
-    raise InvalidRequest.at("$", "this server takes jobs for one host only: give serverInstanceId or hostId")
+    return None
+
+
+def _labels(wanted: CreateJob, definition: TypeDefinition) -> str:
+    """What the host of a pool job must carry, as its row has it."""
+    if definition.needs_target and not wanted.labels:
+        raise InvalidRequest.at("$", f"{wanted.type} needs a target: serverInstanceId, hostId or labels")
+    text = label_text(wanted.labels or {})
+    if len(text.encode()) > MAX_LABEL_BYTES:
+        raise InvalidRequest.at("$.labels", f"up to {MAX_LABEL_BYTES} bytes as JSON")
+    return text
 
 
 def _timeout(wanted: CreateJob) -> Millis | None:
@@ -101,9 +113,13 @@ def _priority(wanted: CreateJob) -> int:
 def _run_at(wanted: CreateJob, definition: TypeDefinition) -> Millis | None:
     if wanted.run_at is not None:
         return parse_rfc3339(wanted.run_at, path="$.runAt")
-    scheduled = (wanted.payload or wanted.input or {}).get("scheduledAt") if definition.needs_run_at else None
-    if isinstance(scheduled, str):
-        return parse_rfc3339(scheduled, path="$.payload.scheduledAt")
-    if definition.needs_run_at:
-        raise InvalidRequest.at("$.runAt", f"{wanted.type} needs runAt")
-    return None
+    if not definition.needs_run_at:
+        return None
+    name, payload = ("payload", wanted.payload) if wanted.payload is not None else ("input", wanted.input or {})
+    scheduled = payload.get("scheduledAt")
+    if scheduled is None:
+        raise InvalidRequest.at("$.runAt", f"{wanted.type} needs runAt, or scheduledAt in its payload")
+    path = f"$.{name}.scheduledAt"
+    if not isinstance(scheduled, str):
+        raise InvalidRequest.at(path, "expected an RFC 3339 time")
+    return parse_rfc3339(scheduled, path=path)

@@ -29,18 +29,16 @@ def at_owner(handler: Handler) -> Handler:
     """Answer where the path's host is owned."""
 
     async def answer(request: web.Request, s: Services, who: Any) -> web.StreamResponse:
-        if s.cluster is not None and not s.directory.holds(request.match_info["host_id"]):
-            passed = await _pass_on(request, s)
-            if passed is not None:
-                return passed
-        return await handler(request, s, who)
+        passed = await pass_to_owner(request, s, request.match_info["host_id"])
+        return await handler(request, s, who) if passed is None else passed
 
     return answer
 
 
-async def _pass_on(request: web.Request, s: Services) -> web.StreamResponse | None:
-    host_id = request.match_info["host_id"]
-    if s.cluster is None or PASSED_ON in request.headers or not is_id(host_id):
+async def pass_to_owner(request: web.Request, s: Services, host_id: str) -> web.StreamResponse | None:
+    """The owner's answer; None when the request is to be answered here. The caller has checked who asks."""
+    alone = s.cluster is None or s.directory.holds(host_id)
+    if alone or s.cluster is None or PASSED_ON in request.headers or not is_id(host_id):
         return None
     url = await s.cluster.url_of_owner(host_id)
     if url is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -53,3 +53,50 @@ class ClusterPort(Protocol):
 
     async def url_of_owner(self, host_id: str) -> str | None:
         """Where the living owner of a host is reached, if that is another node."""
+
+    def owner_of(self, database: Any, host_id: str) -> str | None:
+        """The other living node that owns the host, if one does. On a thread with a connection."""
+
+    def ring(self, owner: str, host_id: str) -> None:
+        """Tell that node to look at the host. It may be lost."""
+
+
+class AssetDraft(Protocol):
+    """A file that is being received. Nobody sees it before it is kept; `Unavailable` when it cannot be written."""
+
+    size_bytes: int  # so far
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, in hex."""
+
+    async def write(self, data: bytes) -> None:
+        """Append."""
+
+    async def keep(self) -> None:
+        """Make it durable under its SHA-256; the same content again is kept once."""
+
+    async def discard(self) -> None:
+        """Forget it; does nothing to one that was kept."""
+
+
+class AssetReader(Protocol):
+    """A kept file, open."""
+
+    size_bytes: int
+
+    async def read(self) -> bytes:
+        """The next portion; empty at the end. `Unavailable` when it cannot be read."""
+
+    async def close(self) -> None:
+        """Let go of it; twice does no harm."""
+
+
+class AssetStorePort(Protocol):
+    """Where the bytes of files are: a folder (`runtime.asset_store`), or whatever else finds bytes by their SHA-256."""
+
+    async def draft(self) -> AssetDraft:
+        """Begin to receive a file; `Unavailable` when nothing can be written."""
+
+    async def open(self, sha256: str) -> AssetReader | None:
+        """The file with that SHA-256 (hex); None when it is not here."""

@@ -5,7 +5,26 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from web import access, agents, dashboards, debug, health, jobs
+from store.accounts import Person
+from web import (
+    access,
+    agent_socket,
+    agents,
+    assets,
+    audit_trail,
+    dashboards,
+    debug,
+    evidence,
+    fleet_hosts,
+    fleet_instances,
+    fleet_keys,
+    fleet_orgs,
+    health,
+    jobs,
+    logs,
+    settings,
+    socketio,
+)
 from web.pass_on import at_owner
 from web.s2 import with_s2_names
 from web.services import Services
@@ -46,6 +65,12 @@ async def platform_admin(request: web.Request, s: Services) -> access.Admin:
     return await access.admin(request, s)
 
 
+async def account(request: web.Request, s: Services) -> Person:
+    """Anybody with an account."""
+    await access.open_door(s)
+    return (await access.user(s, access.bearer(request)))[0]
+
+
 async def agent(request: web.Request, s: Services) -> access.Agent:
     """The agent of the path's host."""
     await access.open_door(s)
@@ -77,6 +102,8 @@ class Route(NamedTuple):
 
 _JOBS = "/api/orgs/{org_id}/jobs"
 _JOB = "/api/orgs/{org_id}/jobs/{job_id}"
+_HOSTS = "/api/orgs/{org_id}/hosts"
+_INSTANCES = "/api/orgs/{org_id}/server-instances"
 _HOST = "/api/agent/hosts/{host_id}"
 _RUN = "/api/agent/hosts/{host_id}/jobs/{run_id}"
 
@@ -87,18 +114,50 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _JOB, org("viewer"), jobs.show),
     Route("POST", f"{_JOB}/cancel", org("operator"), jobs.cancel),
     Route("POST", f"{_JOB}/retry", org("operator"), jobs.retry),
-    Route("GET", f"{_JOB}/logs", org("viewer"), jobs.logs),
+    Route("POST", f"{_JOB}/resolve", org("operator"), jobs.resolve),
+    Route("GET", f"{_JOB}/logs", org("viewer"), logs.show),
+    Route("GET", f"{_JOB}/evidence", org("viewer"), evidence.list_all),
+    Route("GET", f"{_JOB}/assets", org("viewer"), assets.list_all),
+    Route("GET", f"{_JOB}/assets/{{asset_id}}", org("viewer"), assets.download),
     Route("POST", "/jobs", tenant("operator"), with_s2_names(jobs.create)),
     Route("GET", "/jobs", tenant("viewer"), with_s2_names(jobs.list_all)),
     Route("GET", "/jobs/{job_id}", tenant("viewer"), with_s2_names(jobs.show)),
     Route("POST", "/jobs/{job_id}/cancel", tenant("operator"), with_s2_names(jobs.cancel)),
-    Route("GET", "/jobs/{job_id}/logs", tenant("viewer"), jobs.logs),
+    Route("POST", "/jobs/{job_id}/resolve", tenant("operator"), with_s2_names(jobs.resolve)),
+    Route("GET", "/jobs/{job_id}/logs", tenant("viewer"), logs.show),
+    Route("GET", "/jobs/{job_id}/evidence", tenant("viewer"), evidence.list_all),
     Route("GET", "/api/orgs/{org_id}/hosts/{host_id}/queue", org("viewer"), at_owner(jobs.host_queue)),
+    Route("GET", "/api/orgs", account, fleet_orgs.list_all),
+    Route("POST", "/api/orgs", platform_admin, fleet_orgs.create),
+    Route("GET", "/api/orgs/{org_id}", org("viewer"), fleet_orgs.show),
+    Route("GET", _HOSTS, org("viewer"), fleet_hosts.list_all),
+    Route("POST", _HOSTS, org("admin"), fleet_hosts.create),
+    Route("GET", f"{_HOSTS}/{{host_id}}", org("viewer"), at_owner(fleet_hosts.show)),
+    Route("PATCH", f"{_HOSTS}/{{host_id}}", org("admin"), at_owner(fleet_hosts.patch)),
+    Route("DELETE", f"{_HOSTS}/{{host_id}}", org("admin"), fleet_hosts.delete),
+    Route("GET", f"{_HOSTS}/{{host_id}}/keys", org("admin"), fleet_keys.list_all),
+    Route("POST", f"{_HOSTS}/{{host_id}}/keys", org("admin"), fleet_keys.create),
+    Route("DELETE", f"{_HOSTS}/{{host_id}}/keys/{{kid}}", org("admin"), fleet_keys.delete),
+    Route("GET", _INSTANCES, org("viewer"), fleet_instances.list_all),
+    Route("POST", _INSTANCES, org("admin"), fleet_instances.create),
+    Route("GET", f"{_INSTANCES}/{{instance_id}}", org("viewer"), fleet_instances.show),
+    Route("PATCH", f"{_INSTANCES}/{{instance_id}}", org("admin"), fleet_instances.patch),
+    Route("DELETE", f"{_INSTANCES}/{{instance_id}}", org("admin"), fleet_instances.delete),
+    Route("GET", "/api/orgs/{org_id}/audit", org("admin"), audit_trail.list_all),
+    Route("GET", "/api/orgs/{org_id}/settings", org("viewer"), settings.show),
+    Route("PUT", "/api/orgs/{org_id}/settings", org("admin"), settings.put),
+    Route("GET", "/api/agent/config", agent, settings.show_agent),
     Route("GET", f"{_HOST}/jobs", agent, agents.poll),
     Route("POST", f"{_RUN}/result", agent, at_owner(agents.result)),
     Route("POST", f"{_RUN}/progress", agent, at_owner(agents.progress)),
     Route("POST", f"{_RUN}/logs", agent, at_owner(agents.logs)),
+    Route("POST", f"{_RUN}/evidence", agent, at_owner(agents.evidence)),
+    Route("PUT", f"{_RUN}/assets/{{name}}", agent, assets.put),
     Route("POST", f"{_HOST}/heartbeat", agent, at_owner(agents.heartbeat)),
+    Route("GET", "/agent", socket, agent_socket.connect),
+    Route("GET", "/socket.io/", socket, socketio.serve),
+    Route("POST", "/socket.io/", socket, socketio.serve),
+    Route("OPTIONS", "/socket.io/", socket, socketio.serve),
     Route("GET", "/ws", socket, dashboards.watch),
     Route("GET", "/debug/actors", platform_admin, debug.actors),
     Route("GET", "/debug/actors/hosts/{host_id}", platform_admin, at_owner(debug.host)),

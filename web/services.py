@@ -7,14 +7,20 @@ from aiohttp import web
 
 from actors import Directory, Limits
 from interlock.clock import Clock
+from interlock.fleet import Config
 from interlock.ids import Ids
 from store import Store
+from web.configs import Configs
+from web.followers import Followers
 from web.gate import BOUNDS, Bounds
 from web.idempotency import Idempotency
+from web.links import Links
 from web.lookups import Lookups
 from web.metrics import Metrics
-from web.ports import ClusterPort, EventStreamsPort
+from web.ports import AssetStorePort, ClusterPort, EventStreamsPort
+from web.revocations import Revocations
 from web.tokens import Tokens
+from web.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,12 @@ class WebLimits:
     max_payload_bytes: int = 262_144
     max_json_depth: int = 64
     max_log_line_bytes: int = 16_384
+    max_asset_bytes: int = 67_108_864
+    max_assets_per_job: int = 1000
+    max_asset_bytes_per_job: int = 536_870_912
+    max_asset_bytes_per_org: int = 0
+    max_evidence_items: int = 1000
+    max_evidence_item_bytes: int = 65_536
     journal_queue: int = 20_000
     creates: Bounds = BOUNDS
     retry_after_seconds: float = 2.0
@@ -46,12 +58,22 @@ class Services:
     web_limits: WebLimits
     tokens: Tokens
     lookups: Lookups
+    configs: Configs
+    links: Links
+    revocations: Revocations
     streams: EventStreamsPort
+    followers: Followers
+    assets: AssetStorePort
+    uploads: Uploads
     idempotency: Idempotency
     metrics: Metrics
     cluster: ClusterPort | None = None  # None: this process is alone
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def config_of(self, org_id: str) -> Config:
+        """What the org's agents get as `config`, with its version; see `Configs.of`."""
+        return await self.configs.of(org_id)
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -22,6 +22,9 @@ from benches.production import Production
 from benches.production_rows import production_rows
 from benches.production_sizes import QUICK_PRODUCTION, ProductionSizes
 from benches.sizes import QUICK, Sizes
+from benches.sockets import Sockets
+from benches.sockets_rows import sockets_rows
+from benches.sockets_sizes import QUICK_SOCKETS, SocketSizes
 from benches.steps import Effort, Steps
 from engines.processes import EngineFailed, EngineMissing
 
@@ -54,6 +57,10 @@ def _options() -> argparse.Namespace:
     _add_rounds(production)
     overload = commands.add_parser("overload", help="what is still done when three times as much is asked for")
     _add_rounds(overload)
+    sockets = commands.add_parser(
+        "sockets", help="agents on WebSockets: throughput, memory, a storm, cancels, dashboards"
+    )
+    _add_rounds(sockets)
     return parser.parse_args()
 
 
@@ -99,6 +106,15 @@ def _overload(options: argparse.Namespace, folder: Path) -> None:
     _print(options, sizes, known, overload, overload_rows(overload.values))
 
 
+def _sockets(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_SOCKETS if options.quick else SocketSizes())
+    sockets = Sockets(sizes, folder, _say)
+    sockets.prepare()
+    known = facts(folder, sockets.loop)
+    _play(sockets, sizes.rounds)
+    _print(options, sizes, known, sockets, sockets_rows(sizes, sockets.values))
+
+
 Asked = TypeVar("Asked", bound=Effort)
 
 
@@ -131,6 +147,7 @@ _BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "fleet": _fleet,
     "production": _production,
     "overload": _overload,
+    "sockets": _sockets,
 }
 
 

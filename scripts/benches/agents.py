@@ -36,8 +36,13 @@ class Tally:
 
     def watch(self, agent: "asyncio.Task[None]") -> None:
         """The agent's end, if it comes, is the end of all."""
-        if not agent.cancelled() and not self._done.done():
-            self._done.set_exception(agent.exception() or BenchFailed("An agent has ended"))
+        if not agent.cancelled():
+            self.fail(agent.exception() or BenchFailed("An agent has ended"))
+
+    def fail(self, why: BaseException) -> None:
+        """An agent could not bear it."""
+        if not self._done.done():
+            self._done.set_exception(why)
 
 
 class Agent:

@@ -1,4 +1,4 @@
-"""The yardstick: aiohttp that reads a JSON body and sends it back, and does nothing else."""
+"""The yardstick: aiohttp that reads JSON, a body or a WebSocket's frame, sends it back, and does nothing else."""
 
 import argparse
 import asyncio
@@ -12,6 +12,15 @@ async def _echo(request: web.Request) -> web.Response:
     return web.json_response(await request.json())
 
 
+async def echo_frames(request: web.Request) -> web.WebSocketResponse:
+    """Frames come back."""
+    ws = web.WebSocketResponse()
+    await ws.prepare(request)
+    async for message in ws:
+        await ws.send_json(message.json())
+    return ws
+
+
 async def _alive(_request: web.Request) -> web.Response:
     return web.Response()
 
@@ -19,6 +28,7 @@ async def _alive(_request: web.Request) -> web.Response:
 async def _serve(port: int) -> None:
     app = web.Application()
     app.router.add_post("/echo", _echo)
+    app.router.add_get("/echo", echo_frames)
     app.router.add_get("/readyz", _alive)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

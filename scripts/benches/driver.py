@@ -7,14 +7,26 @@ import msgspec
 
 from benches.loads import LOADS
 from benches.plan import BenchFailed, Outcome, Plan
+from benches.socket_dashboards import dashboards, slow_dashboard
+from benches.socket_loads import SOCKET_LOADS
+from benches.socket_storm import socket_storm
 from benches.takeover import takeover
 
-_ALL = LOADS | {"takeover": takeover}
+ALL = (
+    LOADS
+    | SOCKET_LOADS
+    | {
+        "takeover": takeover,
+        "socket_storm": socket_storm,
+        "dashboards": dashboards,
+        "slow_dashboard": slow_dashboard,
+    }
+)
 
 
 async def _drive(plan: Plan) -> Outcome:
     async with asyncio.timeout(plan.seconds):
-        return await _ALL[plan.load](plan)
+        return await ALL[plan.load](plan)
 
 
 def main() -> int:

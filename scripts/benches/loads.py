@@ -14,7 +14,8 @@ from benches.plan import BenchFailed, Outcome, Plan
 from benches.stopwatch import Stopwatch
 
 SETTLE_SECONDS = 0.5  # for polls to be parked and writes to be over before a load begins
-_OK, _CREATED, _NOTHING = 200, 201, 204
+_AGAIN_SECONDS = 0.2  # until a batch that was refused is sent again
+_OK, _CREATED, _NOTHING, _LATER = 200, 201, 204, 503
 
 
 def job_body(instance_id: str) -> bytes:
@@ -28,7 +29,7 @@ _ECHO = post("/echo", "", job_body("0" * 36))
 
 async def echo(plan: Plan) -> Outcome:
     """POSTs from all clients at once, each with a body as long as a job's."""
-    async with _connections(plan.port, plan.clients) as links:
+    async with connections(plan.port, plan.clients) as links:
         watch = Stopwatch(plan.pid, plan.engines)
         await _share(links, itertools.repeat(_ECHO, plan.count), _OK)
         return watch.stop(plan.count)
@@ -37,7 +38,7 @@ async def echo(plan: Plan) -> Outcome:
 async def round_trip(plan: Plan) -> Outcome:
     """POSTs one after the other on one connection."""
     latencies: list[float] = []
-    async with _connections(plan.port, 1) as links:
+    async with connections(plan.port, 1) as links:
         watch = Stopwatch(plan.pid, plan.engines)
         for _ in range(plan.count):
             began = time.perf_counter()
@@ -54,14 +55,14 @@ async def single(plan: Plan) -> Outcome:
 
 async def batch(plan: Plan) -> Outcome:
     """The same with jobs created in batches; agents take the next job with the result of the last."""
-    return await _end_to_end(plan, lambda links: _create_batches(plan, links), take_next=True)
+    return await _end_to_end(plan, lambda links: create_batches(plan, links), take_next=True)
 
 
 async def _end_to_end(
     plan: Plan, create: Callable[[Sequence[Connection]], Awaitable[None]], *, take_next: bool
 ) -> Outcome:
     async with (
-        _connections(plan.port, plan.clients) as links,
+        connections(plan.port, plan.clients) as links,
         _fleet(plan) as (agents, tally),
         running(agents, tally, take_next=take_next),
     ):
@@ -73,8 +74,8 @@ async def _end_to_end(
 
 async def drain(plan: Plan) -> Outcome:
     """Jobs that have been waiting, from the first poll to the last result."""
-    async with _connections(plan.port, plan.clients) as links:
-        await _create_batches(plan, links)
+    async with connections(plan.port, plan.clients) as links:
+        await create_batches(plan, links)
     await asyncio.sleep(SETTLE_SECONDS)
     async with _fleet(plan) as (agents, tally):
         watch = Stopwatch(plan.pid, plan.engines)
@@ -89,7 +90,7 @@ async def dispatch(plan: Plan) -> Outcome:
     """
     creates = _creates(plan)
     latencies: list[float] = []
-    async with _connections(plan.port, 1) as users, _fleet(plan) as (agents, _):
+    async with connections(plan.port, 1) as users, _fleet(plan) as (agents, _):
         watch = Stopwatch(plan.pid, plan.engines)
         while len(latencies) < plan.count:
             parked = [agent.begin_poll() for agent in agents]
@@ -108,7 +109,7 @@ async def dispatch(plan: Plan) -> Outcome:
 async def touch(plan: Plan) -> Outcome:
     """One short poll of each host: it wakes the host's actor, which finds nothing to do."""
     requests = (get(f"/api/agent/hosts/{host.id}/jobs", host.key) for host in plan.hosts)
-    async with _connections(plan.port, plan.clients) as links:
+    async with connections(plan.port, plan.clients) as links:
         watch = Stopwatch(plan.pid, plan.engines)
         await _share(links, requests, _NOTHING)
         return watch.stop(len(plan.hosts))
@@ -123,7 +124,8 @@ LOADS: dict[str, Callable[[Plan], Awaitable[Outcome]]] = {
 
 
 @asynccontextmanager
-async def _connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
+async def connections(port: int, count: int) -> AsyncIterator[list[Connection]]:
+    """So many kept connections."""
     links: list[Connection] = []
     try:
         for _ in range(count):
@@ -138,7 +140,7 @@ async def _connections(port: int, count: int) -> AsyncIterator[list[Connection]]
 async def _fleet(plan: Plan) -> AsyncIterator[tuple[list[Agent], Tally]]:
     """An agent with a connection for each host, and the tally of their runs."""
     tally = Tally(plan.count)
-    async with _connections(plan.port, len(plan.hosts)) as links:
+    async with connections(plan.port, len(plan.hosts)) as links:
         yield [Agent(host, link, tally) for host, link in zip(plan.hosts, links, strict=True)], tally
 
 
@@ -159,16 +161,25 @@ def _creates(plan: Plan) -> list[bytes]:
     return [post(path, plan.token, job_body(host.instance_id)) for host in plan.hosts]
 
 
-async def _create_batches(plan: Plan, links: Sequence[Connection]) -> None:
-    """All of the plan's jobs, the hosts in turn; `BenchFailed` when one was not taken."""
-    bodies = itertools.cycle([job_body(host.instance_id) for host in plan.hosts])
+async def create_batches(plan: Plan, links: Sequence[Connection], wanted: Sequence[bytes] = ()) -> None:
+    """All of the plan's jobs, these bodies in turn, or one for each host; `BenchFailed` when one was not taken."""
+    bodies = itertools.cycle(wanted or [job_body(host.instance_id) for host in plan.hosts])
     sizes = iter([min(plan.batch, plan.count - made) for made in range(0, plan.count, plan.batch)])
 
     async def client(link: Connection) -> None:
         for size in sizes:
             body = b'{"jobs":[' + b",".join(itertools.islice(bodies, size)) + b"]}"
-            answer = await link.ask(post(f"/api/orgs/{plan.org}/jobs/batch", plan.token, body), _OK)
+            answer = await _insist(link, post(f"/api/orgs/{plan.org}/jobs/batch", plan.token, body))
             if answer.count(b'{"job":') != size:
                 raise BenchFailed(f"A batch was not taken whole: {answer[:300].decode()}")
 
     await asyncio.gather(*map(client, links))
+
+
+async def _insist(link: Connection, request: bytes) -> bytes:
+    """The body of the answer; asked again for as long as the server has no room for new work."""
+    while True:
+        reply = await link.begin(request)
+        if reply.status != _LATER:
+            return expect(reply, _OK)
+        await asyncio.sleep(_AGAIN_SECONDS)

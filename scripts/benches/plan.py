@@ -1,6 +1,6 @@
 """What the driver is asked to do, and what it brings back: both travel as JSON between two processes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Victim(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One load on one server."""
 
-    load: str  # a name in `loads.LOADS`
+    load: str  # a name in `driver.ALL`
     port: int
     pid: int  # of the server, whose CPU is read
     count: int  # jobs, requests or hosts, as the load has it
@@ -38,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     org: str = ""
     token: str = ""  # a user's
     hosts: Sequence[FleetHost] = ()
+    watchers: int = 0  # dashboards
     seconds: float = 120.0  # the load must be over by then
     engines: Sequence[int] = ()  # processes of the database and the broker, whose CPU is read with their children's
     victim: Victim | None = None  # where all agents are when it is killed
@@ -53,6 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     foreign_cpu_seconds: float  # what everybody else on the machine used meanwhile
     latencies_ms: Sequence[float] = ()
     engines_cpu_seconds: float = 0.0  # of the database and the broker, where they are processes of their own
+    figures: Mapping[str, float] = {}  # what else a load has to say
 
     @property
     def rate(self) -> float:

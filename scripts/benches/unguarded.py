@@ -6,7 +6,7 @@ python -m benches.unguarded serve [options…]
 from typing import Any
 from unittest.mock import patch
 
-from actors import elsewhere, host_reports, host_state, host_users
+from actors import elsewhere, host_pool, host_state, host_users, pool_decisions, user_action
 from interlock.cli.root import main
 from interlock.wire import JobEvent
 from runtime.event_fanout import RedisEventStreams
@@ -20,7 +20,7 @@ from web.event_stream import EventStreams
 _NO_EVENT = JobEvent(
     job_id="", job_run_id="", type="", host_id=None, status="", job_status="", attempt=0, will_retry=False
 )
-_MAKERS = (elsewhere, host_reports, host_state, host_users)
+_MAKERS = (elsewhere, host_pool, host_state, host_users, pool_decisions, user_action)
 
 
 def no_fence() -> None:

@@ -47,17 +47,26 @@ def main() -> int:
 
 async def _demo(options: argparse.Namespace, folder: Path, screen: Screen) -> None:
     _stop_on_signals()
-    screen.scene("Start the control plane and three agents")
+    screen.scene("Start the control plane, three agents for hosts and two for jobs of no host in particular")
     async with control_plane(folder, options.port or free_ports(1)[0]) as plane:
         screen.line(f"  Interlock is running at {plane.url}, its data in {folder}")
         account = await plane.open_account()
-        async with fleet(plane, account.org, folder) as hosts, watch(plane, account, hosts, screen) as heard:
-            with Client(plane.url, account.token) as client:
-                await Story(client, account, hosts, heard, screen).play()
-            if not options.once:
-                screen.sum_up()
-                _invite(screen, plane, account, hosts)
-                await asyncio.Event().wait()
+        with Client(plane.url, account.token) as client:
+            await _play(options, folder, screen, plane, account, client)
+
+
+async def _play(
+    options: argparse.Namespace, folder: Path, screen: Screen, plane: ControlPlane, account: Account, client: Client
+) -> None:
+    async with (
+        fleet(plane, client, account.org, folder) as agents,
+        watch(plane, account, agents, screen) as heard,
+    ):
+        await Story(client, account, agents, heard, screen).play()
+        if not options.once:
+            screen.sum_up()
+            _invite(screen, plane, account, agents.hosts)
+            await asyncio.Event().wait()
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> str:
@@ -82,7 +91,7 @@ def _stop_on_signals() -> None:
 
 def _invite(screen: Screen, plane: ControlPlane, account: Account, hosts: list[Host]) -> None:
     screen.line()
-    screen.line(f"Interlock keeps running at {plane.url}, with its three agents, until Ctrl-C. In another terminal:")
+    screen.line(f"Interlock keeps running at {plane.url}, with its agents, until Ctrl-C. In another terminal:")
     screen.line()
     screen.line(f"  export INTERLOCK_URL={plane.url} INTERLOCK_ORG={account.org}")
     screen.line(f"  export INTERLOCK_TOKEN={account.token}")

@@ -134,6 +134,8 @@ def _act(action: str, home: Path, port: int, payload: dict[str, Any]) -> str:
     map_name = payload.get("map", MAPS[0])
     if map_name not in MAPS:
         raise Refusal(f"there is no map {map_name!r}")
+    if payload.get("download"):
+        _download()
     attempt = int(os.environ.get("INTERLOCK_ATTEMPT", "1"))
     if attempt <= payload.get("breaksOff", 0):
         raise Refusal(f"the download of {map_name} broke off")
@@ -141,6 +143,13 @@ def _act(action: str, home: Path, port: int, payload: dict[str, Any]) -> str:
         return start(home, port, map_name)
     stopped = stop(home)
     return stopped if action == "stop" else f"{stopped}; {start(home, port, map_name)}"
+
+
+def _download() -> None:
+    """Fetch maps without end, by a process of its own, until somebody stops the job."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(json.dumps({"job": os.getpid(), "download": child.pid}), flush=True)
+    child.wait()
 
 
 def _main() -> int:

@@ -40,7 +40,7 @@ def _chaos(mode: str, mutant: str = "") -> Take:
 TAKES = {
     take.name: take
     for take in (
-        *(Take(bench, "benches", (bench, "-o", "json")) for bench in ("fleet", "production", "overload")),
+        *(Take(bench, "benches", (bench, "-o", "json")) for bench in ("fleet", "production", "overload", "sockets")),
         _chaos("embedded"),
         _chaos("cluster"),
         *(_chaos("cluster", bug) for bug in BUGS),

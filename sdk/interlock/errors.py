@@ -10,6 +10,7 @@ InterlockError
 │   ├── Conflict                409, carries `current`
 │   │   ├── InvalidState        409 invalid_state
 │   │   ├── Superseded          409 superseded
+│   │   ├── AlreadyTaken        409 already_taken
 │   │   └── IdempotencyConflict 409 idempotency_conflict
 │   ├── PreconditionFailed      412 precondition_failed
 │   ├── PayloadTooLarge         413 payload_too_large
@@ -120,6 +121,13 @@ class Superseded(Conflict):
     title = "A newer one has taken over"
 
 
+class AlreadyTaken(Conflict):
+    """Another agent's ack of this job came first."""
+
+    code = "already_taken"
+    title = "Another agent has taken this job"
+
+
 class IdempotencyConflict(Conflict):
     """The same Idempotency-Key came with another body."""
 
@@ -208,6 +216,7 @@ ALL_PROBLEMS: tuple[type[InterlockError], ...] = (
     MethodNotAllowed,
     InvalidState,
     Superseded,
+    AlreadyTaken,
     IdempotencyConflict,
     PreconditionFailed,
     PayloadTooLarge,

@@ -212,7 +212,7 @@ REFUSALS: dict[RunStatus, dict[RunEvent, str]] = {
 # Who takes a run on from each state, and who rescues it when they die.
 NEXT_MOVER: dict[RunStatus, str] = {
     S.SCHEDULED: "the dramatiq alarm; else the sweep, which reads availableAt",
-    S.PENDING: "the host's next poll or ack; startBefore bounds the wait",
+    S.PENDING: "the host's next poll, an offer on its socket, or a pool's ack; startBefore bounds the wait",
     S.OFFERED: "the agent's ack; else the 30 s offer deadline",
     S.RUNNING: "the agent's report; else timeoutSeconds, and the lease of agents that heartbeat",
     S.CANCELLING: "the agent's confirmation; else the cancel deadline",

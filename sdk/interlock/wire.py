@@ -158,7 +158,7 @@ class JobPage(Lenient):
 
 
 class LogLine(Lenient):
-    """One line of a job's log; `seq` rises within its job run."""
+    """One line of a job's log; `seq` counts the lines of the job, over its runs, in the order in which they were stored."""
 
     seq: int
     job_run_id: str
@@ -172,6 +172,31 @@ class LogPage(Lenient):
     """Log lines in order; pass the last line's cursor as `after` to read on."""
 
     items: list[LogLine]
+    next_cursor: str | None
+
+
+class Evidence(Lenient):
+    """An item of evidence as users see it. `snippet` is text; `hash` is the SHA-256 of its canonical content."""
+
+    id: str
+    job_id: str
+    job_run_id: str
+    type: str
+    title: str
+    source: str
+    url: str | None
+    snippet: str
+    confidence: str
+    collected_at: str
+    hash: str
+    size_bytes: int
+    created_at: str
+
+
+class EvidencePage(Lenient):
+    """Evidence of a job, oldest first."""
+
+    items: list[Evidence]
     next_cursor: str | None
 
 
@@ -236,11 +261,99 @@ class Logs(Lenient):
     lines: list[LogLineIn]
 
 
-class RunState(Lenient):
-    """The answer to progress, logs and evidence: a cancel travels on it."""
+class RunState(Lenient, omit_defaults=True, kw_only=True):
+    """The answer to progress, logs and evidence: a cancel travels on it. `needs_user_action` is there only while the run
+    waits for its user: without it, it goes on.
+    """
 
     status: str
     cancel_requested: bool
+    needs_user_action: bool = False
+
+
+class EvidenceItem(Lenient):
+    """What an agent has found (S2's shape). `snippet` is text or any other JSON value; `collectedAt` is RFC 3339.
+
+    A `hash` of the agent's own is passed over: the server makes one of the content.
+    """
+
+    type: str
+    title: str
+    source: str
+    snippet: Any
+    confidence: Literal["high", "medium", "low"]
+    url: str | None = None
+    collected_at: str | None = None
+
+
+class EvidenceIn(Lenient):
+    """`POST …/evidence` and `job:evidence`: the items are looked at one by one, so that a bad one sinks no other."""
+
+    evidence: list[msgspec.Raw]
+
+
+EvidenceVerdictName = Literal["created", "duplicate", "rejected"]
+
+
+class EvidenceVerdict(Lenient, omit_defaults=True):
+    """What became of one item; `id` of the stored one, which a duplicate shares with the first; `message` says why not."""
+
+    verdict: EvidenceVerdictName
+    id: str | None = None
+    message: str | None = None
+
+
+class EvidenceAnswer(RunState, kw_only=True):
+    """The answer to evidence: the run's state, counts, and a verdict for each item in the order of the request."""
+
+    created: int
+    duplicates: int
+    rejected: int
+    items: list[EvidenceVerdict]
+
+
+class LogAnswer(RunState, kw_only=True):
+    """The answer to log lines. `next_seq` is the least number that is not stored yet, behind which nothing is missing:
+    0 while nothing is. `truncated`: the log is full, and what is sent of this run is no longer stored.
+    """
+
+    next_seq: int
+    truncated: bool = False
+
+
+class Asset(Lenient):
+    """A file that an agent has kept of a run, as users see it. The bytes are at `…/assets/{id}`."""
+
+    id: str
+    job_id: str
+    job_run_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    created_at: str
+
+
+class AssetPage(Lenient):
+    """Files of a job, oldest first."""
+
+    items: list[Asset]
+    next_cursor: str | None
+
+
+class AssetRef(Lenient):
+    """A file as the agent that has just sent it sees it."""
+
+    id: str
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class AssetAnswer(RunState, kw_only=True):
+    """The answer to `PUT …/assets/{name}`."""
+
+    asset: AssetRef
 
 
 class Heartbeat(Lenient):
@@ -253,11 +366,12 @@ class Heartbeat(Lenient):
 Verdict = Literal["continue", "cancel", "abandon"]
 
 
-class RunVerdict(Lenient):
-    """What to do with a run that the agent named."""
+class RunVerdict(Lenient, omit_defaults=True):
+    """What to do with a run that the agent named; `needs_user_action` as in `RunState`."""
 
     job_run_id: str
     verdict: Verdict
+    needs_user_action: bool = False
 
 
 class Intervals(Lenient):
@@ -312,3 +426,12 @@ class LogEvent(Lenient):
     job_id: str
     job_run_id: str
     lines: int
+
+
+class EvidenceEvent(Lenient):
+    """`data` of `evidence.added`: that there is more, not what: items of evidence, or files."""
+
+    job_id: str
+    job_run_id: str
+    created: int
+    assets: int = 0

@@ -192,9 +192,10 @@ async def test_a_retry_starts_its_progress_afresh(tenant: Tenant) -> None:
 
 async def test_a_log_line_that_comes_again_is_stored_once(tenant: Tenant) -> None:
     host, job, run_id = await started(tenant)
-    lines = [{"seq": n, "level": "info", "message": f"line {n}"} for n in range(4)]
+    lines: list[Document] = [{"seq": n, "level": "info", "message": f"line {n}"} for n in range(4)]
     for part in (lines[:2], lines[:2], lines[1:], lines):
-        assert (await host.logs(run_id, *part)).json == {"status": "running", "cancelRequested": False}
+        reply = await host.logs(run_id, *part)
+        assert reply.json == {"status": "running", "cancelRequested": False, "nextSeq": part[-1]["seq"] + 1}
     items = (await tenant.user.get(f"{tenant.jobs_path}/{job['id']}/logs")).json["items"]
     assert [item["message"] for item in items] == [f"line {n}" for n in range(4)]
     assert (await tenant.show(job))["counts"]["logs"] == 4

@@ -81,7 +81,7 @@ def test_any_change_of_the_fence_refuses(desk: Desk, change: str) -> None:
     desk.rows(f"UPDATE host SET {change} WHERE id = '{at.host.id}'")  # noqa: S608 - our own words
     before = desk.fence(at)
     job, run = at.new_job()
-    (outcome,) = desk.refused(at.entry(*created(job, run), log_line(run, 1, 1)))
+    (outcome,) = desk.refused(at.entry(*created(job, run), log_line(run, 1)))
     assert (outcome.unknown, at.incarnation.poisoned) == (False, True)
     assert desk.fence(at) == before
     assert [desk.count(table) for table in ("job", "job_run", "job_log")] == [0, 0, 0]
@@ -180,7 +180,7 @@ def test_a_row_that_is_not_what_it_was_thought_to_be_fails_its_host_alone(desk: 
     stale_job, stale_run = copy_of(job, run)
     stale_run.status, stale_job.status = S.CANCELLING, JobStatus.RUNNING
     change = run_change(stale_run, S.RUNNING) if what == "run" else job_change(stale_job, JobStatus.RUNNING)
-    line = log_line(run, 1, 1)
+    line = log_line(run, 1)
     before = desk.fence(wrong)
     outcomes = desk.commit(wrong.entry(line, change), right.entry(*created(*right.new_job())))
     assert [type(outcome) for outcome in outcomes] == [Refused, Committed]

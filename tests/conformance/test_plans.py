@@ -44,7 +44,7 @@ def explaining(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Explaining:
         run.status, run.finished_at = run.status.SUCCESS, 1
     desk.committed(at.entry(*(change for pair in pairs for change in created(*pair))))
     job = job_row(host_id="a", id="j", start_before=1)
-    line = append("job_log", job_id="j", job_run_id="r", seq=1, level="info", message="a line")
+    line = append("job_log", job_id="j", job_run_id="r", level="info", message="a line")
     scheduled = job_row(host_id="a")
     retried = run_row(scheduled, status="scheduled", available_at=1)
     desk.committed(at.entry(*created(job, run_row(job, id="r", status="running")), *created(scheduled, retried), line))

@@ -82,7 +82,7 @@ def test_a_jobs_page_has_all_that_hangs_on_it(desk: Desk) -> None:
     at = desk.host()
     made, run = desk.running_job(at, created_by_id="ann")
     late = append("late_report", job_id=made.id, job_run_id=run.id, body="{}", body_hash="hash")
-    desk.committed(at.entry(log_line(run, 1, 1), log_line(run, 2, 2), late))
+    desk.committed(at.entry(log_line(run, 1), log_line(run, 2), late))
     accounts.create_user(desk.database, "ann", email="ann@x.y", name="Ann", platform_admin=False, by=by())
     full = full_job(desk.database, "org", made.id)
     assert full is not None
@@ -116,9 +116,9 @@ def test_a_glance_at_hosts_says_which_are_busy(desk: Desk) -> None:
 def test_log_lines_come_in_order_behind_the_last_one_that_was_read(desk: Desk) -> None:
     at = desk.host()
     made, run = desk.running_job(at)
-    desk.committed(at.entry(*(log_line(run, number, number, f"line {number}") for number in (3, 1, 2))))
+    desk.committed(at.entry(*(log_line(run, number, f"line {number}") for number in (3, 1, 2))))
     assert [row[0] for row in log_lines(desk.database, made.id, 0, 10)] == [1, 2, 3]
-    assert log_lines(desk.database, made.id, 1, 1) == [(2, run.id, "info", "line 2", None, AT)]
+    assert log_lines(desk.database, made.id, 1, 1) == [(2, run.id, "info", "line 1", None, AT)]
 
 
 def test_waiting_jobs_are_counted_by_org(desk: Desk) -> None:

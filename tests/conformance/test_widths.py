@@ -6,17 +6,17 @@ import pytest
 
 from runtime.settings import Settings
 from store.models import AuditEvent, Host, IdempotencyKey, Job, JobLog, JobRun
-from web import access, agents, idempotency, job_types
+from web import access, agent_messages, idempotency, job_types
 
 
 @pytest.mark.parametrize(
     ("column", "longest"),
     [
-        (Host.instance_id, agents.MAX_INSTANCE),
-        (JobRun.instance_id, agents.MAX_INSTANCE),
-        (JobRun.error_code, agents.MAX_CODE),
-        (Job.error_code, agents.MAX_CODE),
-        (JobLog.level, agents._LEVELS),
+        (Host.instance_id, agent_messages.MAX_INSTANCE),
+        (JobRun.instance_id, agent_messages.MAX_INSTANCE),
+        (JobRun.error_code, agent_messages.MAX_CODE),
+        (Job.error_code, agent_messages.MAX_CODE),
+        (JobLog.level, agent_messages._LEVELS),
         (IdempotencyKey.key, idempotency._LONGEST + len(f"#{Settings().max_batch_jobs}")),  # of a batch's part
         (AuditEvent.request_id, access._LONGEST_ID),
         (Job.type, max(len(name) for name in job_types.BUILT_IN)),

@@ -10,17 +10,20 @@ import pytest
 
 from tests.support.agent_rig import Rig, lives
 from tests.support.fake_plane import FakePlane, Fault
+from tests.support.fake_socket import SocketPlane
 
 
-@pytest.fixture
-async def plane() -> AsyncIterator[FakePlane]:
-    async with FakePlane() as plane:
+@pytest.fixture(params=["poll", "socket"])
+async def plane(request: pytest.FixtureRequest) -> AsyncIterator[FakePlane]:
+    async with SocketPlane() if request.param == "socket" else FakePlane() as plane:
         yield plane
 
 
 @pytest.fixture
 def rig(plane: FakePlane, tmp_path: Path) -> Rig:
-    return Rig(plane, tmp_path)
+    rig = Rig(plane, tmp_path)
+    rig.set(transport="socket" if isinstance(plane, SocketPlane) else "poll")
+    return rig
 
 
 # ---- what a command gets and what its end becomes

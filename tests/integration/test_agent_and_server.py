@@ -5,27 +5,17 @@ No run starts twice, no two are at work at once, and every job ends with the res
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.support import skewed_agent
-from tests.support.agent_rig import Workplace, lives
-from tests.support.bad_network import BadNetwork
-from tests.support.callers import PATIENCE, Plane, Tenant
-from tests.support.callers import Agent as Caller
-from tests.support.server import Rows, Server
-
-WORK = (
-    "exec 2>/dev/null; trap 'rmdir busy; exit 1' TERM; mkdir busy || echo overlap >> starts;"
-    "echo out; echo $$ >> pids; echo $INTERLOCK_JOB_RUN_ID >> starts;"
-    "test $INTERLOCK_ATTEMPT -gt 1 || until test -e go; do sleep 0.01; done; rmdir busy"
-)  # The first attempt lasts until it may go. Stderr outlives the agent: a shell that has something to say would die of it.
-TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
+from tests.support.agent_rig import lives
+from tests.support.callers import PATIENCE
+from tests.support.scene import Scene, lines_of, scene_at, seen
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -44,90 +34,16 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert running.tracebacks() == []
 
 
-class Scene:
-    """A host of a real server, its user, and the network that its agent goes through."""
-
-    def __init__(self, server: Server, tenant: Tenant, host: Caller, network: BadNetwork, folder: Path) -> None:
-        self.server = server
-        self.tenant = tenant
-        self.host = host
-        self.network = network
-        self.place = self.workplace(folder)
-
-    def workplace(self, folder: Path) -> Workplace:
-        """Where an agent of this host works."""
-        folder.mkdir(exist_ok=True)
-        place = Workplace(folder, self.network.url, self.host.token or "")
-        place.set(request_timeout_seconds=2.0, poll_wait_seconds=1, upload_logs=True)
-        place.shell(WORK, "SERVER_START")
-        return place
-
-    def go(self) -> None:
-        """Let the first attempt end."""
-        (self.place.folder / "go").touch()
-
-    def starts(self) -> Counter[str]:
-        return Counter(_lines(self.place.folder / "starts"))
-
-    def pids(self) -> list[int]:
-        return [int(line) for line in _lines(self.place.folder / "pids")]
-
-    async def job_until(self, job: dict[str, Any], true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """The job as soon as that holds of it."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    shown = await self.tenant.show(job)
-                    if true(shown):
-                        return shown
-                except aiohttp.ClientError:
-                    pass  # the server is being killed
-                await asyncio.sleep(0.01)
-
-    async def ended(self, job: dict[str, Any]) -> dict[str, Any]:
-        return await self.job_until(job, lambda shown: shown["status"] in TERMINAL)
-
-    async def at_work(self, job: dict[str, Any]) -> None:
-        """Return when the command of the job's first attempt runs."""
-        await self.job_until(job, lambda shown: shown["jobRuns"][0]["id"] in self.starts())
-
-    async def written(self, event: str) -> None:
-        """Return when the agent's journal has such an entry."""
-        journal = self.place.state / "journal.jsonl"
-        await seen(lambda: f'"event":"{event}"' in journal.read_text())
-
-    async def reconnected(self) -> None:
-        """Return when the agent has given up what was under way and tries again."""
-        before = self.network.connections
-        await seen(lambda: self.network.connections > before)
-
-
-async def seen(true: Callable[[], object]) -> None:
-    """Return when that holds; it is looked at again and again, since nothing tells of processes and files."""
-    async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.01)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().split() if path.exists() else []
-
-
-@asynccontextmanager
-async def scene_at(server: Server, folder: Path) -> AsyncIterator[Scene]:
-    network = BadNetwork(server.port)
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
-        )
-        await stack.enter_async_context(network.running())
-        tenant = Plane(server, Rows(server.data_dir), session).tenant()
-        yield Scene(server, tenant, tenant.host(), network, folder)
-
-
 @pytest.fixture
 async def scene(server: Server, tmp_path: Path) -> AsyncIterator[Scene]:
     async with scene_at(server, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture(params=["poll", "socket"])
+async def any_scene(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> AsyncIterator[Scene]:
+    """Whichever way the agent speaks to the server."""
+    async with scene_at(server, tmp_path, transport=request.param, request_timeout_seconds=1.0) as scene:
         yield scene
 
 
@@ -181,8 +97,9 @@ async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing
 
 
 async def test_an_agent_killed_at_work_and_started_again_ends_its_command_and_the_job_is_tried_again(
-    scene: Scene,
+    any_scene: Scene,
 ) -> None:
+    scene = any_scene
     job = await scene.tenant.create(scene.host)
     async with scene.place.process() as agent:
         await scene.at_work(job)
@@ -202,7 +119,8 @@ async def test_an_agent_killed_at_work_and_started_again_ends_its_command_and_th
 
 @pytest.mark.parametrize("deliver", [False, True], ids=["what was under way is lost", "what was under way comes late"])
 class TestNetworkCut:
-    async def test_a_result_that_was_had_meanwhile_is_handed_over(self, scene: Scene, deliver: bool) -> None:
+    async def test_a_result_that_was_had_meanwhile_is_handed_over(self, any_scene: Scene, deliver: bool) -> None:
+        scene = any_scene
         job = await scene.tenant.create(scene.host)
         async with scene.place.running():
             await scene.at_work(job)
@@ -215,7 +133,8 @@ class TestNetworkCut:
         once(scene, done, "success")
         assert done["lateReports"] == []
 
-    async def test_a_job_that_was_handed_out_into_the_void_is_done_once(self, scene: Scene, deliver: bool) -> None:
+    async def test_a_job_that_was_handed_out_into_the_void_is_done_once(self, any_scene: Scene, deliver: bool) -> None:
+        scene = any_scene
         scene.go()
         async with scene.place.running(), asyncio.timeout(PATIENCE):
             while not (await scene.tenant.queue(scene.host))["connections"]:
@@ -227,15 +146,16 @@ class TestNetworkCut:
             done = await scene.ended(job)
         once(scene, done, "success")
 
-    async def test_a_command_that_outlasts_the_cut_goes_on(self, scene: Scene, deliver: bool) -> None:
+    async def test_a_command_that_outlasts_the_cut_goes_on(self, any_scene: Scene, deliver: bool) -> None:
+        scene = any_scene
         job = await scene.tenant.create(scene.host)
         async with scene.place.running():
             await scene.at_work(job)
             scene.network.cut()
             await scene.reconnected()
-            beats = scene.network.passed["heartbeat"]
+            before = scene.network.passed.total()
             scene.network.mend(deliver=deliver)
-            await scene.job_until(job, lambda _: scene.network.passed["heartbeat"] > beats + 1)
+            await scene.job_until(job, lambda _: scene.network.passed.total() > before)
             scene.go()
             done = await scene.ended(job)
         once(scene, done, "success")
@@ -289,9 +209,9 @@ async def test_two_agents_with_one_key_start_no_run_twice_and_the_host_is_shown_
         await watch.until("host.updated", health="unhealthy")
         for job in jobs:
             await scene.job_until(job, lambda shown: (shown["wait"] or {}).get("reason") == "host_unhealthy")
-        pids = [int(pid) for place in (here, there) for pid in _lines(place.folder / "pids")]
+        pids = [int(pid) for place in (here, there) for pid in lines_of(place.folder / "pids")]
         await seen(lambda: not any(lives(pid) for pid in pids))  # what was superseded is stopped
-    started = Counter(run for place in (here, there) for run in _lines(place.folder / "starts"))
+    started = Counter(run for place in (here, there) for run in lines_of(place.folder / "starts"))
     assert set(started.values()) == {1}
     assert "overlap" not in started
 

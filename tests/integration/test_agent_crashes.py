@@ -16,8 +16,9 @@ import pytest
 from interlock.agent import recovery
 from tests.support import crashing_agent
 from tests.support.agent_rig import CLI, Rig, lives
-from tests.support.crashing_agent import ENTRIES, STEPS
+from tests.support.crashing_agent import ENTRIES, FRAMES, STEPS
 from tests.support.fake_plane import FakePlane, Fault, Run
+from tests.support.fake_socket import SocketPlane
 
 STARTS = "echo $$ >> pids; echo $INTERLOCK_JOB_RUN_ID >> starts"
 
@@ -72,8 +73,28 @@ CRASHES = [
 ]
 
 
+# The same on a socket, where a heartbeat may be sent before or after an ack.
+BY_SOCKET = [
+    ("before", "upgrade", QUICK, [["success"]], {1}),
+    ("after", "upgrade", QUICK, [["success"]], {1}),
+    ("before", "frame heartbeat", QUICK, [["success"], ["lost", "success"]], {1}),
+    ("before", "frame job:ack", QUICK, [["success"]], {1}),
+    ("after", "frame job:ack", QUICK, [["lost", "success"]], {1}),
+    ("after", "started", QUICK, [["failed"]], {0}),
+    ("before", "frame job:log", LONG, [["failed"]], {1}),
+    ("after", "frame job:log", LONG, [["failed"]], {1}),
+    ("before", "frame job:done", QUICK, [["success"]], {1}),
+    ("after", "frame job:done", QUICK, [["success"]], {1}),
+    ("before", "frame job:error", f"{STARTS}; exit 3", [["failed"]], {1}),
+    ("after", "frame job:error", f"{STARTS}; exit 3", [["failed"]], {1}),
+]
+
+
 def test_every_step_of_the_agent_is_a_place_to_die_at() -> None:
-    assert {step for _, step, *_ in CRASHES} == STEPS
+    assert {step for _, step, *_ in CRASHES} | {"upgrade"} == STEPS
+    unsent = {"job:reject", "job:cancelled"}  # a result that a frame does not carry whole goes over HTTP
+    frames = {step.removeprefix("frame ") for _, step, *_ in BY_SOCKET if step.startswith("frame ")}
+    assert frames == FRAMES - unsent
     entries = {(moment, step) for moment, step, *_ in CRASHES if step in ENTRIES}
     assert entries == {(moment, step) for moment in ("before", "torn", "after") for step in ENTRIES}
 
@@ -106,6 +127,27 @@ async def test_an_agent_killed_anywhere_starts_no_run_twice_and_loses_no_result(
     if endings == ["failed"]:
         assert first.report["errorCode"] == "interrupted"
     assert all(report == run.report for run in rig.plane.runs.values() for report in run.reports)
+
+
+@pytest.mark.parametrize(("moment", "step", "script", "endings", "started"), BY_SOCKET)
+async def test_an_agent_killed_on_its_socket_starts_no_run_twice_and_loses_no_result(
+    tmp_path: Path, moment: str, step: str, script: str, endings: list[list[str]], started: set[int]
+) -> None:
+    async with SocketPlane() as plane:
+        rig = Rig(plane, tmp_path)
+        rig.shell(script)
+        rig.set(transport="auto")
+        first = await plane.add()
+        async with rig.process([crashing_agent.__file__, moment, step], transport="socket") as child:
+            assert await child.wait() == -signal.SIGKILL
+        async with rig.running():
+            await plane.all_ended()
+    mine = [run for run in plane.runs.values() if run.job_id == first.job_id]
+    assert [run.status for run in mine] in endings
+    assert sum(starts(rig)[run.id] for run in mine) in started
+    assert set(starts(rig).values()) <= {1}
+    assert not any(lives(pid) for pid in pids(rig))
+    assert all(report == run.report for run in plane.runs.values() for report in run.reports)
 
 
 async def past(rig: Rig) -> Run:

@@ -11,12 +11,13 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from interlock.agent import StateUnusable, poll_session
+from interlock.agent import StateUnusable, session
 from interlock.agent import journal as journal_module
 from interlock.agent.book import Entry
 from interlock.agent.journal import JOURNAL_NAME, Journal
 from tests.support.agent_rig import Rig
 from tests.support.fake_plane import FakePlane, Fault, Run
+from tests.support.fake_socket import SocketPlane
 
 STARTS = "echo x >> starts"
 CAPPED = (
@@ -121,7 +122,7 @@ async def test_no_job_is_taken_while_the_disk_has_too_little_room(
         looks.append(rig.plane.count("poll"))
         return 999 if len(looks) < 5 else 1000
 
-    monkeypatch.setattr(poll_session, "ROOM_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(session, "ROOM_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(Journal, "free_bytes", free_bytes)
     rig.set(free_bytes=1000)
     rig.shell(STARTS)
@@ -131,6 +132,27 @@ async def test_no_job_is_taken_while_the_disk_has_too_little_room(
     assert looks[:5] == [0] * 5
     assert caplog.text.count("only 999 bytes are free for the journal: no job is taken below 1000") == 1
     assert caplog.text.count("taking jobs again") == 1
+
+
+async def test_a_disk_that_fills_while_the_agent_is_idle_closes_its_socket_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = False
+    monkeypatch.setattr(session, "ROOM_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(Journal, "free_bytes", lambda _: 999 if full else 1000)
+    async with SocketPlane() as plane:
+        rig = Rig(plane, tmp_path)
+        rig.set(free_bytes=1000, transport="socket")
+        rig.shell(STARTS)
+        async with rig.running():
+            await plane.until(lambda: plane.socket is not None)
+            full = True
+            run = await plane.add()
+            await plane.until(lambda: plane.socket is None)
+            assert (run.status, plane.asked("job:ack")) == ("pending", 0)
+            full = False
+            await plane.ended(run)
+    assert run.status == "success"
 
 
 async def test_an_agent_without_room_hands_over_what_it_owes_and_can_be_stopped(rig: Rig) -> None:

@@ -109,7 +109,7 @@ async def test_a_function_can_be_a_handler(rig: Rig) -> None:
 
     @agent.handler("SUM")
     async def add_up(job: Job, context: Context) -> Outcome:
-        context.log("info", "adding")
+        context.log("adding")
         return Outcome.succeeded({"sum": sum(job.payload["numbers"])})
 
     async with rig.running(agent):

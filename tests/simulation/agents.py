@@ -15,18 +15,22 @@ import msgspec
 
 from actors import LoopFuture
 from actors.host_polls import UNDER_WAY
-from actors.messages import AppendLogs, Beat, HandOutAgain, Line, Message, NoteProgress, Poll, PollAnswer, ReportResult
+from actors.messages import AppendLogs, Beat, HandOutAgain, Line, Message, NoteProgress, Poll, PollAnswer
 from interlock.errors import Conflict, InterlockError, NotFound, Superseded
 from interlock.wire import Report, ReportAnswer, ReportStatus, TakenJob
-from store.models import LateReport
 from tests.simulation.loop import Process, Violation
 from tests.simulation.network import Exchange, Link, Network, Sender
 from tests.simulation.nodes import Life, Plane
+from tests.simulation.truth import is_kept_as_late
+from web.agent_messages import result_message
+from web.services import WebLimits
 
+DECLARING = frozenset({"declared", "next", "named", "link"})  # their polls say what runs
 KINDS = ("declared", "declared", "next", "named", "plain", "split", "split")
 POLL_SECONDS = 10.0
 BEAT_SECONDS = 5.0
 PATIENCE = 3.0  # seconds that an agent waits for an answer, beyond a poll's own wait
+WEB_LIMITS = WebLimits()
 
 
 class Machine:
@@ -37,6 +41,12 @@ class Machine:
         self.results: dict[str, Report] = {}  # what they came to
         self.owed: list[str] = []  # results that no server has acknowledged
         self.last_run_no = 0
+
+    def forget(self) -> None:
+        """As a machine without a journal does."""
+        self.owed.clear()
+        for run_id in self.started:
+            self.results.setdefault(run_id, Report(status="failed", error_code="interrupted"))
 
 
 class Agent:
@@ -139,10 +149,9 @@ class Agent:
 
     def _report(self, run_id: str) -> None:
         self._reporting = True
-        body = msgspec.json.encode(self.machine.results[run_id]).decode()
         takes_next = self.kind == "next" and self.machine.owed == [run_id] and self._running is None
         report = self.machine.results[run_id]
-        message = ReportResult(job_run_id=run_id, report=report, digest=body, body=body, take_next=takes_next)
+        message = result_message(run_id, report, None, WEB_LIMITS, take_next=takes_next)
 
         def answered(answer: Any) -> None:
             self._reporting = False
@@ -154,7 +163,7 @@ class Agent:
             self._after(0.05 if settled else 1.0, self._loop)
 
         def judge(reply: LoopFuture) -> None:
-            self._plane.invariants.report_answered(run_id, body, reply.outcome, self._is_kept_as_late)
+            self._plane.invariants.report_answered(run_id, message.digest, reply.outcome, self._is_kept_as_late)
 
         def failed() -> None:
             self._reporting = False
@@ -163,15 +172,12 @@ class Agent:
         self._ask(message, answered, failed, judge)
 
     def _is_kept_as_late(self, run_id: str, digest: str) -> bool:
-        kept = LateReport.select(LateReport.id).where(
-            (LateReport.job_run_id == run_id) & (LateReport.body_hash == digest)
-        )
-        return bool(list(kept.tuples().execute(self._plane.database)))
+        return is_kept_as_late(self._plane.database, run_id, digest)
 
     def _poll(self) -> None:
         self._polling = True
         self._asked_for = self._kept_back()
-        declares = self.kind in {"declared", "next", "named"}
+        declares = self.kind in DECLARING
         running = None if not declares else () if self._running is None else (self._running,)
         instance = None if self.kind == "plain" else self._instance
 
@@ -206,10 +212,14 @@ class Agent:
             self._look_for_what_is_kept_back()
         elif answer.cancel == self._running:
             self._stopping = True
-        elif self.kind in {"declared", "next", "named"} and answer.cancel not in self.machine.owed:
-            if answer.cancel not in self.machine.results:
-                self.machine.results[answer.cancel] = Report(status="cancelled", error_code="cancelled")
-            self.machine.owed.append(answer.cancel)  # as the reference agent does: it never came here, or is over
+        elif self.kind in DECLARING:
+            self._never_began(answer.cancel)
+
+    def _never_began(self, run_id: str) -> None:
+        """As the reference agent says of what it is to stop: it never came here, or is over."""
+        if run_id not in self.machine.owed:
+            self.machine.results.setdefault(run_id, Report(status="cancelled", error_code="cancelled"))
+            self.machine.owed.append(run_id)
 
     def _look_for_what_is_kept_back(self) -> None:
         """It is told that there is nothing, although the rows said already when it asked that it runs something. Where
@@ -239,7 +249,7 @@ class Agent:
             return
         if self._running is not None:
             raise Violation(f"host {self.host_id} got {run_id} while it runs {self._running} ({self.kind})")
-        if self.kind in {"declared", "next"} and job.run_no < machine.last_run_no:
+        if self.kind in {"declared", "next", "link"} and job.run_no < machine.last_run_no:
             return
         machine.last_run_no = max(machine.last_run_no, job.run_no)
         if run_id in machine.started:

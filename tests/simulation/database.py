@@ -56,7 +56,8 @@ def _first_state(hosts: int) -> bytes:
     database.connect()
     migrate(database)
     for number, host_id in enumerate(ids_of_hosts(hosts)):
-        create_host(database, host_id, ORG, "sim", By("system", None, 0, f"0d{number:06x}-0000-7000-8000-000000000000"))
+        by = By("system", None, 0, f"0d{number:06x}-0000-7000-8000-000000000000")
+        create_host(database, host_id, ORG, "sim", by, labels={} if number % 2 else {"even": "yes"})
     for table in _TABLES:
         for verb, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
             database.execute_sql(_TRIGGER.format(verb=verb, table=table, row=row))
@@ -66,8 +67,11 @@ def _first_state(hosts: int) -> bytes:
 
 
 def ids_of_hosts(hosts: int) -> list[str]:
-    """The hosts of a world."""
+    """The hosts of a world. The first carries all labels that a job may want."""
     return [f"0c{number:06x}-0000-7000-8000-000000000000" for number in range(hosts)]
+
+
+FIRST_HOST = ids_of_hosts(1)[0]
 
 
 def fresh_database(hosts: int) -> Database:

@@ -29,6 +29,13 @@ from tests.simulation.mix import Mix
 Reported = Callable[[str, str, str], bool]
 _ENDED = {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
 _BY_THE_AGENT = {RunStatus.SUCCESS: "success", RunStatus.REJECTED: "rejected"}
+TROUBLES = (
+    *("commit_fails", "commit_unknown", "statement_fails", "rows_held", "claim_unknown", "read_fails"),
+    *("outages_a_minute", "node_dies_a_minute", "node_stops_a_minute", "node_pauses_a_minute"),
+)
+STOPPED = 4_000 + 1_000  # ms: grace and slack (`nodes.LIMITS`), and some for commits
+STOPPED_UNHEARD = 20_000 + 2 * STOPPED  # lost after so long; and it may come back and go again
+STOPPED_AFTER_HEALING = 10_000 + 15_000 + STOPPED_UNHEARD  # a cold start's grace, and until its host is looked after
 _KEPT_OF_HOST = ("run_no", "instance_id", "declares", "awaiting_idle", "unhealthy", "next_seq")
 
 
@@ -54,9 +61,41 @@ def _reachable() -> dict[RunStatus, frozenset[RunStatus]]:
 _REACHABLE = _reachable()  # now, while the table is what it should be
 
 
-def _must(holds: object, what: str) -> None:
+def must(holds: object, what: str) -> None:
+    """`Violation` unless it does."""
     if not holds:
         raise Violation(what)
+
+
+class Deadlines:
+    """A run that is to stop does so in time, by its agent's word or without: unless servers or clocks are in trouble."""
+
+    def __init__(self, mix: Mix, now: Callable[[], int]) -> None:
+        self.healed_at: int | None = None
+        self._now = now
+        self._clocks_are_right = not mix.clock_steps_a_minute
+        self._servers_are_well = mix.nodes == 1 and not any(getattr(mix, name) for name in TROUBLES)
+        self._since: dict[str, int] = {}  # by run: when it was asked to stop
+        self._out_of_reach: dict[str, None] = {}
+
+    def look(self, before: RunRow, after: RunRow) -> None:
+        """A run has changed."""
+        if after.stop_reason is StopReason.NONE and after.asked_to_stop is None:
+            return
+        since = self._since.setdefault(after.id, self._now())
+        if after.status is RunStatus.UNREACHABLE:
+            self._out_of_reach[after.id] = None
+        if after.status in TERMINAL and before.status in LIVE and self._clocks_are_right:
+            self._was_in_time(after, since)
+
+    def _was_in_time(self, run: RunRow, since: int) -> None:
+        took = self._now() - since
+        if self._servers_are_well:
+            most = STOPPED_UNHEARD if run.id in self._out_of_reach else STOPPED
+            must(took <= most, f"it took {took} ms to stop a run: {run}")
+        elif self.healed_at is not None:
+            took = self._now() - max(since, self.healed_at)
+            must(took <= STOPPED_AFTER_HEALING, f"it took {took} ms after healing to stop a run: {run}")
 
 
 class Invariants:
@@ -75,6 +114,11 @@ class Invariants:
         self._done: dict[str, None] = {}  # runs whose end was published
         self._at_rest: dict[str, dict[str, None]] = {}  # by host: what waited when its actor last came to rest
         self._troubled: dict[str, None] = {}  # runs during which a commit of their host was refused
+        self._deadlines = Deadlines(mix, now)
+
+    def healed(self) -> None:
+        """From now on nothing goes wrong."""
+        self._deadlines.healed_at = self._now()
 
     # ---- rows ------------------------------------------------------------------------------------------------------
 
@@ -86,7 +130,7 @@ class Invariants:
         writer, self.writer = self.writer, None
         waiting = {host_id: list(runs.values()) for host_id, runs in self.rows.open_of_host.items()}
         changes = self.rows.refresh()
-        _must(not changes.gone, f"rows are gone: {changes.gone}")
+        must(not changes.gone, f"rows are gone: {changes.gone}")
         for host in changes.hosts:
             self._host(*host)
         for run in changes.runs:
@@ -105,64 +149,69 @@ class Invariants:
 
     def _host(self, before: HostRow, after: HostRow) -> None:
         known = f"host {after.id}, that was {before.owner} {before.epoch}, is {after.owner} {after.epoch}"
-        _must(after.epoch >= before.epoch and after.rev > before.rev, f"the fence fell: {known}")
+        must(after.epoch >= before.epoch and after.rev > before.rev, f"the fence fell: {known}")
         taken_over = after.owner is not None and after.owner != before.owner
-        _must(after.epoch > before.epoch or not taken_over, f"an owner without an epoch of its own: {known}")
-        _must(after.next_seq >= before.next_seq, f"places in line are given again: {known}")
-        _must(after.run_no >= before.run_no, f"numbers of runs are given again: {known}")
+        must(after.epoch > before.epoch or not taken_over, f"an owner without an epoch of its own: {known}")
+        must(after.next_seq >= before.next_seq, f"places in line are given again: {known}")
+        must(after.run_no >= before.run_no, f"numbers of runs are given again: {known}")
 
     def _run(self, before: RunRow | None, after: RunRow, writer: str | None) -> None:
         if before is None:
             return
         known = f"run {after.id}, that was {before.status}, is {after.status}"
-        _must(before.status not in TERMINAL, f"what has ended was changed: {known}: {before} {after}")
-        _must(after.status in _REACHABLE[before.status], f"no way leads there: {known}")
+        must(before.host_id in {None, after.host_id}, f"at two hosts: {known}: {before} {after}")
+        must(before.status not in TERMINAL, f"what has ended was changed: {known}: {before} {after}")
+        must(after.status in _REACHABLE[before.status], f"no way leads there: {known}")
         self._in_time(before, after, known)
+        self._deadlines.look(before, after)
         said = _BY_THE_AGENT.get(after.status)
         if said is not None:
-            _must(self._reported(after.host_id or "", after.id, said), f"no machine has said so: {known}")
+            must(self._reported(after.host_id or "", after.id, said), f"no machine has said so: {known}")
         if _was_moved(before, after):
             owner = self.rows.hosts[after.host_id or ""].owner
-            _must(owner == writer, f"{writer} moved a run of {owner}: {known}")
+            must(owner == writer, f"{writer} moved a run of {owner}: {known}")
 
     def _in_time(self, before: RunRow, after: RunRow, known: str) -> None:
         """Nothing happens before its time; where clocks are set nobody can tell."""
         if self._mix.clock_steps_a_minute:
             return
         if before.status is RunStatus.SCHEDULED and after.status not in {RunStatus.CANCELLED, RunStatus.EXPIRED}:
-            _must((before.available_at or 0) <= self._now(), f"before its time: {known}: {before}")
+            must((before.available_at or 0) <= self._now(), f"before its time: {known}: {before}")
         if after.id in self._graced and self._now() < self._grace_until:
             silent = after.status is RunStatus.UNREACHABLE
             late = after.stop_reason is StopReason.TIMEOUT and before.stop_reason is StopReason.NONE
-            _must(not silent and not late, f"ended by time alone, just after a cold start: {known}: {after}")
+            must(not silent and not late, f"ended by time alone, just after a cold start: {known}: {after}")
         if after.status is RunStatus.LOST and before.status is not RunStatus.UNREACHABLE:
             replaced = self.rows.hosts[after.host_id or ""].instance_id != after.instance_id
-            _must(replaced or self._mix.clones_a_minute, f"lost, though nobody has missed it: {known}: {before}")
+            must(replaced or self._mix.clones_a_minute, f"lost, though nobody has missed it: {known}: {before}")
 
     def _job(self, before: JobRow | None, after: JobRow) -> None:
-        place = (after.host_id or "", after.seq)
-        holder = self._seqs.setdefault(place, after.id)
-        _must(holder == after.id, f"jobs {holder} and {after.id} have the same place in line")
+        if after.labels is None:
+            place = (after.host_id or "", after.seq)
+            holder = self._seqs.setdefault(place, after.id)
+            must(holder == after.id, f"jobs {holder} and {after.id} have the same place in line")
         if before is not None and before.status in _ENDED:
-            afresh = before.status is not JobStatus.COMPLETED and after.seq > before.seq
+            pooled = after.labels is not None and after.host_id is None
+            afresh = before.status is not JobStatus.COMPLETED and (pooled or after.seq > before.seq)
             logged = before.status is after.status
-            _must(afresh or logged, f"job {after.id} had ended {before.status} and is {after.status}")
+            must(afresh or logged, f"job {after.id} had ended {before.status} and is {after.status}")
 
     def _job_and_runs(self, job: JobRow | None, job_id: str) -> None:
         runs = [self.rows.runs[run_id] for run_id in self.rows.runs_of_job.get(job_id, ())]
-        _must(job is not None and runs, f"job {job_id} has no row, or no run: {job} {runs}")
+        must(job is not None and runs, f"job {job_id} has no row, or no run: {job} {runs}")
         if job is None:
             return
         stands = [run for run in runs if run.status not in TERMINAL]
         known = f"job {job_id} is {job.status}, its runs are {[run.status.value for run in runs]}"
-        _must(len(stands) == (job.status not in _ENDED), f"one open run until it has ended: {known}")
-        _must(sum(run.status is RunStatus.SUCCESS for run in runs) <= 1, f"done twice: {known}")
+        must(len(stands) == (job.status not in _ENDED), f"one open run until it has ended: {known}")
+        must(sum(run.status is RunStatus.SUCCESS for run in runs) <= 1, f"done twice: {known}")
         last = stands or [runs[-1]]
-        _must(job.status is job_status([run.status for run in last]), f"its status is not that of its runs: {known}")
+        must(job.status is job_status([run.status for run in last]), f"its status is not that of its runs: {known}")
+        must(job.host_id == last[0].host_id, f"job and run are at different hosts: {known}: {job} {last[0]}")
 
     def _slot(self, host_id: str) -> None:
         live = [run.id for run in self.rows.open_of_host[host_id].values() if run.status in LIVE]
-        _must(len(live) <= 1, f"two live runs on one host: {live}")
+        must(len(live) <= 1, f"two live runs on one host: {live}")
 
     def _order(self, before: Iterable[RunRow], taken: list[RunRow], host_id: str) -> None:
         """Nobody who was waiting before this step, and still is, stood ahead of one that was taken. A job of another
@@ -179,12 +228,14 @@ class Invariants:
             for other in mine:
                 known = f"run {other.id} was taken before {run.id}"
                 if run.status is RunStatus.PENDING:
-                    taken_job = self.rows.jobs[other.job_id]
-                    same = job.priority == taken_job.priority or run.id in self._at_rest.get(host_id, ())
-                    _must(not (same and _place(taken_job) > _place(job)), f"{known}, which stood ahead of it")
+                    taken_job, rested = self.rows.jobs[other.job_id], run.id in self._at_rest.get(host_id, ())
+                    pooled = taken_job.labels is not None and (rested or self._mix.nodes == 1)
+                    must(not pooled, f"{known}, which is the host's own, out of the pool")
+                    same = job.priority == taken_job.priority or rested
+                    must(not (same and _place(taken_job) > _place(job)), f"{known}, which stood ahead of it")
                 elif run.attempt > 1:
                     held = policy_of(job.policy).while_backing_off == "hold"
-                    _must(not held, f"{known}, for which the host is held")
+                    must(not held, f"{known}, for which the host is held")
 
     # ---- answers ---------------------------------------------------------------------------------------------------
 
@@ -193,13 +244,13 @@ class Invariants:
         value = reply.outcome
         if isinstance(value, PollAnswer) and value.job_run_id is not None:
             run = self.rows.runs.get(value.job_run_id)
-            _must(
+            must(
                 run is not None and run.status not in WAITING, f"handed out before its commit: {value.job_run_id} {run}"
             )
 
     def job_accepted(self, job_id: str) -> None:
         """A 201 is a promise."""
-        _must(job_id in self.rows.jobs, f"job {job_id} was accepted before its commit")
+        must(job_id in self.rows.jobs, f"job {job_id} was accepted before its commit")
         self.accepted[job_id] = None
 
     def report_answered(self, run_id: str, digest: str, value: Any, late: Callable[[str, str], bool]) -> None:
@@ -207,11 +258,11 @@ class Invariants:
         run = self.rows.runs.get(run_id)
         if isinstance(value, ReportAnswer):
             ended = run is not None and run.status in TERMINAL and run.report_hash == digest
-            _must(ended, f"a report was acknowledged before its commit: {run_id} {run}")
+            must(ended, f"a report was acknowledged before its commit: {run_id} {run}")
         elif isinstance(value, InvalidState) and run is not None and run.status in TERMINAL:
-            _must(late(run_id, digest), f"a late report was not kept: {run_id} {run}")
+            must(late(run_id, digest), f"a late report was not kept: {run_id} {run}")
         elif isinstance(value, NotFound):
-            _must(run is None, f"a report was turned away although its run is there: {run_id} {run}")
+            must(run is None, f"a report was turned away although its run is there: {run_id} {run}")
 
     def kept_back(self, host_id: str, instance_id: str) -> str | None:
         """The run that a process of the host's agent should be running, if nothing went wrong since it was taken."""
@@ -225,19 +276,19 @@ class Invariants:
         """A job that is said to be cancelled is."""
         if value is True:  # somebody may have asked for another try meanwhile
             runs = [self.rows.runs[run_id].status for run_id in self.rows.runs_of_job[job_id]]
-            _must(RunStatus.CANCELLED in runs, f"job {job_id} was said to be cancelled before its commit: {runs}")
+            must(RunStatus.CANCELLED in runs, f"job {job_id} was said to be cancelled before its commit: {runs}")
 
     def published(self, event: str, data: Any) -> None:
         """An event tells what is in the rows, and an end is told once."""
         if not isinstance(data, JobEvent):
             return
         run = self.rows.runs.get(data.job_run_id)
-        _must(run is not None, f"{event} of run {data.job_run_id} was published before its commit")
+        must(run is not None, f"{event} of run {data.job_run_id} was published before its commit")
         if event == "job_run.started":
-            _must(run is not None and run.started_at is not None, f"{event} was published before its commit: {run}")
+            must(run is not None and run.started_at is not None, f"{event} was published before its commit: {run}")
         if event == "job_run.done":
-            _must(run is not None and run.status == data.status, f"{event} was published before its commit: {run}")
-            _must(data.job_run_id not in self._done, f"the end of run {data.job_run_id} was published twice")
+            must(run is not None and run.status == data.status, f"{event} was published before its commit: {run}")
+            must(data.job_run_id not in self._done, f"the end of run {data.job_run_id} was published twice")
             self._done[data.job_run_id] = None
 
     def cold_start(self, grace_until: int) -> None:
@@ -254,7 +305,7 @@ class Invariants:
         if self._mix.nodes > 1 and ("idempotency_key" in why.why or "RowMoved" in why.why):
             return  # a create came to two nodes at once, or a waiting run was ended by another node and taken here
         for word in ("IntegrityError", "RowMoved"):
-            _must(word not in why.why, f"decisions that do not fit: {why.why}")
+            must(word not in why.why, f"decisions that do not fit: {why.why}")
 
     # ---- memory ----------------------------------------------------------------------------------------------------
 
@@ -265,13 +316,13 @@ class Invariants:
             return False  # claimed by another: this one will find out with its next commit
         if self._mix.nodes > 1 and (state.stale or row.rev != state.host.rev):
             return False  # somebody has appended to it: this one knows, or will find out by its next commit or a look
-        _must(
+        must(
             row.rev == state.host.rev, f"somebody has written to host {row.id}, whose actor knows rev {state.host.rev}"
         )
         stored = self.rows.open_of_host[actor.host_id]
         attempts = [*state.line, *state.backoff.values()] + ([] if state.current is None else [state.current])
         remembered = {attempt.run.id: attempt for attempt in attempts}
-        _must(
+        must(
             len(attempts) == len(remembered) and remembered.keys() == stored.keys(),
             f"host {row.id} remembers {sorted(remembered)}, the rows hold {sorted(stored)}",
         )
@@ -285,12 +336,12 @@ class Invariants:
                 raise Violation(f"host {row.id}: run {run_id} is remembered otherwise than stored: {differ}")
         for name in _KEPT_OF_HOST:
             mine, theirs = getattr(state.host, name), getattr(row, name)
-            _must(mine == theirs, f"host {row.id} remembers {name} {mine}, the row says {theirs}")
+            must(mine == theirs, f"host {row.id} remembers {name} {mine}, the row says {theirs}")
         slot = None if state.current is None else state.current.run
-        _must(slot is None or slot.status in LIVE, f"host {row.id} holds {slot} in its slot")
+        must(slot is None or slot.status in LIVE, f"host {row.id} holds {slot} in its slot")
         self._at_rest[actor.host_id] = {attempt.run.id: None for attempt in state.line}
         places = [_place(attempt.job) for attempt in state.line]
-        _must(places == sorted(places), f"host {row.id}: the line is out of order: {places}")
+        must(places == sorted(places), f"host {row.id}: the line is out of order: {places}")
         return True
 
     def unexpected(self, value: BaseException | None) -> None:

@@ -61,6 +61,10 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     retries: float = 0
     expiries: float = 0  # jobs with a startBefore
     delays: float = 0  # jobs with a runAt
+    pooled: float = 0  # jobs without a host, some of which want labels
+
+    sockets: float = 0  # agents on sockets
+    socket_drops: float = 0  # before or after any frame
 
 
 CALM = Mix()
@@ -100,6 +104,13 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "delays": (0.1, 0.4),
 }
 
+# What has dice of its own, so that all else in a seed is as it was before there was any of it.
+BESIDE: dict[str, tuple[float, ...]] = {
+    "pooled": (0, 0, 0.2, 0.6, 1),
+    "sockets": (0, 0.5, 1),
+    "socket_drops": (0, 0.02, 0.1),
+}
+
 
 def drawn(seed: int) -> Mix:
     """The seed's own mix."""
@@ -114,6 +125,8 @@ def drawn(seed: int) -> Mix:
         "sticky": chance.choice((0, 90, 100)),
     }
     faults: dict[str, Any] = {name: chance.choice(STRENGTHS[name]) for name in on}
+    for name, strengths in BESIDE.items():
+        faults[name] = random.Random(f"{seed}/{name}").choice(strengths)  # noqa: S311 - as above
     return Mix(**sizes, **faults)
 
 

@@ -16,7 +16,7 @@ from actors.host_state import HostState
 from actors.line import Line
 from actors.messages import AppendLogs, Beat, CreateJob, Found, ReportResult, RunDue
 from interlock.states import LIVE, MOVES, TERMINAL, Move, RunEvent, RunStatus
-from interlock.wire import ReportAnswer, RunState
+from interlock.wire import ReportAnswer
 from runtime.sweep import Due, Sweep
 from store import statements
 from store.committer import Committer
@@ -204,16 +204,14 @@ def redelivery_lost() -> Iterator[None]:
 
 @contextmanager
 def trailing_log_writes_an_old_row() -> Iterator[None]:
-    """Log lines that trail their run's end write the job's row as it was read, not as its next attempt has it."""
+    """Log lines that trail their run's end write the job's row as it was when the first of them came."""
     found = host_reports.found
+    old: dict[str, Any] = {}
 
     def stale(state: Any, message: Found, d: Any) -> None:
-        job, run, asked = message.job, message.run, message.asked
-        if not isinstance(asked, AppendLogs) or job is None or run is None or run.status not in TERMINAL:
-            found(state, message, d)
-            return
-        host_reports._log_lines(d, job, run, asked)
-        d.reply = RunState(status=run.status, cancel_requested=job.cancel_requested)
+        found(state, message, d)
+        if isinstance(message.asked, AppendLogs) and message.job is not None:
+            d.touch_job(old.setdefault(message.job.id, message.job))
 
     with patch.object(host_reports, "found", stale):
         yield

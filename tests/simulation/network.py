@@ -14,9 +14,9 @@ from interlock.errors import Unavailable
 from tests.simulation.loop import Process
 from tests.simulation.nodes import Life, Node, Plane
 
-_NEAR = (0.001, 0.05)  # seconds on the way
+NEAR = (0.001, 0.05)  # seconds on the way
 HOP_SECONDS = 8.0  # as long as the routes wait for a host's owner
-_FAR = (1.0, 20.0)  # the same for a slow one
+FAR = (1.0, 20.0)  # the same for a slow one
 
 
 class Link:
@@ -100,7 +100,7 @@ class Network:
         self._plane = plane
         self._nodes = {node.name: node for node in nodes}
         self._names = list(self._nodes)
-        self._chance: random.Random = plane.dice("network")
+        self.chance: random.Random = plane.dice("network")
 
     def send(
         self,
@@ -113,7 +113,7 @@ class Network:
         at_owner_of: str | None = None,
     ) -> None:
         """Send: `ask` is called at a server, and one of the others at the sender."""
-        exchange = Exchange(sender, answered, failed, seen=self._chance.random() < 0.7)
+        exchange = Exchange(sender, answered, failed, seen=self.chance.random() < 0.7)
         sender.process.call_later(patience, exchange.fail)
         strikes, mix = self._plane.weather.strikes, self._plane.weather.mix
         if sender.link.mute or strikes(mix.request_lost, "request lost"):
@@ -121,16 +121,20 @@ class Network:
         message = Message(exchange, ask, at_owner_of)
         for _ in range(2 if strikes(mix.request_twice, "request twice") else 1):
             slow = strikes(mix.request_slow, "request slow")
-            delay = self._chance.uniform(*(_FAR if slow else _NEAR))
-            self._plane.loop.call_later(delay, self._arrive, self._node_for(sender), message)
+            delay = self.chance.uniform(*(FAR if slow else NEAR))
+            self._plane.loop.call_later(delay, self._arrive, self.node_for(sender), message)
 
-    def _node_for(self, sender: Sender) -> str:
+    def node_for(self, sender: Sender) -> str:
         """As a load balancer chooses: where the sender's connection leads, or anywhere."""
         life = self._nodes[sender.home].life if sender.home else None
-        keeps = life is not None and life.serves and self._chance.random() * 100 < self._plane.weather.mix.sticky
+        keeps = life is not None and life.serves and self.chance.random() * 100 < self._plane.weather.mix.sticky
         if not keeps:
-            sender.home = self._names[int(self._chance.random() * len(self._names))]
+            sender.home = self._names[int(self.chance.random() * len(self._names))]
         return sender.home
+
+    def life_of(self, name: str) -> Life | None:
+        """The server that runs there now."""
+        return self._nodes[name].life
 
     def _arrive(self, name: str, message: Message) -> None:
         life = self._nodes[name].life
@@ -197,25 +201,25 @@ class Network:
         return await answer
 
     def _hop(self) -> float:
-        return self._chance.uniform(0.001, 0.01)
+        return self.chance.uniform(0.001, 0.01)
 
     def _write(self, exchange: Exchange, value: Any) -> None:
         weather, link = self._plane.weather, exchange.sender.link
         if not exchange.is_open():
             exchange.unwritten(value)
         elif not link.deaf and not weather.strikes(weather.mix.reply_lost, "reply lost"):
-            exchange.sender.process.call_later(self._chance.uniform(*_NEAR), exchange.answer, value)
+            exchange.sender.process.call_later(self.chance.uniform(*NEAR), exchange.answer, value)
 
     # ---- cuts ------------------------------------------------------------------------------------------------------
 
     def cut(self, link: Link) -> None:
         """For a while nothing comes through, in one direction or in both."""
         self._plane.weather.stats["link cut"] += 1
-        way = self._chance.choice(("both", "both", "up", "down"))
+        way = self.chance.choice(("both", "both", "up", "down"))
         mute, deaf = way != "down", way != "up"
         link.mute += mute
         link.deaf += deaf
-        self._plane.loop.call_later(self._chance.choice((3, 12, 30, 90)), self._mend, link, mute, deaf)
+        self._plane.loop.call_later(self.chance.choice((3, 12, 30, 90)), self._mend, link, mute, deaf)
 
     def _mend(self, link: Link, mute: bool, deaf: bool) -> None:
         link.mute = max(link.mute - mute, 0)

@@ -112,6 +112,7 @@ class Life:
     def __init__(self, name: str, owner: str, plane: Plane, clock: WallClock, chance: random.Random) -> None:
         self.name = name
         self.process = Process(plane.loop)
+        self.clock = clock
         self.has_started = False
         self.serves = False  # whether it listens
         self._chance = chance
@@ -135,7 +136,7 @@ class Life:
         if self.cluster is not None:
             self.cluster.directory, self.cluster.bell = self.directory, SimBell(plane, chance)
         self._sweep = Sweep(store, self.directory, alarms, clock, SWEEP_SECONDS, cluster=self.cluster)
-        self._store = store
+        self.store = store
         self.idempotency = Idempotency(store, clock, ids)
         self._watch(around, plane.unrest)
 
@@ -179,7 +180,7 @@ class Life:
     async def _start(self) -> None:
         if self.cluster is not None:
             await self.cluster.start()
-        self.directory.activate(await self._store.fetch(hosts_with_live_runs))
+        self.directory.activate(await self.store.fetch(hosts_with_live_runs))
         self._sweep.start()
         await self.directory.all_claimed()
         if self.cluster is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tests.simulation.mix import SIZES, STRENGTHS, Mix
+from tests.simulation.mix import BESIDE, SIZES, STRENGTHS, Mix
 from tests.simulation.seeds import Case, Failure, run_case
 
 MOST_RUNS = 300
@@ -39,6 +39,6 @@ def _smaller(mix: Mix) -> Iterator[Mix]:
         for less in dict.fromkeys((smallest, size // 4, size // 2, size - max(size // 8, 1))):
             if smallest <= less < size:
                 yield msgspec.structs.replace(mix, **{name: less})
-    for name in STRENGTHS:
+    for name in (*STRENGTHS, *BESIDE):
         if getattr(mix, name):
             yield msgspec.structs.replace(mix, **{name: 0.0})

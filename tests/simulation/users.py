@@ -3,23 +3,29 @@
 A create carries an Idempotency-Key and is sent until it is answered, so a key must never become two jobs.
 """
 
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
 from actors import LoopFuture
-from actors.messages import Caller, CancelJob, CreateJob, CreateJobs, Idempotency, NewJob, RetryJob
+from actors.messages import Caller, CancelJob, CreateJob, CreateJobs, Idempotency, NewJob, ResolveAction, RetryJob
 from actors.policies import Policy, text_of
 from interlock.retry import Backoff
 from interlock.wire import UserRef
-from tests.simulation.database import ORG
+from tests.simulation.database import FIRST_HOST, ORG
 from tests.simulation.loop import Process
 from tests.simulation.network import Exchange, Link, Network, Sender
 from tests.simulation.nodes import Life, Plane
+from web import job_places
 
 CREATOR = UserRef(id="0b000000-0000-7000-8000-000000000000", name="Sim", email="sim@example.org")
 USER = Caller("user", CREATOR.id)
+WHO: Any = SimpleNamespace(org_id=ORG)  # as far as a route asks
+Change = Callable[[Any, Any, Any], Awaitable[Any]]
 PATIENCE = 5.0
+LABELS = ("{}", "{}", '{"even":"yes"}')  # what pool jobs want
 _POLICIES = (
     None,
     None,
@@ -40,15 +46,36 @@ class Users:
         self._network = network
         self._host_ids = host_ids
         self._chance = plane.dice("users")
+        self._pools = plane.dice("pools")
         self._sender = Sender(Link(), Process(plane.loop))
         mix = plane.weather.mix
         for number in range(mix.jobs):
             plane.loop.call_later(self._chance.uniform(0, mix.seconds * 0.9), self._create, f"key-{number}")
 
     def probe(self) -> None:
-        """A job for every host, when all is well again: none of them may be stuck."""
+        """A job for every host, when all is well again: none of them may be stuck. And one for whoever takes it."""
         for host_id in self._host_ids:
             self._send_until_answered(self._job(host_id), f"probe-{host_id}")
+        if self._plane.weather.mix.pooled:
+            pooled = msgspec.structs.replace(self._job(FIRST_HOST), host_id=None, labels=LABELS[-1])
+            self._send_until_answered(pooled, "probe-pool")
+
+    def resolve_all(self) -> None:
+        """What waits for a user has one."""
+        for job in self._plane.invariants.rows.jobs.values():
+            if job.needs_user_action:
+                self._resolve(job.id)
+        self._plane.loop.call_later(20, self.resolve_all)
+
+    def _resolve(self, job_id: str) -> None:
+        """As the route does: its host's owner is asked."""
+        host_id = self._plane.invariants.rows.jobs[job_id].host_id
+        message = ResolveAction(job_id=job_id, by=USER)
+
+        async def ask(life: Life, _: Exchange) -> Any:
+            return None if host_id is None else await life.directory.ask(host_id, message)
+
+        self._network.send(self._sender, ask, lambda _: None, lambda: None, PATIENCE, at_owner_of=host_id)
 
     def _job(self, host_id: str, **more: Any) -> NewJob:
         plain: dict[str, Any] = {
@@ -78,6 +105,8 @@ class Users:
             run_at=now + 20_000 if chance.random() < mix.delays else None,
             start_before=now + 30_000 if chance.random() < mix.expiries else None,
         )
+        if mix.pooled and self._pools.random() < mix.pooled:
+            job = msgspec.structs.replace(job, host_id=None, labels=self._pools.choice(LABELS))
         if chance.random() < mix.batches:
             self._send_batch(tuple(self._job(chance.choice(self._host_ids)) for _ in range(chance.choice((2, 5)))))
         self._send_until_answered(job, key)
@@ -102,7 +131,7 @@ class Users:
         def answered(answer: Any) -> None:
             if isinstance(answer, bytes):
                 self.unanswered -= 1
-                self._created(msgspec.json.decode(answer)["id"], job.host_id)
+                self._created(msgspec.json.decode(answer)["id"])
             else:
                 again()
 
@@ -134,22 +163,25 @@ class Users:
         if isinstance(answer, bytes):
             self._plane.invariants.job_accepted(msgspec.json.decode(answer)["id"])
 
-    def _created(self, job_id: str, host_id: str) -> None:
+    def _created(self, job_id: str) -> None:
         chance, mix = self._chance, self._plane.weather.mix
         if chance.random() < mix.cancels:
             cancel = CancelJob(job_id=job_id, by=USER, force=chance.random() < 0.6)
-            self._later(chance.choice((0.01, 3, 30)), host_id, cancel)
+            self._later(chance.choice((0.01, 3, 30)), self._cancel, cancel)
         if chance.random() < mix.retries:
-            self._later(chance.uniform(5, 60), host_id, RetryJob(job_id=job_id, by=USER))
+            self._later(chance.uniform(5, 60), job_places.retry, RetryJob(job_id=job_id, by=USER))
 
-    def _later(self, at_most: float, host_id: str, message: CancelJob | RetryJob) -> None:
+    def _later(self, at_most: float, change: Change, message: CancelJob | RetryJob) -> None:
         async def ask(life: Life, _: Exchange) -> Any:
-            reply = life.directory.ask(host_id, message)
-            if isinstance(message, CancelJob):
-                reply.then(lambda reply: self._plane.invariants.cancel_answered(message.job_id, reply.outcome))
-            return await reply
+            around: Any = SimpleNamespace(store=life.store, directory=life.directory)
+            return await change(around, WHO, message)
 
         def send() -> None:
             self._network.send(self._sender, ask, lambda _: None, lambda: None, PATIENCE)
 
         self._plane.loop.call_later(self._chance.uniform(0, at_most), send)
+
+    async def _cancel(self, around: Any, who: Any, message: CancelJob) -> bool:
+        done = await job_places.cancel(around, who, message)
+        self._plane.invariants.cancel_answered(message.job_id, done)
+        return done

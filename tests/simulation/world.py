@@ -19,7 +19,9 @@ from tests.simulation.loop import START_MS, Violation, VirtualLoop
 from tests.simulation.mix import Mix, calm, drawn
 from tests.simulation.network import Network
 from tests.simulation.nodes import Node, Plane, Unrest
+from tests.simulation.socket_agents import SOCKET_KINDS, SocketAgent
 from tests.simulation.store import Weather
+from tests.simulation.truth import Truth
 from tests.simulation.users import Users
 
 HEALING_SECONDS = 1500  # beyond the longest step of a clock
@@ -47,10 +49,11 @@ class World:
         self.loop.looked = self._look
         self.nodes = [Node(f"node-{number}", self._plane) for number in range(self.mix.nodes)]
         self._network = Network(self._plane, self.nodes)
+        self._truth = Truth(database, self.invariants)
         host_ids = ids_of_hosts(self.mix.hosts)
+        sockets = self._dice("kinds")
         self.agents = [
-            Agent(self._plane, self._network, host_id, self._chance.choice(KINDS), f"agent-{number}")
-            for number, host_id in enumerate(host_ids)
+            self._agent(host_id, self._kind(sockets), f"agent-{number}") for number, host_id in enumerate(host_ids)
         ]
         self._clones: list[Agent] = []
         for node in self.nodes:
@@ -63,6 +66,15 @@ class World:
     def _dice(self, name: str) -> random.Random:
         """Dice of its own for everyone, so that less changes for the others when one fault is taken away."""
         return random.Random(f"{self.seed}/{name}")  # noqa: S311 - a simulation wants the same dice every time
+
+    def _kind(self, sockets: random.Random) -> str:
+        kind = self._chance.choice(KINDS)
+        return sockets.choice(SOCKET_KINDS) if sockets.random() < self.mix.sockets else kind
+
+    def _agent(self, host_id: str, kind: str, name: str) -> Agent:
+        if kind in SOCKET_KINDS:
+            return SocketAgent(self._plane, self._network, host_id, kind, name, self._truth)
+        return Agent(self._plane, self._network, host_id, kind, name)
 
     def _reported(self, host_id: str, run_id: str, status: str) -> bool:
         machines = [agent.machine for agent in [*self.agents, *self._clones] if agent.host_id == host_id]
@@ -117,14 +129,14 @@ class World:
     def _clone(self, agent: Agent) -> None:
         """Somebody has copied the machine, key and all; its twin is switched off after a while.
 
-        Not of one that polls while it runs and does not say what: while two such processes share a key nobody can
-        know of either that it is at work.
+        Not of one that polls or connects while it runs and does not say what: while two such processes share a key
+        nobody can know of either that it is at work.
         """
-        if agent.kind == "split":
+        if agent.kind in {"split", "s2"}:
             return
         self.stats["cloned"] += 1
         name = f"clone-{len(self._clones)}"
-        twin = Agent(self._plane, self._network, agent.host_id, agent.kind, name)
+        twin = self._agent(agent.host_id, agent.kind, name)
         self._clones.append(twin)
         twin.begin()
         self.loop.call_later(self._chance.choice((2, 15, 60)), twin.die, 1e9)
@@ -138,6 +150,8 @@ class World:
             clone.die(1e9)
         for agent in self.agents:
             agent.heal()
+        self.users.resolve_all()
+        self.invariants.healed()
 
     # ---- running ---------------------------------------------------------------------------------------------------
 
@@ -206,7 +220,8 @@ class World:
                 del unrest.actors[actor]
             elif not actor.busy:
                 del unrest.actors[actor]
-                self.invariants.remembers(actor)
+                if self.invariants.remembers(actor):
+                    self._truth.remembers(actor, life.directory)
 
     def _note(self, changes: object) -> None:
         text = f"{self.loop.now_ms - START_MS} {self.loop.steps} {changes}"

@@ -17,8 +17,9 @@ from interlock.agent.identity import PROC
 from tests.support.fake_plane import FakePlane, Run
 
 CLI = ["-c", "from interlock.cli import main; main()", "agent"]
-QUICK = {"poll_spacing_seconds": 0.01, "log_interval_seconds": 0.01, "retry_base_seconds": 0.01}
+QUICK = {"transport": "poll", "poll_spacing_seconds": 0.01, "log_interval_seconds": 0.01, "retry_base_seconds": 0.01}
 FAST = AgentSettings(
+    transport="poll",
     grace_seconds=5.0,
     drain_seconds=20.0,
     pipe_grace_seconds=0.2,

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 _CHUNK = 65_536
-_REQUEST = re.compile(rb"(GET|POST) \S*?/(jobs|heartbeat|result|logs)(\?\S*)? HTTP/1\.1\r\n")
-_ROUTES = {b"jobs": "poll", b"heartbeat": "heartbeat", b"result": "result", b"logs": "logs"}
+_REQUEST = re.compile(rb"(GET|POST) \S*?/(jobs|heartbeat|result|logs|agent)(\?\S*)? HTTP/1\.1\r\n")
+_ROUTES = {b"jobs": "poll", b"heartbeat": "heartbeat", b"result": "result", b"logs": "logs", b"agent": "upgrade"}
 
 Hook = Callable[[str], Coroutine[None, None, bool]]
 
@@ -45,9 +45,13 @@ class BadNetwork:
     def mend(self, *, deliver: bool) -> None:
         """Let things pass again. What was under way arrives now, late; or, without `deliver`, was lost for good."""
         if not deliver:
-            for task in self._serving:
-                task.cancel()
+            self.drop()
         self._whole.set()
+
+    def drop(self) -> None:
+        """Break every connection, as a proxy does that is restarted."""
+        for task in self._serving:
+            task.cancel()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["BadNetwork"]:

@@ -3,7 +3,7 @@
     python crashing_agent.py MOMENT STEP [agent options…]
 
 MOMENT is `before`, `torn` (half of the line is written; journal entries only) or `after`. STEP is one of `STEPS`: a
-journal entry, a request to the server, or another thing that cannot be undone.
+journal entry, a request to the server, a frame to it, or another thing that cannot be undone.
 """
 
 import os
@@ -18,13 +18,19 @@ import msgspec
 from interlock.agent import journal
 from interlock.agent.book import Entry
 from interlock.agent.child import Child
+from interlock.agent.link import Link
 from interlock.agent.plane import ControlPlane
 from interlock.cli.agent import command
+from interlock.frames import EXCHANGES
 
 ENTRIES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Entry))
-REQUESTS = frozenset(name for name, _ in getmembers(ControlPlane, iscoroutinefunction) if name[0] != "_")
+UPLOADS = frozenset({"progress", "evidence", "asset", "config"})  # what no command sends or asks for
+REQUESTS = frozenset(name for name, _ in getmembers(ControlPlane, iscoroutinefunction) if name[0] != "_") - UPLOADS
+FRAMES = frozenset(EXCHANGES) - {"job:progress", "job:evidence"}
 RENAME, RELEASE = "rename", "release"  # the journal's new file into the place of the old one; the command let go
 STEPS = ENTRIES | REQUESTS | {RENAME, RELEASE}
+
+_ask = Link.ask
 
 _write = journal._write
 
@@ -39,6 +45,8 @@ def crash_at(moment: str, step: str) -> None:
         _crash_in_journal(moment, step)
     elif step in REQUESTS:
         _crash_around(ControlPlane, step, moment)
+    elif step.removeprefix("frame ") in FRAMES:
+        _crash_at_frame(step.removeprefix("frame "), moment)
     elif step == RELEASE:
         _crash_around(Child, step, moment)
     else:
@@ -72,12 +80,24 @@ def _crash_behind_rename() -> None:
 def _crash_around(owner: type, name: str, moment: str) -> None:
     original: Callable[..., Any] = getattr(owner, name)
 
-    async def crash(*arguments: Any) -> None:
+    async def crash(*arguments: Any, **named: Any) -> None:
         if moment == "after":
-            await original(*arguments)
+            await original(*arguments, **named)
         _die()
 
     setattr(owner, name, crash)
+
+
+def _crash_at_frame(event: str, moment: str) -> None:
+    async def ask(link: Link, asked: str, data: object, kind: type[Any]) -> Any:
+        if asked != event:
+            return await _ask(link, asked, data, kind)
+        if moment == "after":
+            await _ask(link, asked, data, kind)
+        _die()
+        return None
+
+    Link.ask = ask  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

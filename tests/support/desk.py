@@ -140,11 +140,9 @@ def append(table: str, **values: Any) -> Append:
     return Append(table, tuple((plain | values).get(column) for column in APPENDABLE[table]))
 
 
-def log_line(run: RunRow, seq: int, line_no: int | None, message: str = "a line") -> Append:
-    """A line of a run's log."""
-    return append(
-        "job_log", job_id=run.job_id, job_run_id=run.id, seq=seq, line_no=line_no, level="info", message=message
-    )
+def log_line(run: RunRow, line_no: int | None, message: str = "a line") -> Append:
+    """A line of a run's log; the commit gives it its number within the job."""
+    return append("job_log", job_id=run.job_id, job_run_id=run.id, line_no=line_no, level="info", message=message)
 
 
 def copy_of(job: JobRow, run: RunRow) -> tuple[JobRow, RunRow]:

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Self
 
 import uuid_utils
@@ -58,6 +59,11 @@ class Run:
     status: str = "pending"
     reports: list[dict[str, Any]] = field(default_factory=list)
     logs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    notes: list[dict[str, Any]] = field(default_factory=list)  # of progress
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+    assets: dict[str, bytes] = field(default_factory=dict)
+    needs_user: bool = False
+    pool: bool = False
 
     @property
     def report(self) -> dict[str, Any]:
@@ -93,14 +99,19 @@ class FakePlane:
         self.heartbeat_seconds = 0.05
         self.verdict: str | None = None  # said to every named run instead of the true one
         self.on_poll: Callable[[], object] = lambda: None
+        self.config: dict[str, Any] = {"platform": {"searchMethod": "maps"}, "connectors": [], "version": 1}
         self._changed = asyncio.Condition()
         self._poll_no = 0
-        app = web.Application(client_max_size=16 * 1024 * 1024)
+        self.app = app = web.Application(client_max_size=16 * 1024 * 1024)
         base = f"/api/agent/hosts/{self.host_id}"
         app.router.add_get(f"{base}/jobs", self._route("poll", self._poll))
         app.router.add_post(f"{base}/heartbeat", self._route("heartbeat", self._heartbeat))
         app.router.add_post(f"{base}/jobs/{{run}}/result", self._route("result", self._result))
         app.router.add_post(f"{base}/jobs/{{run}}/logs", self._route("logs", self._logs))
+        app.router.add_post(f"{base}/jobs/{{run}}/progress", self._route("progress", self._progress))
+        app.router.add_post(f"{base}/jobs/{{run}}/evidence", self._route("evidence", self._evidence))
+        app.router.add_put(f"{base}/jobs/{{run}}/assets/{{name}}", self._route("asset", self._asset))
+        app.router.add_get("/api/agent/config", self._route("config", self._config))
         self._server = TestServer(app)
 
     async def __aenter__(self) -> Self:
@@ -147,7 +158,7 @@ class FakePlane:
 
     async def all_ended(self) -> None:
         """Wait until no run waits or is at work."""
-        await self.until(lambda: not {"pending", *LIVE} & {run.status for run in self.runs.values()})
+        await self.until(lambda: not {"pending", "offered", *LIVE} & {run.status for run in self.runs.values()})
 
     async def requests_reach(self, number: int) -> None:
         """Wait until so many requests have come in all."""
@@ -226,11 +237,20 @@ class FakePlane:
         return next(iter(live + waiting), None)
 
     async def _heartbeat(self, request: web.Request) -> web.Response:
-        body = await request.json()
+        return web.json_response(self.take_heartbeat(await request.json()))
+
+    def take_heartbeat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a heartbeat."""
         self.heartbeats.append(body)
-        verdicts = [{"jobRunId": name, "verdict": self.verdict or self._verdict(name)} for name in body["running"]]
+        verdicts = [
+            {"jobRunId": name, "verdict": self.verdict or self._verdict(name), "needsUserAction": self._waits(name)}
+            for name in body["running"]
+        ]
         intervals = {"heartbeatSeconds": self.heartbeat_seconds, "leaseSeconds": 60, "pollWaitSeconds": 25}
-        return web.json_response({"serverTime": "2026-01-01T00:00:00Z", "runs": verdicts, "intervals": intervals})
+        return {"serverTime": "2026-01-01T00:00:00Z", "runs": verdicts, "intervals": intervals}
+
+    def _waits(self, run_id: str) -> bool:
+        return run_id in self.runs and self.runs[run_id].needs_user
 
     def _verdict(self, run_id: str) -> str:
         run = self.runs.get(run_id)
@@ -242,21 +262,60 @@ class FakePlane:
         run = self.runs.get(request.match_info["run"])
         if run is None:
             return _problem(404, "not_found")
-        report = await request.json()
+        answer = self.take_report(run, await request.json())
+        return _problem(409, "invalid_state") if answer is None else web.json_response(answer)
+
+    def take_report(self, run: Run, report: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a result; None when another one was there before."""
         replayed = bool(run.reports) and run.reports[0] == report
         run.reports.append(report)
-        if not replayed and run.status not in LIVE | {"pending"}:
-            return _problem(409, "invalid_state")
+        if not replayed and run.status not in LIVE | {"pending", "offered"}:
+            return None
         run.status = report["status"]
         job_status = {"success": "COMPLETED", "cancelled": "CANCELLED"}.get(run.status, "FAILED")
-        answer = {"status": run.status, "jobStatus": job_status, "willRetry": False, "replayed": replayed}
-        return web.json_response(answer)
+        return {"status": run.status, "jobStatus": job_status, "willRetry": False, "replayed": replayed}
 
     async def _logs(self, request: web.Request) -> web.Response:
-        run = self.runs[request.match_info["run"]]
-        for line in (await request.json())["lines"]:
+        return web.json_response(self.take_logs(self.runs[request.match_info["run"]], await request.json()))
+
+    def take_logs(self, run: Run, body: dict[str, Any]) -> dict[str, Any]:
+        for line in body["lines"]:
             run.logs.setdefault(line["seq"], line)
-        return web.json_response({"status": run.status, "cancelRequested": run.status == "cancelling"})
+        return self.state_of(run)
+
+    async def _progress(self, request: web.Request) -> web.Response:
+        return web.json_response(self.take_progress(self.runs[request.match_info["run"]], await request.json()))
+
+    def take_progress(self, run: Run, body: dict[str, Any]) -> dict[str, Any]:
+        run.notes.append(body)
+        if body.get("needsUserAction") is not None:
+            run.needs_user = body["needsUserAction"]
+        return self.state_of(run)
+
+    async def _evidence(self, request: web.Request) -> web.Response:
+        return web.json_response(self.take_evidence(self.runs[request.match_info["run"]], await request.json()))
+
+    def take_evidence(self, run: Run, body: dict[str, Any]) -> dict[str, Any]:
+        verdicts = []
+        for item in body["evidence"]:
+            known = item in run.evidence
+            verdicts.append({"verdict": "duplicate" if known else "created", "id": new_id()})
+            run.evidence.extend([] if known else [item])
+        created = sum(each["verdict"] == "created" for each in verdicts)
+        counts = {"created": created, "duplicates": len(verdicts) - created, "rejected": 0}
+        return {**self.state_of(run), **counts, "items": verdicts}
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        run, name = self.runs[request.match_info["run"]], request.match_info["name"]
+        run.assets[f"{name} {request.content_type}"] = content = await request.read()
+        asset = {"id": new_id(), "name": name, "sizeBytes": len(content), "sha256": sha256(content).hexdigest()}
+        return web.json_response({**self.state_of(run), "asset": asset})
+
+    async def _config(self, _: web.Request) -> web.Response:
+        return web.json_response(self.config)
+
+    def state_of(self, run: Run) -> dict[str, Any]:
+        return {"status": run.status, "cancelRequested": run.status == "cancelling"}
 
 
 def _problem(status: int, code: str | None, headers: dict[str, str] | None = None) -> web.Response:

@@ -15,6 +15,8 @@ from actors.limits import Limits
 from actors.line import Attempt
 from actors.loop_actor import LoopFuture
 from actors.messages import (
+    Ack,
+    AddEvidence,
     AppendLogs,
     Beat,
     Caller,
@@ -27,7 +29,9 @@ from actors.messages import (
     NoteProgress,
     Poll,
     PollAnswer,
+    Reject,
     ReportResult,
+    ResolveAction,
     RetryJob,
     Take,
     Tick,
@@ -37,7 +41,9 @@ from interlock.states import LIVE, TERMINAL, WAITING, RunStatus
 from interlock.wire import Report, TakenJob, UserRef
 from store.claims import Claimed
 from store.entries import Append, JobChange, RunChange
-from store.rows import HostRow, JobRow, RunRow, host_image
+from store.evidence import EvidenceStored
+from store.logs import TRUNCATED, LogStored, ranges_of
+from store.rows import RUN_MOVES, HostRow, JobRow, RunRow, host_image
 from tests.support.rows import host_row
 
 NOW = 1_700_000_000_000
@@ -91,6 +97,7 @@ class Rows:
                 assert (None if before is None else before.status) == change.was, change
                 job = JobRow(*change.image)
                 job.seq = 0 if before is None else before.seq  # the commit alone gives a job its place
+                job.log_seq = 0 if before is None else before.log_seq
                 if change.new_seq:
                     job.seq = seqs[job.id] = self._next_seq
                     self._next_seq += 1
@@ -98,14 +105,20 @@ class Rows:
             elif isinstance(change, RunChange):
                 known = self.runs.get(change.id)
                 assert (None if known is None else known.status) == change.was, change
-                self.runs[change.id] = RunRow(*change.image)
+                self.runs[change.id] = _written(known, change)
             else:
                 assert isinstance(change, Append)  # its owner leaves itself no word
-                self.appended.append(change)
+                self.appended.append(change if change.table != "job_log" else self._numbered(change))
         if d.changes_anything:
             self.host = host_image(host)
         assert sum(run.status in LIVE for run in self.runs.values()) <= 1
         return seqs
+
+    def _numbered(self, line: Append) -> Append:
+        """The commit counts a job's lines."""
+        job = self.jobs[line.values[2]]
+        job.log_seq += 1
+        return Append(line.table, (*line.values[:4], job.log_seq, *line.values[5:]))
 
     def open(self) -> list[tuple[JobRow, RunRow]]:
         """What a claim would read."""
@@ -115,6 +128,15 @@ class Rows:
     def appended_to(self, table: str) -> list[tuple[Any, ...]]:
         """The rows that were inserted into one of the tables that only grow."""
         return [each.values for each in self.appended if each.table == table]
+
+
+def _written(known: RunRow | None, change: RunChange) -> RunRow:
+    """The row as the commit leaves it: a change that says that it is no more than a move writes no more than that."""
+    image = RunRow(*change.image)
+    columns = None if known is None else RUN_MOVES.get((known.status, image.status))
+    if known is None or columns is None or change.wide:
+        return image
+    return replace(known, **{name: getattr(image, name) for name in columns})
 
 
 class HostRig:
@@ -158,6 +180,8 @@ class HostRig:
         self.alarms += d.alarms
         for poll, answer in d.answers:
             poll.answer.settle(answer)
+        for session, event, data in d.pushes or ():
+            session.deliver(event, data)
         if seqs:
             joining = self.decision()
             join(self.state, d, seqs, joining)
@@ -166,14 +190,30 @@ class HostRig:
 
     def _found(self, asked: Message) -> Found:
         """What the rows say, as the actor would read it."""
-        if isinstance(asked, CancelJob | RetryJob):
+        if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
+            run = self.rows.runs.get(asked.job_run_id)
+        elif isinstance(asked, CancelJob | RetryJob | ResolveAction | Ack | Reject):
             runs = [run for run in self.rows.runs.values() if run.job_id == asked.job_id]
             run = max(runs, key=lambda each: each.id, default=None)
         else:
-            assert isinstance(asked, ReportResult | NoteProgress | AppendLogs)
+            assert isinstance(asked, ReportResult | NoteProgress | AppendLogs | AddEvidence)
             run = self.rows.runs.get(asked.job_run_id)
         job = None if run is None else replace(self.rows.jobs[run.job_id])
-        return Found(asked=asked, job=job, run=None if run is None else replace(run), reply=LoopFuture())
+        beside = None if run is None else self._beside(asked, run)
+        return Found(asked=asked, job=job, run=None if run is None else replace(run), reply=LoopFuture(), beside=beside)
+
+    def _beside(self, asked: Message, run: RunRow) -> LogStored | EvidenceStored | None:
+        """What else the actor reads with a run."""
+        if isinstance(asked, AddEvidence):
+            items = [row for row in self.rows.appended_to("evidence") if row[2] == run.job_id]
+            return EvidenceStored(len(items), sum(row[5] for row in items), {row[4]: row[0] for row in items})
+        if isinstance(asked, ReportResult) or run.id in (self.state.logs or ()):
+            return None
+        lines = [row for row in self.rows.appended_to("job_log") if row[3] == run.id]
+        numbers = sorted({row[5] for row in lines if row[5] is not None})
+        size_bytes = sum(len(row[7].encode()) for row in lines)
+        ranges = ranges_of(number for number in numbers if number >= 0)
+        return LogStored(len(lines), size_bytes, ranges, TRUNCATED in numbers)
 
     # ---- what must always hold -------------------------------------------------------------------------------------
 
@@ -214,7 +254,8 @@ class HostRig:
         """When its timer, an alarm or the sweep would make it look at the clock."""
         state = self.state
         silent = max(state.host.last_seen_at or 0, state.built_at) + self.limits.offline_after_ms
-        goes_offline = silent if state.online and state.poll is None else None
+        here = state.poll is not None or state.session is not None
+        goes_offline = silent if state.online and not here else None
         times = [next_deadline(state), state.first_due(), goes_offline]
         return min((at for at in times if at is not None), default=None)
 

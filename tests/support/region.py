@@ -98,6 +98,9 @@ class Side:
     def ring(self, owner: str, host_id: str) -> None:
         self.region.rings.append((owner, host_id))
 
+    def ring_all(self, name: str) -> None:
+        self.region.rings += [(other, name) for other in ("a", "b") if other != self.name]
+
     # ---- what the test does ----------------------------------------------------------------------------------------
 
     def turn(self) -> None:

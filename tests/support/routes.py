@@ -18,6 +18,7 @@ class Route(NamedTuple):
 
 
 JOBS, JOB = "/api/orgs/{org}/jobs", "/api/orgs/{org}/jobs/{job}"
+HOSTS = "/api/orgs/{org}/hosts"
 HOST, RUN = "/api/agent/hosts/{host}", "/api/agent/hosts/{host}/jobs/{run}"
 
 USER_ROUTES = (
@@ -27,14 +28,34 @@ USER_ROUTES = (
     Route("GET", JOB, "viewer"),
     Route("POST", f"{JOB}/cancel", "operator", {"reason": "test"}),
     Route("POST", f"{JOB}/retry", "operator", {}),
+    Route("POST", f"{JOB}/resolve", "operator", {}),
     Route("GET", f"{JOB}/logs", "viewer"),
+    Route("GET", f"{JOB}/evidence", "viewer"),
+    Route("GET", f"{JOB}/assets", "viewer"),
     Route("GET", "/api/orgs/{org}/hosts/{host}/queue", "viewer"),
+    Route("GET", "/api/orgs/{org}", "viewer"),
+    Route("GET", HOSTS, "viewer"),
+    Route("POST", HOSTS, "admin", {"name": "eu-9"}),
+    Route("GET", f"{HOSTS}/{{host}}", "viewer"),
+    Route("PATCH", f"{HOSTS}/{{host}}", "admin", {"note": "test"}),
+    Route("DELETE", f"{HOSTS}/{{host}}", "admin"),
+    Route("GET", f"{HOSTS}/{{host}}/keys", "admin"),
+    Route("POST", f"{HOSTS}/{{host}}/keys", "admin", {}),
+    Route("GET", "/api/orgs/{org}/server-instances", "viewer"),
+    Route("POST", "/api/orgs/{org}/server-instances", "admin", {"name": "dust", "hostId": "{host}"}),
+    Route("GET", "/api/orgs/{org}/server-instances/{instance}", "viewer"),
+    Route("PATCH", "/api/orgs/{org}/server-instances/{instance}", "admin", {"config": {"slots": 12}}),
+    Route("DELETE", "/api/orgs/{org}/server-instances/{instance}", "admin"),
+    Route("GET", "/api/orgs/{org}/audit", "admin"),
+    Route("GET", "/api/orgs/{org}/settings", "viewer"),
+    Route("PUT", "/api/orgs/{org}/settings", "admin", {}),
 )
 AGENT_ROUTES = (
     Route("GET", f"{HOST}/jobs", "agent"),
     Route("POST", f"{RUN}/result", "agent", {"status": "success"}),
     Route("POST", f"{RUN}/progress", "agent", {"progress": 1}),
     Route("POST", f"{RUN}/logs", "agent", {"lines": [{"seq": 1, "level": "info", "message": "x"}]}),
+    Route("POST", f"{RUN}/evidence", "agent", {"evidence": []}),
     Route("POST", f"{HOST}/heartbeat", "agent", {"running": []}),
 )
 PLATFORM_ROUTES = (
@@ -61,7 +82,13 @@ class Scene(NamedTuple):
 
     @property
     def names(self) -> dict[str, str]:
-        return {"org": self.tenant.id, "host": self.host.id, "job": self.waiting["id"], "run": self.run_id}
+        return {
+            "org": self.tenant.id,
+            "host": self.host.id,
+            "instance": self.host.server_instance,
+            "job": self.waiting["id"],
+            "run": self.run_id,
+        }
 
     def path(self, route: Route, **others: str) -> str:
         """The route's path, about this scene but for what is given."""
@@ -82,5 +109,6 @@ class Scene(NamedTuple):
 async def set_scene(tenant: Tenant) -> Scene:
     """Make one."""
     host = tenant.host()
-    running, waiting = await tenant.create(host), await tenant.create(host)
+    running = await tenant.create(host)
+    waiting = await tenant.create(host, hostId=None, serverInstanceId=host.server_instance)
     return Scene(tenant, host, running, waiting, (await host.take())["jobRunId"])

@@ -105,7 +105,7 @@ def test_the_quick_commands_load_neither_aiohttp_nor_rich(server: ScriptedServer
 
 
 def test_the_help_of_every_jobs_command_is_a_line_and_an_example(run: Run) -> None:
-    for name in ("create", "list", "show", "wait", "cancel", "retry"):
+    for name in ("create", "list", "show", "wait", "cancel", "retry", "resolve"):
         told = run("jobs", name, "--help").output
         assert "Example: interlock jobs" in told
         assert told.split("\n\n")[1].count("\n") == 0
@@ -372,6 +372,11 @@ def test_cancel_says_whether_it_is_done_or_asked_for(server: ScriptedServer, run
     assert asked.exit_code == 0
     assert "has been asked" in asked.stderr
     assert [each.json() for each in server.asked] == [{"reason": "wrong map", "force": False}, {"force": True}]
+
+
+def test_resolve_prints_the_job(server: ScriptedServer, run: Run) -> None:
+    server.script = [Say(200, job_document("RUNNING"))]
+    assert json.loads(run("jobs", "resolve", JOB).stdout)["status"] == "RUNNING"
 
 
 def test_retry_prints_the_job(server: ScriptedServer, run: Run) -> None:

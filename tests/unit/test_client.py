@@ -102,19 +102,22 @@ def test_a_payload_that_is_not_json_is_refused_before_anything_is_sent(server: S
     assert not server.asked
 
 
-def test_cancel_retry_and_logs_go_to_their_routes(server: ScriptedServer, client: Client) -> None:
+def test_cancel_retry_resolve_and_logs_go_to_their_routes(server: ScriptedServer, client: Client) -> None:
     server.script = [
         Say(202, job_document("RUNNING")),
         Say(200, job_document()),
+        Say(200, job_document("RUNNING")),
         Say(200, {"items": [], "nextCursor": None}),
     ]
     client.cancel_job(ORG, JOB, reason="wrong map", force=True)
     client.retry_job(ORG, JOB)
+    client.resolve_job(ORG, JOB)
     client.logs(ORG, JOB, after="c1", limit=7, follow=True)
-    cancel, retry, logs = server.asked
+    cancel, retry, resolve, logs = server.asked
     assert cancel.path.endswith(f"/{JOB}/cancel")
     assert cancel.json() == {"reason": "wrong map", "force": True}
     assert (retry.method, retry.path) == ("POST", f"/api/orgs/{ORG}/jobs/{JOB}/retry")
+    assert (resolve.method, resolve.path) == ("POST", f"/api/orgs/{ORG}/jobs/{JOB}/resolve")
     assert logs.query == {"after": "c1", "limit": "7", "follow": "1"}
 
 

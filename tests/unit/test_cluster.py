@@ -59,6 +59,9 @@ class Hosts:
         self.happened.append(("activate", sorted(host_ids)))
         self.looked.set()
 
+    def look_at_pools(self) -> None:
+        self.happened.append("pools")
+
     def abandon(self) -> None:
         self.happened.append("abandon")
 
@@ -225,9 +228,23 @@ async def test_a_look_compares_what_is_owned_and_takes_up_what_nobody_looks_afte
     orphan, unowned = host(shop, "dead", "running"), host(shop, None, "cancelling")
     hosts.hosts = {held: object()}
     await cluster.look()
-    compared, activated = hosts.happened
+    compared, activated, pools = hosts.happened
+    assert pools == "pools"
     assert compared == ("reconcile", {held: 1}, {held: (1, 0), given_up: (1, 0), idle: (1, 0)})
     assert activated == ("activate", sorted([given_up, orphan, unowned]))
+
+
+async def test_news_of_a_pool_are_rung_at_all_other_nodes_that_live(shop: Shop) -> None:
+    cluster, _, _ = node(shop)
+    cluster.bell = bell = Bell()
+    for name in ("me", "one", "other"):
+        lives(shop, name)
+    nodes.renew(shop.database, "dead", "http://dead", NOW - 100_000, 15_000)
+    cluster.ring_all("pool-news:org")
+    assert bell.rung == []  # it has not looked yet, and they look themselves
+    await cluster.look()
+    cluster.ring_all("pool-news:org")
+    assert sorted(bell.rung) == [("one", "pool-news:org"), ("other", "pool-news:org")]
 
 
 async def test_doubt_makes_it_look_at_once(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.host_times import next_deadline
 from actors.messages import RunDue, Tick
 from actors.policies import Policy, text_of
 from interlock.states import JobStatus, RunStatus
@@ -315,3 +316,27 @@ def test_jobs_that_wait_are_started_within_the_grace(host: HostRig) -> None:
     created = host.create()
     cold_start(host)
     assert host.take(instance="a", running=()) == created.run.id
+
+
+# ---- pauses ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_that_ends_wakes_a_host_at_which_somebody_waits_even_without_a_line() -> None:
+    host = HostRig(paused=True)
+    host.state.host.paused_until = until = host.now + 30_000
+    assert next_deadline(host.state) is None
+    host.poll(waits=True)
+    assert next_deadline(host.state) == until
+
+
+def test_a_pause_that_has_ended_sets_no_timer_again() -> None:
+    host = HostRig(paused=True)
+    host.state.host.paused_until = host.now + 30_000
+    host.create()
+    host.create()
+    parked = host.poll(waits=True)
+    host.wait(30)
+    assert answer_of(parked).taken is not None
+    deadline = next_deadline(host.state)
+    assert deadline is not None  # of the run; a job behind it is in line
+    assert deadline > host.now

@@ -20,7 +20,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "interlock": {"aiohttp", "click", "msgspec", "rich", "uuid_utils"},
     "store": {"msgspec", "peewee", "playhouse", "psycopg2"},
     "actors": {"msgspec", "pykka"},
-    "web": {"aiohttp", "jwt", "msgspec", "prometheus_client", "socketio", "structlog"},
+    "web": {"aiohttp", "engineio", "jwt", "msgspec", "prometheus_client", "socketio", "structlog"},
     "runtime": {"click", "dramatiq", "msgspec", "redis", "structlog", "uvloop"},
 }
 # Who may use a name outside its room, and why.
@@ -179,6 +179,7 @@ DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client",
     "psycopg2": "psycopg2-binary",
     "uuid_utils": "uuid-utils",
+    "engineio": "python-engineio",
     "socketio": "python-socketio",
 }
 

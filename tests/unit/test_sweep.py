@@ -39,6 +39,7 @@ class World:
         self.database = database
         self.orgs: dict[str, Org] = {}
         self.woken: list[list[str]] = []
+        self.pools: list[str] = []
         self.alarms: list[tuple[str, int]] = []
         self.fails: list[Exception] = []
         self.swept = asyncio.Event()
@@ -52,6 +53,9 @@ class World:
     def sweep(self, due: Iterable[str]) -> None:
         self.woken.append(list(due))
         self.swept.set()
+
+    def sweep_pools(self, orgs: Iterable[str]) -> None:
+        self.pools += orgs
 
     def supervisor(self, org_id: str) -> Org:
         return self.orgs[org_id]
@@ -133,10 +137,20 @@ async def test_a_job_that_has_started_or_ended_or_has_no_host_wakes_nobody(
     assert world.woken == [[]]
 
 
-async def test_what_has_no_host_yet_wakes_nobody(world: World) -> None:
+async def test_what_has_no_host_yet_wakes_no_host_but_the_supervisor_of_its_pool(world: World) -> None:
     scheduled(world.database, None, NOW)
+    scheduled(world.database, None, NOW + 1)
+    scheduled(world.database, None, NOW + HORIZON + 1)
     await sweep_of(world).once()
     assert world.woken == [[]]
+    assert world.pools == ["org"]
+    assert world.alarms == [("pool:org", NOW + 1)]
+
+
+async def test_a_pool_with_a_job_that_should_have_started_is_looked_at(world: World) -> None:
+    write_job(world.database, job_row(host_id=None, labels="{}", start_before=NOW))
+    await sweep_of(world).once()
+    assert world.pools == ["org"]
 
 
 async def test_a_round_is_bounded_and_takes_the_earliest_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from interlock.agent.agent import Agent
 from interlock.agent.command import CommandHandler, command_handlers
 from interlock.agent.config import AgentConfig, CommandSpec, load_config
 from interlock.agent.errors import AgentError, ConfigInvalid, StateInUse, StateUnusable
-from interlock.agent.handlers import Context, Handler, HandlerFunction, Job, Outcome, Stop, StopReason
+from interlock.agent.functions import BlockingContext
+from interlock.agent.handlers import Cancelled, Context, Handler, HandlerFunction, Job, Outcome, Stop, StopReason
 from interlock.agent.settings import AgentSettings
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "AgentConfig",
     "AgentError",
     "AgentSettings",
+    "BlockingContext",
+    "Cancelled",
     "CommandHandler",
     "CommandSpec",
     "ConfigInvalid",

@@ -4,25 +4,33 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from interlock.agent.context import KnownConfig
+from interlock.agent.dialer import Dialer
 from interlock.agent.errors import ConfigInvalid
-from interlock.agent.handlers import Handler, HandlerFunction, Handlers, StopReason
+from interlock.agent.functions import Function, FunctionHandler
+from interlock.agent.handlers import Handler, Handlers, StopReason
+from interlock.agent.inbox import Inbox
 from interlock.agent.journal import Journal
 from interlock.agent.key import host_id_of
 from interlock.agent.lock import state_lock
 from interlock.agent.plane import ControlPlane
-from interlock.agent.poll_session import PollSession
 from interlock.agent.recovery import end_interrupted
 from interlock.agent.runner import Runner
+from interlock.agent.session import Pushed, Session
 from interlock.agent.settings import AgentSettings
 from interlock.agent.shutdown import Shutdown
+from interlock.agent.uplink import Uplink
 from interlock.agent.waiting import first
+from interlock.agent.work import Work
 from interlock.clock import Clock, SystemClock
 from interlock.ids import Ids, UuidIds
 
 logger = logging.getLogger(__name__)
 
+AnyFunction = TypeVar("AnyFunction", bound=Function)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -32,7 +40,7 @@ class Agent:
     agent = Agent("https://interlock.example.org", key, state_dir=Path("state"))
 
     @agent.handler("SERVER_START")
-    async def start(job: Job, context: Context) -> Outcome: ...
+    async def start(job: Job, context: Context) -> dict[str, Any]: ...
 
     await agent.run()
     """
@@ -49,7 +57,7 @@ class Agent:
         ids: Ids | None = None,
     ) -> None:
         """`ConfigInvalid` when the URL or the key cannot be one."""
-        _check_url(url)
+        check_url(url)
         self.host_id = host_id_of(key)
         self._url = url
         self._key = key
@@ -60,13 +68,15 @@ class Agent:
         self._ids = ids if ids is not None else UuidIds()
         self._shutdown = Shutdown()
 
-    def handler(
-        self, job_type: str, *, timeout_seconds: float | None = None
-    ) -> Callable[[HandlerFunction], HandlerFunction]:
-        """Make the decorated function the handler of `job_type`, in place of any other."""
+    def handler(self, job_type: str, *, timeout_seconds: float | None = None) -> Callable[[AnyFunction], AnyFunction]:
+        """Make the decorated function the handler of `job_type`, in place of any other.
 
-        def register(function: HandlerFunction) -> HandlerFunction:
-            self._handlers[job_type] = Handler(function, timeout_seconds)
+        It gets `(job, context)` or `(job)`, may be async or not, and returns an `Outcome`, a dict, or nothing.
+        """
+
+        def register(function: AnyFunction) -> AnyFunction:
+            handler = FunctionHandler(function, self._settings)
+            self._handlers[job_type] = Handler(handler, timeout_seconds, wants_config=handler.wants_context)
             return function
 
         return register
@@ -94,8 +104,12 @@ class Agent:
         instance_id = self._ids.new()
         logger.info("agent of host %s at %s, instance %s, state in %s", *self._whereabouts(instance_id))
         await end_interrupted(journal, grace_seconds=self._settings.grace_seconds, at_once=self._shutdown.killing)
-        runner = Runner(self._handlers, journal, self._settings)
-        session = PollSession(plane, runner, journal, self._shutdown, self._settings, self._clock, instance_id)
+        config, inbox, settings, clock = KnownConfig(), Inbox(), self._settings, self._clock
+        runner = Runner(self._handlers, journal, settings, config)
+        dialer = Dialer(plane, settings, clock, instance_id, Pushed(runner, inbox, config))
+        uplink = Uplink(plane, dialer)
+        work = Work(uplink, dialer, runner, journal, config, self._shutdown, settings, clock, instance_id)
+        session = Session(plane, dialer, inbox, work, runner, journal, self._shutdown, settings, clock, instance_id)
         ending = asyncio.create_task(self._end_run_on_shutdown(runner))
         try:
             await session.serve()
@@ -115,7 +129,8 @@ class Agent:
         return self.host_id, self._url, instance_id, self._state_dir
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """`ConfigInvalid` when it names no server; a warning when the key would travel in clear."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigInvalid(

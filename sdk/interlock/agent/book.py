@@ -73,6 +73,7 @@ class Owed(NamedTuple):
     """A result that the server has yet to answer."""
 
     job_run_id: JobRunId
+    job_id: JobId | None  # None for a run that was cancelled before it came here
     report: Report
 
 
@@ -132,7 +133,7 @@ class Book:
     def unreported(self) -> list[Owed]:
         """Results that the server has not answered, oldest first."""
         return [
-            Owed(run.job_run_id, run.report)
+            Owed(run.job_run_id, None if run.started is None else run.started.job_id, run.report)
             for run in self._runs.values()
             if run.report is not None and not run.acknowledged
         ]

@@ -63,7 +63,7 @@ class CommandHandler:
 
         def say(message: str) -> None:
             logger.warning("run %s: %s", job.run_id, message)
-            context.log("warn", message)
+            context.log(message, "warn")
 
         ended = await child.output_ended(self._settings.pipe_grace_seconds)
         if child.lives():
@@ -77,7 +77,7 @@ class CommandHandler:
 
     def _capture(self, context: Context) -> Capture:
         def on_line(level: str, line: bytes) -> None:
-            context.log(level, decode(line[: self._settings.log_line_bytes]))
+            context.log(decode(line[: self._settings.log_line_bytes]), level)
 
         return Capture(self._settings.output_lines, self._settings.output_bytes, on_line)
 

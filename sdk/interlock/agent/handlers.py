@@ -1,17 +1,20 @@
 """What does the work: a handler takes a job and a context, and says what came of it.
 
-The command handler is one kind (`command.py`); any `async def handler(job, context) -> Outcome` is another.
+The command handler is one kind (`command.py`), a function of the application's own another (`functions.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from interlock.agent.identity import ProcessIdentity
+from interlock.fleet import Config
 from interlock.ids import JobId, JobRunId
+from interlock.wire import AssetRef, EvidenceItem, EvidenceVerdict
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +37,26 @@ class StopReason(StrEnum):
     ABANDON = "abandon"  # the run is over for the server: nothing is reported
 
 
+class Cancelled(Exception):
+    """The handler was asked to stop, and does. The run is reported as what it was asked to stop for."""
+
+
 class Stop:
-    """How a handler learns that it should stop: watch `requested`, then be gone before `at_once` is set."""
+    """How a handler learns that it should stop: watch `requested`, then be gone before `at_once` is set.
+
+    It is true once that was asked, and can be awaited until then.
+    """
 
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self.requested = asyncio.Event()
         self.at_once = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return self.requested.is_set()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.requested.wait().__await__()
 
     def request(self, reason: StopReason) -> bool:
         """Ask. False when that had been done: the first reason stands, unless the run is abandoned meanwhile."""
@@ -91,8 +107,37 @@ class Context(Protocol):
     def stop(self) -> Stop:
         """Tells the handler when to stop."""
 
-    def log(self, level: str, message: str) -> None:
+    @property
+    def cancelled(self) -> Stop:
+        """The same: `if context.cancelled`, or `await context.cancelled`. For whatever reason, not only a cancel."""
+
+    @property
+    def config(self) -> Config:
+        """The organization's settings and connectors, as last heard; of version 0 and empty before that."""
+
+    def raise_if_cancelled(self) -> None:
+        """Leave the handler by `Cancelled` if it was asked to stop."""
+
+    def log(self, message: str, level: str = "info") -> None:
         """Add a line to the job's log; never blocks, and may drop lines when there are too many."""
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        """Say how far the run is, 0 to 100; never blocks. A message becomes a line of the log."""
+
+    async def evidence(self, items: Sequence[EvidenceItem | dict[str, Any]]) -> list[EvidenceVerdict]:
+        """Hand over what was found, and return what became of each item once the server has answered.
+
+        `CallerError` when the server refuses all of it, such as for its size.
+        """
+
+    async def asset(self, name: str, content: str | Path | bytes, content_type: str | None = None) -> AssetRef:
+        """Store a file beside the job: bytes, or the path of a file. `CallerError` when the server refuses it."""
+
+    async def needs_user_action(self, message: str) -> None:
+        """Show the job as waiting for its user, and return once that is resolved; the run's clock stands meanwhile.
+
+        `Cancelled` when the handler is asked to stop instead.
+        """
 
     def process_started(self, process: ProcessIdentity) -> None:
         """Write down which process to end should the agent die first; on return that is durable."""
@@ -106,6 +151,7 @@ class Handler(msgspec.Struct, frozen=True):
 
     function: HandlerFunction
     timeout_seconds: float | None = None  # None: only the server's counts
+    wants_config: bool = False  # whether the organization's settings are asked for before a run that a poll brought
 
     def limit(self, server_seconds: float) -> float:
         """The timeout that counts."""

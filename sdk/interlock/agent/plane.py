@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -28,11 +30,27 @@ from interlock.errors import (
     Unauthenticated,
     Unavailable,
 )
+from interlock.fleet import Config
 from interlock.ids import HostId, InstanceId, JobRunId
-from interlock.wire import Heartbeat, HeartbeatAnswer, LogLineIn, Logs, Report, ReportAnswer, RunState, TakenJob
+from interlock.wire import (
+    AssetAnswer,
+    EvidenceAnswer,
+    EvidenceIn,
+    Heartbeat,
+    HeartbeatAnswer,
+    LogLineIn,
+    Logs,
+    Progress,
+    Report,
+    ReportAnswer,
+    RunState,
+    TakenJob,
+)
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0  # to establish a connection; a SYN is repeated after 1, 3 and 7 s
+CLOSE_SECONDS = 1.0  # to say goodbye on a socket that is being closed
+MAX_FRAME_BYTES = 16 * 1024 * 1024  # of one frame from the server; payloads have their own limit there
 MAX_DETAIL = 300  # characters of a server's sentence that go into the log
 REQUEST_TIMEOUT = 408  # the request came too slowly: the line's fault, not the request's
 
@@ -62,7 +80,8 @@ class ControlPlane:
     """One HTTP session with the server at `url`, as host `host_id` with `key`. An async context manager."""
 
     def __init__(self, url: str, key: str, host_id: HostId, settings: AgentSettings) -> None:
-        self._base = f"{url.rstrip('/')}/api/agent/hosts/{host_id}"
+        self._url = url.rstrip("/")
+        self._base = f"{self._url}/api/agent/hosts/{host_id}"
         self._headers = {
             "Authorization": f"Bearer {key}",
             "Accept": "application/json",
@@ -81,9 +100,12 @@ class ControlPlane:
         if self._http is not None:
             await self._http.close()
 
-    async def poll(self, instance_id: InstanceId) -> Poll:
-        """Ask for the next job, declaring that nothing runs here; the server may hold the request."""
-        wait = self._settings.poll_wait_seconds
+    async def poll(self, instance_id: InstanceId, *, at_most: float = math.inf) -> Poll:
+        """Ask for the next job, declaring that nothing runs here; the server may hold the request.
+
+        It holds it for `poll_wait_seconds`, and for no more than `at_most` seconds, rounded up.
+        """
+        wait = math.ceil(min(self._settings.poll_wait_seconds, at_most))
         query = {"wait": str(wait), "instanceId": instance_id, "running": ""}
         answer = await self._send("GET", "/jobs", query=query, extra_seconds=wait)
         if answer.status == 204:  # noqa: PLR2004 - No Content
@@ -103,28 +125,68 @@ class ControlPlane:
         """Add lines to the run's log; lines that are known by their `seq` are passed over."""
         return _read(await self._send("POST", f"/jobs/{job_run_id}/logs", body=Logs(lines=lines)), RunState)
 
+    async def progress(self, job_run_id: JobRunId, progress: Progress) -> RunState:
+        """Say how far the run is."""
+        return _read(await self._send("POST", f"/jobs/{job_run_id}/progress", body=progress), RunState)
+
+    async def evidence(self, job_run_id: JobRunId, items: list[msgspec.Raw]) -> EvidenceAnswer:
+        """Hand over what was found; what is known already is named a duplicate."""
+        body = EvidenceIn(evidence=items)
+        return _read(await self._send("POST", f"/jobs/{job_run_id}/evidence", body=body), EvidenceAnswer)
+
+    async def asset(self, job_run_id: JobRunId, name: str, content: Path | bytes, content_type: str) -> AssetAnswer:
+        """Store a file beside the job; a path is read as it is sent. `InvalidRequest` when it cannot be read."""
+        path = f"/jobs/{job_run_id}/assets/{quote(name, safe='')}"
+        if isinstance(content, bytes):
+            return _read(await self._send("PUT", path, body=content, content_type=content_type), AssetAnswer)
+        try:
+            with content.open("rb") as file:
+                return _read(await self._send("PUT", path, body=file, content_type=content_type), AssetAnswer)
+        except OSError as error:
+            raise InvalidRequest(f"{content} cannot be read: {error.strerror}") from error
+
+    async def config(self) -> Config:
+        """The organization's settings and connectors, with their version."""
+        return _read(await self._send("GET", f"{self._url}/api/agent/config"), Config)
+
+    async def upgrade(self, instance_id: InstanceId, running: list[JobRunId]) -> aiohttp.ClientWebSocketResponse:
+        """Open a socket, declaring what runs here; a refusal is the error that its status stands for."""
+        timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
+        query = {"instanceId": instance_id, "running": ",".join(running)}
+        async with _network_errors(), asyncio.timeout(self._settings.request_timeout_seconds):
+            try:
+                return await self._session().ws_connect(
+                    f"{self._url}/agent", params=query, timeout=timeout, max_msg_size=MAX_FRAME_BYTES
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                raise _refusal(_Answer(error.status, error.headers or {}, b"")) from error
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise RuntimeError("the control plane is used outside its context")
+        return self._http
+
     async def _send(
         self,
         method: str,
         path: str,
         *,
-        body: msgspec.Struct | None = None,
+        body: msgspec.Struct | bytes | BinaryIO | None = None,
+        content_type: str = "application/json",
         query: dict[str, str] | None = None,
         extra_seconds: float = 0.0,
     ) -> _Answer:
-        """The answer when it is a 200 or 204, else the error that it stands for."""
-        if self._http is None:
-            raise RuntimeError("the control plane is used outside its context")
+        """The answer when it is a 200, 201 or 204, else the error that it stands for. A path may be a whole URL."""
         timeout = aiohttp.ClientTimeout(
             total=self._settings.request_timeout_seconds + extra_seconds, sock_connect=CONNECT_SECONDS
         )
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        data = msgspec.json.encode(body) if body is not None else None
+        headers = {"Content-Type": content_type} if body is not None else {}
+        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
         async with (
             _network_errors(),
-            self._http.request(
+            self._session().request(
                 method,
-                self._base + path,
+                path if path.startswith(self._url) else self._base + path,
                 data=data,
                 params=query,
                 headers=headers,
@@ -133,7 +195,7 @@ class ControlPlane:
             ) as response,
         ):
             answer = _Answer(response.status, response.headers, await response.read())
-        if answer.status in {200, 204}:
+        if answer.status in {200, 201, 204}:
             return answer
         raise _refusal(answer)
 

@@ -8,11 +8,10 @@ import msgspec
 from interlock.agent.book import Owed
 from interlock.agent.journal import Journal
 from interlock.agent.pace import Pace
-from interlock.agent.plane import ControlPlane
 from interlock.agent.settings import AgentSettings
+from interlock.agent.uplink import Uplink
 from interlock.clock import Clock
 from interlock.errors import Conflict, Forbidden, InterlockError, InvalidRequest, NotFound, TryLater, Unauthenticated
-from interlock.ids import JobRunId
 from interlock.wire import Report
 
 logger = logging.getLogger(__name__)
@@ -23,8 +22,8 @@ SHORT_MESSAGE = 500  # characters of an error message in a report that was refus
 class Reporter:
     """Empties the journal's list of results that are owed, oldest first."""
 
-    def __init__(self, plane: ControlPlane, journal: Journal, settings: AgentSettings, clock: Clock) -> None:
-        self._plane = plane
+    def __init__(self, uplink: Uplink, journal: Journal, settings: AgentSettings, clock: Clock) -> None:
+        self._uplink = uplink
         self._journal = journal
         self._pace = Pace(settings, clock)
 
@@ -38,7 +37,7 @@ class Reporter:
     async def _attempt(self, run: Owed) -> float | None:
         """Report once; seconds until the next attempt, or None when the server has answered for good."""
         try:
-            await self._report(run.job_run_id, run.report)
+            await self._report(run)
         except (TryLater, Unauthenticated, Forbidden) as error:
             delay = self._pace.delay(error)
             logger.warning("run %s: %s; its result is reported again in %.1f s", run.job_run_id, _why(error), delay)
@@ -49,14 +48,18 @@ class Reporter:
         self._journal.acknowledged(run.job_run_id)
         return None
 
-    async def _report(self, job_run_id: JobRunId, report: Report) -> None:
+    async def _report(self, run: Owed) -> None:
         try:
-            answer = await self._plane.report(job_run_id, report)
+            answer = await self._uplink.report(run)
         except InvalidRequest as error:
-            logger.warning("run %s: the result was refused (%s); reporting it without its output", job_run_id, error)
-            answer = await self._plane.report(job_run_id, _shortened(report))
+            logger.warning(
+                "run %s: the result was refused (%s); reporting it without its output", run.job_run_id, error
+            )
+            answer = await self._uplink.report(run._replace(report=_shortened(run.report)))
         will_retry = ", will be retried" if answer.will_retry else ""
-        logger.info("run %s: reported %s; its job is %s%s", job_run_id, report.status, answer.job_status, will_retry)
+        logger.info(
+            "run %s: reported %s; its job is %s%s", run.job_run_id, run.report.status, answer.job_status, will_retry
+        )
 
 
 def _shortened(report: Report) -> Report:

@@ -3,7 +3,7 @@
 They are the `[agent]` table of agent.toml; `docs/agent.md` lists the same fields, and a test keeps it so.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ WholeSeconds = Annotated[int, msgspec.Meta(ge=0, le=50)]
 Characters = Annotated[int, msgspec.Meta(ge=100, le=16_000)]
 Lines = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Bytes = Annotated[int, msgspec.Meta(ge=256, le=16 * 1024 * 1024)]
+Transport = Literal["auto", "socket", "poll"]
 DiskBytes = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
@@ -20,7 +21,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Frozen and checked whole at start."""
 
     # Ending a command
-    grace_seconds: Seconds = 10.0  # between SIGTERM and SIGKILL; the server's cancel deadline allows 10 s and 20 more
+    grace_seconds: Seconds = 10.0  # between SIGTERM and SIGKILL, or until an async function is cancelled;
+    # the server's cancel deadline allows 10 s and 20 more
     drain_seconds: Seconds = 30.0  # how long a run may go on once the agent is asked to stop; 0 stops it at once
     pipe_grace_seconds: Seconds = 0.5  # how long output is awaited after the command's exit
     exit_report_seconds: Seconds = 5.0  # how long a stopping agent tries to hand over results; the journal keeps them
@@ -32,6 +34,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     result_bytes: Bytes = 262_000  # of an output as JSON; a larger one is left out, as the server would refuse it
 
     # Talking to the server
+    transport: Transport = "auto"  # a socket, with polls while there is none; `socket` never polls, `poll` only polls
     poll_wait_seconds: WholeSeconds = 25  # how long the server may hold a poll; whole seconds up to 50
     poll_spacing_seconds: PositiveSeconds = 1.0  # from one empty poll to the next, when the server does not hold it
     heartbeat_seconds: PositiveSeconds = 15.0  # until the server names its own interval
@@ -47,7 +50,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_batch_lines: Lines = 500  # in one request
     log_batch_bytes: Bytes = 65_536  # in one request
     log_interval_seconds: PositiveSeconds = 1.0  # between two requests
-    log_flush_seconds: Seconds = 2.0  # the most that a result waits for its last log lines
+    log_flush_seconds: Seconds = 2.0  # the most that a result waits for its last log lines and progress notes
 
     # The journal
     finished_kept: Lines = 32  # finished runs whose result can be reported again

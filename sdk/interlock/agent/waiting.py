@@ -1,7 +1,12 @@
-"""Waiting for whichever comes first."""
+"""Waiting for whichever comes first, and doing one thing beside another."""
 
 import asyncio
-from collections.abc import Awaitable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 async def first(*awaitables: Awaitable[object], timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a plain bound
@@ -24,3 +29,22 @@ async def first(*awaitables: Awaitable[object], timeout: float | None = None) ->
             future.cancel()
         await asyncio.gather(*own, return_exceptions=True)
     return bool(done)
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
+    """A task that lives no longer than the block; its result or error is the caller's to look at."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def told(work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work`, of which nobody looks at the end; an unexpected one is logged and does not touch the run."""
+    try:
+        await work()
+    except Exception:
+        logger.exception("a companion of the run ended unexpectedly")

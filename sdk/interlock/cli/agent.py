@@ -6,24 +6,27 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
+from msgspec.structs import replace
 
 from interlock.agent import Agent, AgentError, command_handlers, load_config
 from interlock.agent.key import host_id_of
+from interlock.agent.settings import Transport
+from interlock.cli.agent_install import install
 from interlock.clock import rfc3339
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
-@click.command("agent")
-@click.option("--url", envvar="INTERLOCK_URL", required=True, show_envvar=True, help="The control plane's address.")
+@click.group("agent", invoke_without_command=True)
+@click.option("--url", envvar="INTERLOCK_URL", show_envvar=True, help="The control plane's address.  [required]")
 @click.option(
     "--key",
     envvar="INTERLOCK_AGENT_KEY",
-    required=True,
     show_envvar=True,
-    help="The agent key; best given by variable.",
+    help="The agent key; best given by variable.  [required]",
 )
 @click.option(
     "--config",
@@ -40,22 +43,44 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the journal lives, of one agent only. [default: ~/.local/state/interlock/agent/HOST_ID]",
 )
+@click.option(
+    "--transport",
+    type=click.Choice(get_args(Transport)),
+    help="How to talk to the server, in place of what the configuration says: a socket with polls while there is none"
+    " (auto, the default), or only one of the two.",
+)
 @click.option("--check", is_flag=True, help="Check the configuration and exit.")
-def command(url: str, key: str, config_file: Path, state_dir: Path | None, *, check: bool) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    url: str | None,
+    key: str | None,
+    config_file: Path,
+    state_dir: Path | None,
+    transport: Transport | None,
+    *,
+    check: bool,
+) -> None:
     """Take jobs for this host and run them, one at a time.
 
     Exit codes: 0 stopped by a signal, 2 wrong usage or configuration, 8 the state directory is in use by another
     agent, 9 the state directory cannot be used.
     """
     _log_to_stderr()
+    if ctx.invoked_subcommand is not None:
+        return
+    for value, name in ((url, "url"), (key, "key")):
+        if value is None:
+            raise click.MissingParameter(ctx=ctx, param=_option(ctx, name))
     try:
         config = load_config(config_file)
+        settings = config.settings if transport is None else replace(config.settings, transport=transport)
         agent = Agent(
-            url,
-            key,
-            state_dir=state_dir if state_dir is not None else _default_state_dir(host_id_of(key)),
-            handlers=command_handlers(config.commands, config.settings, os.environ),
-            settings=config.settings,
+            url or "",
+            key or "",
+            state_dir=state_dir if state_dir is not None else _default_state_dir(host_id_of(key or "")),
+            handlers=command_handlers(config.commands, settings, os.environ),
+            settings=settings,
         )
         if check:
             click.echo(f"{config_file}: {len(config.commands)} handlers, no mistakes")
@@ -64,6 +89,13 @@ def command(url: str, key: str, config_file: Path, state_dir: Path | None, *, ch
     except AgentError as error:
         click.echo(f"interlock agent: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+command.add_command(install)
+
+
+def _option(ctx: click.Context, name: str) -> click.Parameter:
+    return next(each for each in ctx.command.params if each.name == name)
 
 
 async def _run(agent: Agent) -> None:

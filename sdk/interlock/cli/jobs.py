@@ -1,4 +1,4 @@
-"""`interlock jobs`: create, list, show, wait, cancel, retry."""
+"""`interlock jobs`: create, list, show, wait, cancel, retry, resolve."""
 
 import itertools
 from typing import NoReturn
@@ -160,3 +160,11 @@ def cancel(session: Session, job_id: JobId, reason: str | None, force: bool) -> 
 def retry(session: Session, job_id: JobId) -> None:
     """Run a failed or cancelled job again."""
     show_job(session.client.retry_job(session.org, job_id), session.output)
+
+
+@command.command(epilog="Example: interlock jobs resolve JOB_ID")
+@click.argument("job_id")
+@with_session
+def resolve(session: Session, job_id: JobId) -> None:
+    """Tell a job that its user has done what it waits for."""
+    show_job(session.client.resolve_job(session.org, job_id), session.output)

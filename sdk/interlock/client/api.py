@@ -143,6 +143,12 @@ class Client:
         """A FAILED or CANCELLED job with a new run, its attempts counted afresh; any other is a `Conflict`."""
         return _read(self.request("POST", _jobs(org_id, job_id, "retry")), Job)
 
+    def resolve_job(self, org_id: OrgId, job_id: JobId) -> Job:
+        """A job whose run waits for its user (`needs_user_action`): its agent is told that this is done and to go on. One
+        that waits for nobody is a `Conflict`.
+        """
+        return _read(self.request("POST", _jobs(org_id, job_id, "resolve")), Job)
+
     def logs(
         self, org_id: OrgId, job_id: JobId, *, after: str | None = None, limit: int | None = None, follow: bool = False
     ) -> LogPage:

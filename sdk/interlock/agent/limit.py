@@ -1,0 +1,38 @@
+"""How long a run may still take: a clock that stands while the run waits for its user."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Limit:
+    """Calls `on_end` once `seconds` have passed in which it was not held."""
+
+    def __init__(self, seconds: float, on_end: Callable[[], object]) -> None:
+        self._left = seconds
+        self._on_end = on_end
+        self._holders = 0
+        self._loop = asyncio.get_running_loop()
+        self._start()
+
+    def cancel(self) -> None:
+        """It will not call any more."""
+        self._timer.cancel()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The clock stands as long as the block lasts."""
+        if self._holders == 0:
+            self._timer.cancel()
+            self._left -= self._loop.time() - self._began_at
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if self._holders == 0:
+                self._start()
+
+    def _start(self) -> None:
+        self._began_at = self._loop.time()
+        self._timer = self._loop.call_later(max(0.0, self._left), self._on_end)

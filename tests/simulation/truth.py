@@ -1,0 +1,136 @@
+"""What must hold of connections, on top of the invariants of rows: judged where a server pushes, answers or comes to rest.
+
+An agent is never pushed what is not committed; whoever is connected is known, has been told to stop what is to stop,
+and has been handed what it should be running; an offer does not outlive the connection that carries it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from peewee import Database
+
+from actors import Directory, LoopFuture
+from actors.host import HostActor
+from actors.messages import AddEvidence, EvidenceItem, ReportResult
+from actors.sessions import Session
+from interlock.frames import CancelRun, JobAvailable, JobGiven, ResumeRun
+from interlock.states import LIVE, TERMINAL, RunStatus, StopReason
+from interlock.wire import EvidenceAnswer, TakenJob
+from store.labels import carries
+from store.models import Evidence, LateReport
+from store.rows import RunRow
+from tests.simulation.invariants import Invariants, must
+
+if TYPE_CHECKING:
+    from tests.simulation.sockets import Wire
+
+
+def is_kept_as_late(database: Database, run_id: str, digest: str) -> bool:
+    """Whether a report that came too late is in the rows."""
+    kept = LateReport.select(LateReport.id).where((LateReport.job_run_id == run_id) & (LateReport.body_hash == digest))
+    return bool(list(kept.tuples().execute(database)))
+
+
+class Truth:
+    """One for a world."""
+
+    def __init__(self, database: Database, invariants: Invariants) -> None:
+        self._database = database
+        self._invariants = invariants
+        self._rows = invariants.rows
+        self._wires: dict[str, Wire] = {}  # by their sessions' ids
+        self._left: dict[str, HostActor] = {}  # by host: the actor whose connection has gone
+
+    # ---- comings and goings ----------------------------------------------------------------------------------------
+
+    def connects(self, wire: "Wire", session: Session) -> None:
+        """A server is about to take it in."""
+        self._wires[session.id] = wire
+        self._left.pop(wire.host_id, None)
+
+    def disconnects(self, wire: "Wire", session: Session) -> None:
+        """A server is about to be told that it has gone."""
+        directory = _directory(wire)
+        actor = directory.hosts.get(wire.host_id)
+        if directory.sessions.get(wire.host_id) is session and actor is not None:
+            self._left[wire.host_id] = actor
+
+    def is_known(self, wire: "Wire") -> None:
+        """A server that holds a connection open knows that it has it."""
+        session, directory = wire.session, _directory(wire)
+        if session is not None and session.open and session.introduced:
+            known = directory.sessions.get(wire.host_id)
+            must(known is session, f"host {wire.host_id} is connected by {session.id}, and its server knows {known}")
+
+    def remembers(self, actor: HostActor, directory: Directory) -> None:
+        """An actor without anything on its way."""
+        state, left = actor.state, self._left.pop(actor.host_id, None)
+        if state is None or state.current is None:
+            return
+        run, session = state.current.run, state.session
+        if session is None:
+            offered = run.status is RunStatus.OFFERED and left is actor
+            must(not offered, f"what was offered on a connection that has gone is still offered: {run}")
+        elif session.open and directory.sessions.get(actor.host_id) is session:
+            stopping = run.stop_reason is not StopReason.NONE and run.status is not RunStatus.OFFERED
+            told = run.id in self._wires[session.id].told_to_stop
+            must(told or not stopping, f"a connected agent has not been told to stop: {run}")
+            must(stopping or not state.undelivered, f"a connected agent has not been handed what it runs: {run}")
+
+    # ---- what is said ----------------------------------------------------------------------------------------------
+
+    def pushed(self, wire: "Wire", event: str, data: Any) -> None:
+        """It is in the rows, and concerns this host."""
+        known = f"{event} {data} was pushed to {wire.host_id}"
+        if isinstance(data, JobGiven):
+            self._is_given(wire.host_id, data, known)
+        elif isinstance(data, JobAvailable):
+            job, host = self._rows.jobs.get(data.job_id), self._rows.hosts[wire.host_id]
+            fits = job is not None and job.labels is not None and carries(host.labels, job.labels)
+            must(fits, f"{known}: {job}")
+        elif isinstance(data, CancelRun):
+            wire.told_to_stop.add(data.job_run_id)
+            run = self._rows.runs.get(data.job_run_id)
+            stops = run is None or run.stop_reason is not StopReason.NONE or run.status not in LIVE
+            must(stops, f"{known}: {run}")
+        elif isinstance(data, ResumeRun):
+            must(data.job_run_id in self._rows.runs, known)
+
+    def acked(self, host_id: str, taken: TakenJob) -> None:
+        """Who is told that it may begin holds the run."""
+        known = f"{host_id} was told to begin {taken.job_run_id}"
+        run = self._is_given(host_id, taken, known)
+        must(run.started_at is not None, f"{known} before it was committed: {run}")
+
+    def _is_given(self, host_id: str, taken: TakenJob, known: str) -> RunRow:
+        run = self._rows.runs.get(taken.job_run_id)
+        must(run is not None and run.host_id == host_id, f"{known}: {run}")
+        if run is None:
+            raise AssertionError(known)
+        numbered = run.run_no is not None and run.run_no >= taken.run_no
+        must(numbered and (run.offers > 0 or run.status in LIVE | TERMINAL), f"{known} before its commit: {run}")
+        return run
+
+    def reported(self, message: ReportResult, reply: LoopFuture) -> None:
+        """How a run ended."""
+
+        def late(run_id: str, digest: str) -> bool:
+            return is_kept_as_late(self._database, run_id, digest)
+
+        self._invariants.report_answered(message.job_run_id, message.digest, reply.outcome, late)
+
+    def kept(self, message: AddEvidence, answer: EvidenceAnswer) -> None:
+        """Evidence that is acknowledged is stored, and once."""
+        for item, verdict in zip(message.items, answer.items, strict=True):
+            if isinstance(item, EvidenceItem) and verdict.verdict != "rejected":
+                run = self._rows.runs[message.job_run_id]
+                stored = Evidence.select(Evidence.id).where(
+                    (Evidence.job_id == run.job_id) & (Evidence.hash == item.hash)
+                )
+                ids = [row_id for (row_id,) in stored.tuples().execute(self._database)]
+                must(len(ids) == 1, f"evidence of run {run.id} was acknowledged and is stored as {ids}")
+
+
+def _directory(wire: "Wire") -> Directory:
+    if wire.life is None:
+        raise AssertionError("a connection without a server")
+    return wire.life.directory

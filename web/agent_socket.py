@@ -1,0 +1,209 @@
+"""`/agent`: a plain WebSocket for agents. Frames are JSON text: `{"event": …, "data": …, "id"?: …}`."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any, cast
+
+import msgspec
+from aiohttp import WSMessage, WSMsgType, web
+
+from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
+from interlock.frames import Auth, Frame, FrameId
+from web.access import Agent, agent_of, bearer, stamp
+from web.agent_messages import instance_of, running_of
+from web.agents import listed
+from web.connections import POLICY, TRY_LATER, Connection, frame_id_of, refusal
+from web.parsing import decode
+from web.services import Services
+from web.tokens import AgentClaims
+
+CLOSE_SECONDS = 2.0  # that an agent may take to answer our close
+TOO_BIG = 1009
+_SHORT, _MEDIUM = 126, 65_536  # lengths of a frame from which on its header grows
+_TEXT = 0x81  # a whole text frame
+_CLOSE = 0x88
+_DATA = {WSMsgType.TEXT, WSMsgType.BINARY}
+
+_encode = msgspec.json.Encoder().encode
+_frame = msgspec.json.Decoder(Frame)
+_auth = msgspec.json.Decoder(Auth)
+
+
+def text_frame(body: bytes) -> bytes:
+    """A server's text frame (RFC 6455, 5.2)."""
+    size = len(body)
+    if size < _SHORT:
+        return bytes((_TEXT, size)) + body
+    if size < _MEDIUM:
+        return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + body
+    return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + body
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A server's close frame; the reason is some bytes of ASCII."""
+    body = code.to_bytes(2, "big") + reason.encode()
+    return bytes((_CLOSE, len(body))) + body
+
+
+class AgentSocket(web.WebSocketResponse[bool]):
+    """The socket as aiohttp knows it. What goes out between two turns of the loop goes out in one piece, and nobody waits
+    for it: a peer that does not read is closed when too much has gathered.
+    """
+
+    def __init__(self, s: Services) -> None:
+        limits = s.links.limits
+        super().__init__(
+            timeout=CLOSE_SECONDS,
+            heartbeat=limits.ping_seconds,
+            max_msg_size=limits.frame_bytes,
+            compress=False,
+            decode_text=False,
+        )
+        self._most_unsent = limits.unsent_bytes
+        self._frame_bytes = limits.frame_bytes
+        self._unsent: list[bytes] = []
+        self._over = False  # a close has been written
+
+    def send(self, event: str, data: Any, frame_id: FrameId = None) -> None:
+        """Write one frame in this turn of the loop, or drop it when the peer has gone; never blocks, never raises."""
+        if self._over or self.closed:
+            return
+        body: dict[str, Any] = {"event": event, "data": data}
+        if frame_id is not None:
+            body["id"] = frame_id
+        self._unsent.append(text_frame(_encode(body)))
+        if len(self._unsent) == 1:
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        frames, self._unsent = self._unsent, []
+        transport = self._transport
+        if not frames or transport is None:
+            return
+        transport.write(b"".join(frames))
+        if transport.get_write_buffer_size() > self._most_unsent:
+            self.end(TRY_LATER, "too slow")
+
+    def end(self, code: int, reason: str) -> None:
+        """Close it, once; what was sent before goes out first. Whoever reads it goes on doing so until the peer has answered,
+        but not for long: a connection that is cut while its peer writes never tells it why.
+        """
+        transport = self._transport
+        if self._over or transport is None:
+            return
+        self._over = True
+        self._write()
+        transport.write(close_frame(code, reason))
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
+
+    async def next(self) -> WSMessage | None:
+        """The next message, or None when there will be no more."""
+        try:
+            message = await self.receive()
+        except (ConnectionError, RuntimeError):  # it went while a ping of its own was answered
+            return None
+        return message if message.type in _DATA else None
+
+    async def ended(self) -> None:
+        """Return when the peer has gone, if it was closed here."""
+        while self._over and not self.closed and await self.next() is not None:
+            pass
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        """A frame that is too large is closed by aiohttp itself, which then reads no more. Before that, say so, and wait for
+        the peer to go.
+        """
+        transport = self._transport
+        if code == TOO_BIG and not self._over and transport is not None:
+            self.send("error", refusal(PayloadTooLarge(f"A frame may have {self._frame_bytes} bytes"), None))
+            self.end(code, "payload_too_large")
+            while not transport.is_closing():  # noqa: ASYNC110 - aiohttp tells nobody when a peer has gone
+                await asyncio.sleep(CLOSE_SECONDS / 40)
+        return await super().close(code=code, message=message, drain=drain)
+
+    @property
+    def _transport(self) -> asyncio.Transport | None:
+        transport = None if self.closed or self._req is None else self._req.transport
+        return None if transport is None or transport.is_closing() else transport
+
+
+async def connect(request: web.Request, s: Services, _: None) -> web.StreamResponse:
+    """Upgrade, learn who it is (header, or first frame), and serve it until it goes."""
+    given = Auth(instance_id=request.query.get("instanceId"), running=listed(request.query.get("running")))
+    _declared(given, "?")
+    claims = await agent_of(s, bearer(request)) if "Authorization" in request.headers else None
+    frame_id: FrameId = None
+    socket = AgentSocket(s)
+    stamp(request, socket)
+    with ExitStack() as held:
+        held.enter_context(s.links.stranger() if claims is None else s.links.of_host(claims.host_id))
+        await socket.prepare(request)
+        try:
+            if claims is None:
+                claims, given, frame_id = await _introduced(socket, s, given)
+                held.close()
+                held.enter_context(s.links.of_host(claims.host_id))
+            await _serve(socket, s, Agent(claims.host_id, claims.org_id, claims.kid), given, frame_id)
+        except InterlockError as error:
+            socket.send("error", refusal(error, "auth"), frame_id)
+            socket.end(TRY_LATER if isinstance(error, TryLater) else POLICY, error.code)
+        await socket.ended()
+    return socket
+
+
+async def _introduced(socket: AgentSocket, s: Services, given: Auth) -> tuple[AgentClaims, Auth, FrameId]:
+    """Who it is by its first frame, and what it declares there or in the URL."""
+    seconds = s.web_limits.socket_auth_seconds
+    try:
+        async with asyncio.timeout(seconds):  # `receive` would begin to wait afresh after each ping
+            message = await socket.next()
+    except TimeoutError as error:
+        raise Unauthenticated(f"No credential came within {seconds:g} s") from error
+    try:
+        frame = decode(message.data, _frame, 0) if message and message.type is WSMsgType.TEXT else None
+        auth = (
+            decode(bytes(frame.data), _auth, s.web_limits.max_json_depth) if frame and frame.event == "auth" else None
+        )
+    except InvalidRequest as error:
+        raise Unauthenticated("The first frame must be auth, with a token") from error
+    if frame is None or auth is None or auth.token is None:
+        raise Unauthenticated("The first frame must be auth, with a token")
+    claims = await agent_of(s, auth.token)
+    auth.instance_id = given.instance_id if auth.instance_id is None else auth.instance_id
+    auth.running = given.running if auth.running is None else auth.running
+    return claims, auth, frame_id_of(frame.id)
+
+
+def _declared(given: Auth, at: str) -> tuple[str | None, tuple[str, ...] | None]:
+    return instance_of(given.instance_id, f"{at}instanceId"), running_of(given.running, f"{at}running")
+
+
+async def _serve(socket: AgentSocket, s: Services, who: Agent, given: Auth, frame_id: FrameId) -> None:
+    instance_id, running = _declared(given, "$.")
+    connection = Connection(s, who, socket, instance_id=instance_id, running=running)
+    with s.links.holding(connection), s.revocations.holding(who.kid, connection.revoked):
+        try:
+            await connection.begin(frame_id)
+            while await _read(socket, connection):
+                await connection.room()
+        finally:
+            connection.end()
+
+
+async def _read(socket: AgentSocket, connection: Connection) -> bool:
+    """Take one frame in; False when there will be no more."""
+    message = await socket.next()
+    if message is None:
+        return False
+    came = cast("bytes", message.data)
+    if message.type is not WSMsgType.TEXT:
+        connection.misread(InvalidRequest("Frames are text"), len(came))
+        return True
+    try:
+        frame = decode(came, _frame, 0)
+        frame_id = frame_id_of(frame.id)
+    except InvalidRequest as error:
+        connection.misread(error, len(came))
+    else:
+        connection.take(frame.event, frame.data, frame_id, len(came))
+    return True

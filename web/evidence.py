@@ -1,0 +1,69 @@
+"""Evidence for users: what agents have found for a job, page by page, oldest first."""
+
+from aiohttp import web
+
+from actors.documents import encode
+from interlock.clock import rfc3339
+from interlock.errors import InvalidRequest, NotFound
+from interlock.ids import is_id
+from interlock.wire import Evidence, EvidencePage
+from store.evidence import EvidenceRow, evidence_page
+from store.jobs import org_and_host_of_job
+from web.access import Member
+from web.parsing import whole_number
+from web.services import Services
+
+PAGE = 100
+MOST = 500
+
+
+async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
+    """`{"items": […], "nextCursor"}`; the cursor is the last item's id."""
+    job_id = await job_of_path(request, s, who)
+    limit = whole_number(request.query.get("limit"), "limit", least=1, most=MOST, default=PAGE)
+    after = cursor_of(request)
+    rows = await s.store.fetch(lambda db: evidence_page(db, job_id, after, limit + 1))
+    items = [_document(row) for row in rows[:limit]]
+    cursor = items[-1].id if len(rows) > limit else None
+    body = encode(EvidencePage(items=items, next_cursor=cursor))
+    return web.Response(body=body, content_type="application/json", headers=next_link(request, cursor))
+
+
+async def job_of_path(request: web.Request, s: Services, who: Member) -> str:
+    """The path's job, which must be the member's org's."""
+    job_id = request.match_info["job_id"]
+    found = await s.store.fetch(lambda db: org_and_host_of_job(db, job_id)) if is_id(job_id) else None
+    if found is None or found[0] != who.org_id:
+        raise NotFound("No such job")
+    return job_id
+
+
+def cursor_of(request: web.Request) -> str:
+    """The id behind which a page begins; empty without a cursor."""
+    cursor = request.query.get("cursor", "")
+    if cursor and not is_id(cursor):
+        raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
+    return cursor
+
+
+def next_link(request: web.Request, cursor: str | None) -> dict[str, str]:
+    """The header that leads to the next page, if there is one."""
+    return {} if cursor is None else {"Link": f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'}
+
+
+def _document(row: EvidenceRow) -> Evidence:
+    return Evidence(
+        id=row.id,
+        job_id=row.job_id,
+        job_run_id=row.job_run_id,
+        type=row.type,
+        title=row.title,
+        source=row.source,
+        url=row.url,
+        snippet=row.snippet,
+        confidence=row.confidence,
+        collected_at=rfc3339(row.collected_at),
+        hash=row.hash,
+        size_bytes=row.size_bytes,
+        created_at=rfc3339(row.created_at),
+    )

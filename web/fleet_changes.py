@@ -1,0 +1,26 @@
+"""Changes to an organization's fleet: each in the audit trail, and at once known to the hosts' owners."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from actors.messages import Caller
+from store.accounts import By
+from web.services import Services
+
+Result = TypeVar("Result")
+
+
+async def change(s: Services, caller: Caller, work: Callable[[Any, By], Result]) -> Result:
+    """The result of `work(database, by)` in a transaction of its own."""
+    by = By(caller.kind, caller.id, s.clock.now(), s.ids.new(), caller.request_id, caller.address)
+    return await s.store.change(lambda database: work(database, by))
+
+
+async def tell_owner(s: Services, host_id: str) -> None:
+    """The host's row has changed: its actor reads it, here or at the node that owns the host."""
+    s.directory.rung(host_id)
+    cluster = s.cluster
+    if cluster is not None and not s.directory.holds(host_id):
+        owner = await s.store.fetch(lambda database: cluster.owner_of(database, host_id))
+        if owner is not None:
+            cluster.ring(owner, host_id)

@@ -1,0 +1,74 @@
+"""Where a job stands, and who is asked about it: the actor of its host, or its org's supervisor while it has none."""
+
+from collections.abc import Iterable
+
+from actors import messages
+from actors.host_state import SEEN_SAVED_EVERY
+from actors.pool_waits import wait_in_pool
+from interlock.errors import NotFound
+from interlock.ids import is_id
+from interlock.states import JobStatus
+from interlock.wire import Wait
+from store.jobs import FullJob
+from store.pool import count_hosts, place_of_job
+from web.access import Member
+from web.services import Services
+
+MOST_MOVES = 5  # of a job between its pool and hosts, while somebody asks about it
+
+
+async def place_of(s: Services, who: Member, job_id: str) -> tuple[str | None, str | None]:
+    """The host that has the job, or had it last, and the labels of a pool job; `NotFound` when it is not the org's."""
+    found = await s.store.fetch(lambda db: place_of_job(db, job_id)) if is_id(job_id) else None
+    if found is None or found[0] != who.org_id:
+        raise NotFound("No such job")
+    return found[1], found[2]
+
+
+async def cancel(s: Services, who: Member, message: messages.CancelJob) -> bool:
+    """Whether it is CANCELLED now; else its agent is being asked. Asked again where it has just gone."""
+    asked: tuple[str | None, str | None] | None = None
+    for _ in range(MOST_MOVES):
+        place = await place_of(s, who, message.job_id)
+        if place == asked:
+            break
+        asked, (host_id, _) = place, place
+        try:
+            done: bool
+            if host_id is None:
+                done = await s.directory.ask_org(who.org_id, message)
+            else:
+                done = await s.directory.ask(host_id, message)
+        except NotFound:
+            continue  # it has gone back to its pool meanwhile
+        return done
+    raise NotFound("No such job")
+
+
+async def retry(s: Services, who: Member, message: messages.RetryJob) -> None:
+    """A pool job that is tried afresh goes back to its pool; the supervisor sees to that."""
+    host_id, labels = await place_of(s, who, message.job_id)
+    if labels is not None or host_id is None:
+        await s.directory.ask_org(who.org_id, message)
+    else:
+        await s.directory.ask(host_id, message)
+
+
+async def waits_in_pool(
+    s: Services, org_id: str, jobs: Iterable[FullJob], *, one: bool = False
+) -> dict[str, Wait | None]:
+    """Why those of these jobs wait that have no host, by their ids. `one`: the place in line is of interest too."""
+    waiting = [full for full in jobs if full.job.host_id is None and full.job.status is JobStatus.PENDING]
+    if not waiting:
+        return {}
+    now = s.clock.now()
+    seen_since = now - s.limits.offline_after_ms - SEEN_SAVED_EVERY
+    hosts = await s.store.fetch(lambda db: count_hosts(db, org_id, seen_since, now))
+    pool = s.directory.supervisor(org_id).pool
+    idle = pool.idle_labels()
+    return {
+        full.job.id: wait_in_pool(
+            full.job, full.runs[-1], hosts, idle, pool.memory.position(full.job.id) if one else None
+        )
+        for full in waiting
+    }

@@ -1,0 +1,106 @@
+"""The agents' connections of this process, and how many there may be."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Protocol
+
+import msgspec
+
+from interlock.errors import RateLimited, Unavailable
+
+LOOKS = 0.5  # seconds
+
+
+class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on sockets; described in `runtime/settings.py`."""
+
+    ping_seconds: float = 20.0
+    frame_bytes: int = 1_048_576
+    frames_per_second: float = 200.0
+    frames_at_once: int = 1000
+    frames_under_way: int = 32
+    unsent_bytes: int = 4_194_304
+    strangers: int = 1000
+    per_host: int = 8
+    revocation_look_seconds: float = 1.0
+
+
+class Link(Protocol):
+    """One agent's connection, over whichever transport."""
+
+    org_id: str
+    host_id: str
+
+    def deliver(self, event: str, data: Any) -> None:
+        """Write one frame; never blocks, never raises."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End it; the code is one of RFC 6455's."""
+
+    def look(self, over: float) -> None:
+        """Give up what has been under way since `over`, in seconds of the monotonic clock, or before."""
+
+
+class Links:
+    """To be used on the loop's thread only. Iterating gives the connections that are open."""
+
+    def __init__(self, limits: SocketLimits) -> None:
+        self.limits = limits
+        self.strangers = 0  # connections that have not said yet who they are
+        self._open: dict[Link, None] = {}
+        self._of_host: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def stranger(self) -> Iterator[None]:
+        """While somebody has not said who it is; `Unavailable` when there are too many of them."""
+        if self.strangers >= self.limits.strangers:
+            raise Unavailable("Too many connections have yet to say who they are", retry_after=2)
+        self.strangers += 1
+        try:
+            yield
+        finally:
+            self.strangers -= 1
+
+    @contextmanager
+    def of_host(self, host_id: str) -> Iterator[None]:
+        """While a host has one connection more, old ones that are still closing included; `RateLimited` for too many."""
+        if self._of_host[host_id] >= self.limits.per_host:
+            raise RateLimited("This host's agent opens too many connections", retry_after=1)
+        self._of_host[host_id] += 1
+        try:
+            yield
+        finally:
+            self._of_host[host_id] -= 1
+            if not self._of_host[host_id]:
+                del self._of_host[host_id]
+
+    @contextmanager
+    def holding(self, link: Link) -> Iterator[None]:
+        """While it is open."""
+        self._open[link] = None
+        try:
+            yield
+        finally:
+            del self._open[link]
+
+    def close(self, code: int, reason: str) -> None:
+        """End all of them."""
+        for link in self:
+            link.close(code, reason)
+
+    async def watch(self, answer_seconds: float) -> None:
+        """No answer is waited for without end: look until cancelled."""
+        while True:
+            await asyncio.sleep(LOOKS)
+            over = monotonic() - answer_seconds
+            for link in self:
+                link.look(over)
