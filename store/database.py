@@ -83,6 +83,11 @@ def how_to_begin(database: Database) -> tuple[str, ...]:
     return ("IMMEDIATE",) if isinstance(database, SqliteDatabase) else ()
 
 
+def one_moment(database: Database) -> Any:
+    """A block in which all reads see the rows as they were when it began: a job and its runs are in two tables."""
+    return database.atomic(*(("REPEATABLE READ",) if isinstance(database, PostgresqlDatabase) else ()))
+
+
 def connected(database: Database) -> Any:
     """This thread's connection, the driver's own; one that PostgreSQL has closed meanwhile is replaced."""
     if isinstance(database, PostgresqlDatabase) and not database.is_closed() and is_closed_by_server(database):

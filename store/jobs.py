@@ -8,6 +8,7 @@ from peewee import Database, Query, fn
 from interlock.clock import Millis
 from store.claims import host_of
 from store.compiled import ARG, rows
+from store.database import one_moment
 from store.models import LIVE_RUNS, OPEN_RUNS, Evidence, Host, Job, JobLog, JobRun, LateReport, User
 from store.rows import (
     JOB_COLUMNS,
@@ -102,7 +103,12 @@ def _place_of_job() -> Query:
 
 
 def full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
-    """A job of this org with its runs (oldest first), creator, counts and late reports."""
+    """A job of this org with its runs (oldest first), creator, counts and late reports, all of one moment."""
+    with one_moment(database):
+        return _full_job(database, org_id, job_id)
+
+
+def _full_job(database: Database, org_id: str, job_id: str) -> FullJob | None:
     job = _job_of(database, job_id)
     if job is None or job.org_id != org_id:
         return None
@@ -152,8 +158,9 @@ def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) ->
         query = query.where(
             Job.type.contains(narrow.text) | Job.payload.contains(narrow.text) | (Job.id == narrow.text)
         )
-    jobs = [job_from(columns) for columns in query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)]
-    return _with_latest_runs(database, jobs)
+    with one_moment(database):
+        found = query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)
+        return _with_latest_runs(database, [job_from(columns) for columns in found])
 
 
 def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:

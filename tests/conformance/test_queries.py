@@ -1,12 +1,17 @@
 """What is read for users and credentials is the same on every database."""
 
+import threading
+from typing import Any
+
 import pytest
 from peewee import Database
 
+import store.jobs
 from interlock.errors import InvalidRequest, NotFound
 from interlock.states import JobStatus, RunStatus
 from store import accounts
 from store.accounts import By
+from store.entries import Entry
 from store.jobs import (
     JobFilter,
     full_job,
@@ -91,6 +96,35 @@ def test_a_jobs_page_has_all_that_hangs_on_it(desk: Desk) -> None:
     assert full_job(desk.database, "another", made.id) is None
     (listed,) = list_jobs(desk.database, "org", JobFilter(), 10)
     assert (listed.job, listed.runs, listed.logs) == (made, [run], 2)
+
+
+def test_a_jobs_page_shows_one_moment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = desk.host()
+    made, run = desk.running_job(at)
+    read = store.jobs._job_of
+
+    def read_slowly(database: Database, job_id: str) -> Any:
+        """Between the job and its runs, somebody else ends it."""
+        found = read(database, job_id)
+        ended = at.entry(*moved(made, run, S.SUCCESS))
+        other = threading.Thread(target=_commits, args=(desk, ended))
+        other.start()
+        other.join()
+        return found
+
+    monkeypatch.setattr(store.jobs, "_job_of", read_slowly)
+    full = full_job(desk.database, "org", made.id)
+    assert full is not None
+    assert (full.job.status, [run.status for run in full.runs]) == (JobStatus.RUNNING, [S.RUNNING])
+    monkeypatch.undo()
+    full = full_job(desk.database, "org", made.id)
+    assert full is not None
+    assert (full.job.status, [run.status for run in full.runs]) == (JobStatus.COMPLETED, [S.SUCCESS])
+
+
+def _commits(desk: Desk, ended: Entry) -> None:
+    desk.committed(ended)
+    desk.database.close()
 
 
 def test_rows_of_a_job_and_of_a_run_are_found_together(desk: Desk) -> None:
