@@ -30,6 +30,7 @@ class Decision:
         "claim",
         "claimed_by",
         "effects",
+        "ends",
         "host_changed",
         "ids",
         "joins",
@@ -50,6 +51,7 @@ class Decision:
         self.alarms: list[Millis] = []
         self.answers: list[tuple[Poll, AnyReply]] = []
         self.pushes: list[tuple[Session, str, Any]] | None = None
+        self.ends: list[tuple[Session, int, str]] | None = None  # sessions to close, by code and reason
         self.joins: list[Attempt] = []  # new jobs: they stand in line once the commit has given them a seq
         self.placed: list[Attempt] = []  # new jobs that went out at once: they too learn their seq from the commit
         self.look_up: Message | None = None  # this actor does not know: ask the rows, then decide
@@ -162,6 +164,12 @@ class Decision:
         if self.pushes is None:
             self.pushes = []
         self.pushes.append((session, event, data))
+
+    def end(self, session: Session, code: int, reason: str) -> None:
+        """Close the session once this is durable, behind all that was sent on it."""
+        if self.ends is None:
+            self.ends = []
+        self.ends.append((session, code, reason))
 
     @property
     def changes_anything(self) -> bool:

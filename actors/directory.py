@@ -21,6 +21,7 @@ from actors.messages import (
     EndPoll,
     ExplainWait,
     Message,
+    MoveInLine,
     Poll,
     ResolveAction,
     RunDue,
@@ -44,7 +45,12 @@ from store.jobs import pending_counts
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = "Another node has taken this host over"
-NOT_APPENDED = (ExplainWait, Describe, ResolveAction)  # what users ask that only the host's owner can answer
+NOT_APPENDED = (
+    ExplainWait,
+    Describe,
+    ResolveAction,
+    MoveInLine,
+)  # what users ask that only the host's owner can answer
 _REBUILT = "The host's actor is being rebuilt from its rows"
 
 

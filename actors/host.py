@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from actors import host_debug, host_polls, host_pool, host_reports, host_rows, host_sockets, host_times, host_users
 from actors.decision import Decision
 from actors.host_state import HostState
+from actors.line_moves import move_in_line
 from actors.loop_actor import LATER, LoopActor, LoopFuture
 from actors.messages import (
     Ack,
@@ -33,6 +34,7 @@ from actors.messages import (
     HandOutAgain,
     Look,
     Message,
+    MoveInLine,
     NoteProgress,
     Poll,
     PollAnswer,
@@ -93,6 +95,7 @@ HANDLERS: dict[type[Message], Handler] = {
     CancelJob: host_users.cancel_job,
     RetryJob: host_users.retry_job,
     ResolveAction: resolve_action,
+    MoveInLine: move_in_line,
     ExplainWait: host_users.explain_wait,
     Found: _found,
     Look: host_rows.look,
@@ -322,6 +325,8 @@ class HostActor(LoopActor):
             _settle(reply, d.reply)
         for session, event, data in d.pushes or ():  # behind the answer: "done" is acknowledged before the next comes
             session.deliver(event, data)
+        for session, code, reason in d.ends or ():
+            session.end(code, reason)
 
     def _answer(self, poll: Poll, answer: AnyReply) -> None:
         if not poll.answer.done:
@@ -401,7 +406,7 @@ def _rows_for(asked: Message, host_id: str, state: HostState | None) -> Callable
     if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
         offered = asked.job_run_id
         return lambda database: job_and_run(database, offered)
-    if isinstance(asked, CancelJob | RetryJob | ResolveAction | Ack | Reject | PoolJob):
+    if isinstance(asked, CancelJob | RetryJob | ResolveAction | MoveInLine | Ack | Reject | PoolJob):
         job_id = asked.job_id
         return lambda database: job_and_last_run(database, job_id)
     if isinstance(asked, Look) and asked.whole:

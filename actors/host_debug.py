@@ -10,6 +10,8 @@ from actors.host_state import HostState
 from actors.line import Attempt
 from actors.messages import Describe, Poll
 from actors.sessions import Session
+from interlock.wire import when
+from store.rows import HELD
 
 SHOWN = 100  # runs of a long line that a snapshot lists
 
@@ -31,6 +33,7 @@ def describe(state: HostState, _message: Describe, d: Decision) -> None:
         "awaitingIdle": host.awaiting_idle,
         "paused": host.paused,
         "draining": host.draining,
+        "drainUntil": when(host.drain_until),
         "pollParked": state.poll is not None,
         "connections": _connections(state),
         "leaseUntil": state.lease_until,
@@ -52,4 +55,5 @@ def _shown(attempt: Attempt) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(run_document(attempt.run))
     del document["result"]
     job = attempt.job
-    return document | {"type": job.type, "seq": job.seq, "priority": job.priority}
+    place = {"type": job.type, "seq": job.seq, "priority": job.priority}
+    return document | place | {"held": job.rank == HELD, "front": job.rank is not None and job.rank != HELD}

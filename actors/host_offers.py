@@ -48,6 +48,9 @@ def _hand_out(state: HostState, session: Session, attempt: Attempt, d: Decision)
     state.handed_out_at = d.now
     if attempt.run.status is not RunStatus.OFFERED:
         state.note_acked(session, attempt)  # it is this connection's already: its ack is a repeated one
+    run, job = attempt.run, attempt.job
+    if run.attempt > 1 or run.created_at != job.created_at:  # the second for what a user has had tried afresh
+        session.note_repeated(job.id, run.id)
     d.push(session, "job:new", JobGiven.of(taken_document(attempt.job, attempt.run)))
 
 

@@ -21,6 +21,7 @@ from interlock.errors import AlreadyTaken, InvalidState, NotFound
 from interlock.frames import JobAvailable
 from interlock.states import JobStatus, RunEvent, RunStatus, step
 from store import Claim
+from store.labels import carries
 from store.rows import JobRow, RunRow
 
 MOST_REFUSED = 1000  # jobs of which a host is not told again
@@ -37,7 +38,8 @@ class Wish(NamedTuple):
 
 def wish(state: HostState, now: Millis) -> Wish | None:
     """Whether the host is idle, with nothing of its own, and somebody listens."""
-    if state.current is not None or state.claiming is not None or len(state.line) or state.joining:
+    own = state.joining or state.line.first() is not None
+    if state.current is not None or state.claiming is not None or own:
         return None
     poll = state.poll if state.poll is not None and state.poll.listens else None
     session = state.session if state.session is not None and state.session.open else None
@@ -103,6 +105,9 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     elif not waits(job, run, d.now):
         d.missed(job.id)
         _no(state, d, None if poll else _refusal(state, run))
+    elif not carries(state.host.labels, job.labels):  # it never has, or no longer does
+        d.free(job.id)
+        _no(state, d, None if poll else NotFound("No such job for this host"))
     else:
         wanted = wish(state, d.now)
         if isinstance(asked, Ack) and asked.session is not None and asked.session is not state.session:
@@ -155,6 +160,8 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
         state.hears(d)
         d.reply = document
         d.claimed_by = ack.session
+        if ack.session is not None:  # now: of a commit whose outcome is unknown its agent will ask again
+            ack.session.note_acked(job.id, run.id)
     elif state.poll is not None:
         d.claimed_by = state.poll
         state.answer_poll(PollAnswer(taken=encode(document), job_run_id=run.id), d)

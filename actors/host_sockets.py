@@ -34,6 +34,8 @@ def connect(state: HostState, message: Connect, d: Decision) -> None:
     _take_back(state, session, d)
     if not session.introduced:
         state.hears(d)
+        if session.running is not None:  # an agent that says what it runs does not poll beside its socket
+            state.answer_poll(Superseded(_NEWER), d)
         declare(state, session, d)
         _seed(state, session)
     _remind(state, session, d)

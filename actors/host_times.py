@@ -55,7 +55,7 @@ def _due_of_current(state: HostState) -> tuple[Millis | None, RunEvent]:
     run, at = state.current.run, None
     event = RunEvent.TIMEOUT
     if run.status is RunStatus.RUNNING:
-        at = run.timeout_at
+        at = _earlier(run.timeout_at, state.host.drain_until) if state.host.draining else run.timeout_at
     elif run.status is RunStatus.CANCELLING:
         at, event = run.stop_by, RunEvent.DEADLINE
     elif run.status is RunStatus.OFFERED:

@@ -9,7 +9,18 @@ from actors.endings import new_run
 from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.line import Attempt
-from actors.messages import CancelJob, CreateJob, ExplainWait, Found, Message, NewJob, ResolveAction, RetryJob
+from actors.line_moves import move_in_line
+from actors.messages import (
+    CancelJob,
+    CreateJob,
+    ExplainWait,
+    Found,
+    Message,
+    MoveInLine,
+    NewJob,
+    ResolveAction,
+    RetryJob,
+)
 from actors.ports import Effect
 from actors.user_action import resolve_action
 from actors.waits import wait_of, wait_of_newcomer
@@ -111,7 +122,8 @@ def retry_job(state: HostState, message: RetryJob, d: Decision) -> None:
     attempt = state.attempt_of_job(message.job_id)
     if attempt is not None:
         d.host_changed = True  # the refusal waits for the fence: by another node's rows the job may have ended
-        raise InvalidState(f"The job is {attempt.job.status}: only an ended one can be retried")
+        status = attempt.job.status
+        raise InvalidState(f"The job is {status}: only an ended one can be retried", current={"status": status})
     d.look_up = message
 
 
@@ -144,11 +156,13 @@ def found(state: HostState, message: Found, d: Decision) -> None:
 
 def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -> None:
     if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        raise InvalidState(f"The job is {job.status}: only a FAILED or CANCELLED one can be retried")
+        why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
+        raise InvalidState(why, current={"status": job.status})
     d.touch_job(job, new_seq=True)  # it stands behind what is in line now, as a new job would
     job.status = JobStatus.PENDING
     job.attempts = job.progress = 0
     job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
+    job.rank = None
     job.start_before = None  # that hour has passed, or was kept the first time
     job.cancel_requested = False
     run = new_run(job, d, 1)
@@ -173,4 +187,5 @@ _HANDLERS: dict[type[Message], Callable[[HostState, Any, Decision], None]] = {
     CancelJob: cancel_job,
     RetryJob: retry_job,
     ResolveAction: resolve_action,
+    MoveInLine: move_in_line,
 }

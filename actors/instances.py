@@ -2,6 +2,7 @@
 
 from actors.decision import Decision
 from actors.host_state import CLONED, MINUTE, HostState, Switch
+from actors.switchboard import POLICY
 from interlock.errors import Superseded
 from interlock.frames import Refused
 from interlock.states import RunEvent
@@ -33,10 +34,13 @@ def _note_switch(state: HostState, left: str, d: Decision) -> None:
 
 
 def _leave_socket(state: HostState, d: Decision) -> None:
-    """A socket of the process that was replaced says nothing any more."""
+    """A socket of the process that was replaced says nothing any more. It is closed: should that process still live, and
+    the other be gone, it comes back.
+    """
     session = state.session
     if session is not None and session.instance_id not in {None, state.host.instance_id}:
         d.push(session, "error", Refused(code=Superseded.code, message=_REPLACED))
+        d.end(session, POLICY, Superseded.code)
         state.session = None
         if state.current is not None:
             state.lease(state.current, d)

@@ -4,7 +4,7 @@ Commands are verbs. Each says what its reply is; a refusal is an `InterlockError
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -255,6 +255,14 @@ class RetryJob(Message, frozen=True, kw_only=True):
     """A user wants an ended job to be tried afresh. Reply: None."""
 
     job_id: str
+    by: Caller
+
+
+class MoveInLine(Message, frozen=True, kw_only=True):
+    """A user puts a waiting job ahead of all others, holds it back, lets it go again, or drops it. Reply: None."""
+
+    job_id: str
+    op: Literal["front", "hold", "release", "drop"]
     by: Caller
 
 

@@ -58,6 +58,7 @@ class OrgPool:
         self._hosts: list[HostsAlike] = []
         self._counted_at: Millis | None = None
         self._want_count: list[Callable[[InterlockError | None], None]] = []
+        self._serves = False  # whether a round of giving out is to come in this turn
         self._looks = 0  # how often it was asked to look at the clock since it began to
 
     # ---- hosts that are idle here ----------------------------------------------------------------------------------
@@ -101,7 +102,14 @@ class OrgPool:
         self.serve()
 
     def serve(self) -> None:
-        """Give out what waits, and read on if there may be more."""
+        """Give out what waits, once all that this turn of the loop brings is known: the jobs of a batch go to many hosts."""
+        if not self._serves:
+            self._serves = True
+            self._around.scheduler.call_soon(self._serve)
+
+    def _serve(self) -> None:
+        """One round; what has been read runs out, or may be old: then it is read on."""
+        self._serves = False
         memory = self.memory
         found = memory.serve(self._around.clock.now())
         for host_id, item in found.jobs:
@@ -135,10 +143,8 @@ class OrgPool:
 
     def _could_not_read(self) -> None:
         """Nobody who would not wait is kept; the others are served after the next tick."""
-        self.memory.could_not_read()
-        for host in [host for host in self.memory.idle.values() if host.asks]:
-            host.asks = host.polls = False
-            self._tell(host.host_id, PoolEmpty())
+        for host_id in self.memory.could_not_read():
+            self._tell(host_id, PoolEmpty())
 
     # ---- users -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ in lanes, one for each set of labels, so that jobs which no host can take stand 
 first jobs are kept, highest priority first and then the oldest; lanes that no idle host could serve are not kept at all.
 """
 
-from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from heapq import merge
@@ -13,54 +13,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from actors.limits import Limits
+from actors.pool_lanes import Lane, order
 from interlock.clock import Millis
-from store.labels import carries
+from store.labels import ANY_HOST, carries
 from store.pool import PoolRead, Waiting
 
-FIRST_HINTS = 5  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
+FIRST_HINTS = 3  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
+CHOICE = 256  # jobs among which the one is chosen of which a host is told next
 KEPT: Millis = 10_000  # how long a job is kept for a host that does not say what became of it
-
-Order = tuple[int, str]
-
-
-def order(item: Waiting) -> Order:
-    """Where a job stands: the highest priority first, then the oldest."""
-    return (-item.priority, item.job_id)
-
-
-class Lane:
-    """The first of the jobs that want the same labels, but for those that are kept for a host."""
-
-    __slots__ = ("items", "labels", "whole", "window")
-
-    def __init__(self, labels: str, window: int, *, whole: bool) -> None:
-        self.labels = labels
-        self.window = window
-        self.items: list[tuple[Order, Waiting]] = []
-        self.whole = whole  # nothing of it waits but what is here
-
-    @property
-    def thin(self) -> bool:
-        """Whether it is to be read: more may wait than is here."""
-        return not self.whole and len(self.items) < self.window // 4
-
-    def add(self, item: Waiting) -> bool:
-        """Let it stand in its place, if that is within the window; whether it is."""
-        entry = (order(item), item)
-        if not self.whole and (not self.items or entry > self.items[-1]):
-            return False
-        insort(self.items, entry)
-        if len(self.items) > self.window:
-            self.items.pop()
-            self.whole = False
-        return True
-
-    def remove(self, item: Waiting) -> None:
-        """Let it leave, if it is here."""
-        entry = (order(item), item)
-        place = bisect_left(self.items, entry)
-        if place < len(self.items) and self.items[place] == entry:
-            del self.items[place]
 
 
 class Kept(NamedTuple):
@@ -102,12 +62,21 @@ class Pool:
         self.known = False  # whether the lanes have been read
         self.stale = False  # somebody else may have written to the rows since
         self.idle: dict[str, Idle] = {}  # who has waited longest comes first
+        self._listening: dict[str, Idle] = {}  # those of them that have sockets
+        self._asking: dict[str, Idle] = {}  # those whose polls do not wait
         self._lanes: dict[str, Lane] = {}
         self._where: dict[str, Lane] = {}  # by job
         self._items: dict[str, Waiting] = {}
         self._kept: dict[str, Kept] = {}
-        self._told_to: dict[str, set[str]] = {}  # hosts that were told of a job
+        self._told_to: dict[str, dict[str, None]] = {}  # hosts that were told of a job, in that order
         self._hungry: dict[str, None] = {}  # hosts that may be told of more
+        # What `serve` has to look at: with many thousands of idle hosts it must not look at all of them every time.
+        self._fresh: dict[str, None] = {}  # hosts whose polls have come since
+        self._fuller: set[str] = set()  # labels of lanes in which more waits than before
+        self._wanted = False  # a lane that an idle host could serve has run out here, and perhaps not in the rows
+        # How many hosts were told of a job first, in this round of ticks and in the last: what the fewest were told first
+        # comes first, or all would ack the same job; but what still waits after that comes first again.
+        self._lately: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self._news: list[tuple[str, Waiting]] | None = None  # since a reading began
         self._gone: set[str] = set()
 
@@ -124,14 +93,30 @@ class Pool:
         host.hints = min(FIRST_HINTS, self._limits.pool_hints)
         self.idle[host.host_id] = host
         if host.listens:
+            self._listening[host.host_id] = host
             self._hungry[host.host_id] = None
+        if host.polls:
+            self._fresh[host.host_id] = None
+        if host.asks:
+            self._asking[host.host_id] = host
+        self._wanted = self._wanted or self._is_thin_for([host.labels])
 
     def host_is_busy(self, host_id: str) -> None:
         """It waits no longer."""
         host = self.idle.pop(host_id, None)
+        self._listening.pop(host_id, None)
+        self._asking.pop(host_id, None)
         self._hungry.pop(host_id, None)
+        self._fresh.pop(host_id, None)
         for job_id in host.told if host is not None else ():
-            self._told_to.get(job_id, set()).discard(host_id)
+            self._told_to.get(job_id, {}).pop(host_id, None)
+
+    def asks_no_more(self, host: Idle) -> None:
+        """Its poll, which does not wait, is sent away."""
+        self._asking.pop(host.host_id, None)
+        host.asks = host.polls = False
+        if not host.listens:
+            self.host_is_busy(host.host_id)
 
     def host_is_gone(self, host_id: str) -> None:
         """Nobody knows what became of what was kept for it."""
@@ -143,11 +128,12 @@ class Pool:
 
     def tick(self, now: Millis) -> None:
         """Free what was kept for too long, and let those who are still idle hear of more."""
+        self._lately = (Counter(), self._lately[0])
         for job_id in [job_id for job_id, kept in self._kept.items() if kept.since + KEPT <= now]:
             del self._kept[job_id]
             self.stale = True
-        for host in self.idle.values():
-            if host.listens and len(host.told) >= host.hints and host.hints < self._limits.pool_hints:
+        for host in self._listening.values():
+            if len(host.told) >= host.hints and host.hints < self._limits.pool_hints:
                 host.hints = min(host.hints * 2, self._limits.pool_hints)
                 self._hungry[host.host_id] = None
 
@@ -161,7 +147,7 @@ class Pool:
             return
         lane = self._lanes.get(labels)
         if lane is None:
-            if len(self._lanes) >= self._limits.pool_lanes:
+            if len(self._lanes) >= self._limits.pool_lanes and labels != ANY_HOST:
                 return
             lane = self._lanes[labels] = Lane(labels, self._limits.pool_window, whole=True)
         self._gone.discard(item.job_id)
@@ -175,16 +161,7 @@ class Pool:
             self._where[item.job_id], self._items[item.job_id] = lane, item
             if last is not None and len(lane.items) == lane.window and lane.items[-1][1] is not last:
                 self._forget(last.job_id)  # it stands beyond the window now
-            for host in self._listeners(lane):
-                self._hungry[host.host_id] = None
-
-    def _listeners(self, lane: Lane) -> Iterable[Idle]:
-        """Who may be told of one more."""
-        return (
-            host
-            for host in self.idle.values()
-            if host.listens and len(host.told) < host.hints and carries(host.labels, lane.labels)
-        )
+            self._fuller.add(lane.labels)
 
     def _forget(self, job_id: str) -> None:
         self._where.pop(job_id, None)
@@ -207,6 +184,7 @@ class Pool:
         lane, item = self._where.get(job_id), self._items.get(job_id)
         if lane is not None and item is not None:
             lane.remove(item)
+            self._wanted = self._wanted or lane.thin
             if not lane.items and lane.whole and not any(kept.lane is lane for kept in self._kept.values()):
                 self._lanes.pop(lane.labels, None)
         self._forget(job_id)
@@ -238,6 +216,7 @@ class Pool:
             lane = self._lanes.setdefault(kept.lane.labels, kept.lane)
             if lane.whole or lane.items:
                 self._put(lane, kept.item)
+            self._wanted = self._wanted or lane.thin
 
     # ---- giving ----------------------------------------------------------------------------------------------------
 
@@ -246,51 +225,83 @@ class Pool:
         found = Found([], [], [])
         if not self.idle:
             return found
-        for host in [host for host in self.idle.values() if host.polls] if self._lanes else ():
-            item = next(iter(self._for(host, 1)), None)
-            if item is not None:
-                self.keep(item.job_id, host.host_id, now)
-                self.host_is_busy(host.host_id)
-                found.jobs.append((host.host_id, item))
+        fuller, self._fuller = self._fuller, set()
+        self._give_to_waiting(fuller, found, now)
+        fresh, self._fresh = self._fresh, {}
+        for host_id in fresh:
+            self._give(self.idle.get(host_id), found, now)
+        for host in self._listening.values() if fuller else ():
+            if len(host.told) < host.hints and any(carries(host.labels, labels) for labels in fuller):
+                self._hungry[host.host_id] = None
         for host_id in list(self._hungry):
             self._hint(self.idle[host_id], found)
         if not self.needs_reading and self._news is None:
-            for host in [host for host in self.idle.values() if host.asks]:
+            for host in list(self._asking.values()):
                 found.nothing.append(host.host_id)
-                host.asks = host.polls = False
-                if not host.listens:
-                    self.host_is_busy(host.host_id)
+                self.asks_no_more(host)
         return found
+
+    def _give_to_waiting(self, fuller: set[str], found: Found, now: Millis) -> None:
+        """What has come goes to those who have waited longest."""
+        lanes = [lane for labels in fuller if (lane := self._lanes.get(labels)) is not None]
+        for host in list(self.idle.values()) if any(lane.items for lane in lanes) else ():
+            if host.polls and any(lane.items and carries(host.labels, lane.labels) for lane in lanes):
+                self._give(host, found, now)
+                if not any(lane.items for lane in lanes):
+                    return
+
+    def _give(self, host: Idle | None, found: Found, now: Millis) -> None:
+        item = next(iter(self._for(host)), None) if host is not None and host.polls else None
+        if host is not None and item is not None:
+            self.keep(item.job_id, host.host_id, now)
+            self.host_is_busy(host.host_id)
+            found.jobs.append((host.host_id, item))
 
     def _hint(self, host: Idle, found: Found) -> None:
         del self._hungry[host.host_id]
         room = host.hints - len(host.told)
-        new = tuple(self._for(host, room)) if room > 0 else ()
+        new = self._least_told(host, room) if room > 0 else ()
+        if new:
+            self._lately[0][new[0].job_id] += 1
         for item in new:
             host.told.add(item.job_id)
-            self._told_to.setdefault(item.job_id, set()).add(host.host_id)
+            self._told_to.setdefault(item.job_id, {})[host.host_id] = None
         if new:
             found.hints.append((host.host_id, new))
 
-    def _for(self, host: Idle, most: int) -> Iterable[Waiting]:
-        """The first jobs that this host may take and has not been told of or refused."""
+    def _least_told(self, host: Idle, most: int) -> tuple[Waiting, ...]:
+        """The first in line, and before them the one that the fewest others have been told of first lately: what an agent
+        hears first it acks, so that must not be the same for all.
+        """
+        now, before = self._lately
+        choice: list[Waiting] = []
+        first: Waiting | None = None
+        for item in islice((item for item in self._for(host) if item.job_id not in host.told), max(CHOICE, most)):
+            choice.append(item)
+            if first is None and item.job_id not in now and item.job_id not in before:
+                first = item
+            if first is not None and len(choice) >= most:
+                break
+        if first is None and choice:
+            first = min(choice, key=lambda item: now[item.job_id] + before[item.job_id])
+        return () if first is None else (first, *[item for item in choice[:most] if item is not first][: most - 1])
+
+    def _for(self, host: Idle) -> Iterable[Waiting]:
+        """The jobs that this host may take and has not refused, in their order."""
         lanes = [lane.items for lane in self._lanes.values() if lane.items and carries(host.labels, lane.labels)]
-        waiting = (item for _, item in (merge(*lanes) if len(lanes) > 1 else lanes[0] if lanes else ()))
-        polled = most == 1 and host.polls
-        told: Collection[str] = () if polled else host.told
-        return list(islice((one for one in waiting if one.job_id not in told and one.job_id not in host.refused), most))
+        waiting = merge(*lanes) if len(lanes) > 1 else lanes[0] if lanes else ()
+        return (item for _, item in waiting if item.job_id not in host.refused)
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
     @property
     def needs_reading(self) -> bool:
         """Whether the rows may hold something for an idle host that is not known here."""
-        if not self.idle:
-            return False
-        if not self.known or self.stale:
-            return True
+        return bool(self.idle) and (not self.known or self.stale or self._wanted)
+
+    def _is_thin_for(self, hosts: Iterable[str]) -> bool:
         thin = [lane.labels for lane in self._lanes.values() if lane.thin]
-        return any(carries(host.labels, labels) for labels in thin for host in self.idle.values())
+        return bool(thin) and any(carries(host, labels) for host in hosts for labels in thin)
 
     @property
     def reads(self) -> bool:
@@ -301,7 +312,7 @@ class Pool:
         """What comes and goes from now on is remembered until it ends. The labels of the idle hosts, and how many jobs
         of a lane to read.
         """
-        self._news, self._gone, self.stale = [], set(), False
+        self._news, self._gone, self.stale, self._wanted = [], set(), False, False
         return frozenset(host.labels for host in self.idle.values()), self._limits.pool_window + len(self._kept)
 
     def fill(self, read: PoolRead) -> None:
@@ -310,8 +321,9 @@ class Pool:
         for labels in read.labels:
             lane = self._lanes.setdefault(labels, Lane(labels, self._limits.pool_window, whole=False))
             self._empty(lane, whole=False)  # until it is read, nobody knows what waits in it
+        all_read = len(read.labels) < self._limits.pool_lanes
         for labels in [
-            labels for labels in self._lanes if labels not in read.labels and len(read.labels) < self._limits.pool_lanes
+            labels for labels in self._lanes if labels not in read.labels and (all_read or labels == ANY_HOST)
         ]:
             self._empty(self._lanes[labels], whole=True)
         for waiting in read.lanes:
@@ -326,7 +338,8 @@ class Pool:
                 self.add(labels, item)
         for labels in [lane.labels for lane in self._lanes.values() if lane.whole and not lane.items]:
             del self._lanes[labels]
-        self._hungry.update((host.host_id, None) for host in self.idle.values() if host.listens)
+        self._fuller.update(labels for labels, lane in self._lanes.items() if lane.items)
+        self._wanted = self._wanted or self._is_thin_for({host.labels for host in self.idle.values()})
         for job_id in [job_id for job_id in self._told_to if job_id not in self._items and job_id not in self._kept]:
             self._untell(job_id)
 
@@ -338,9 +351,13 @@ class Pool:
             self._forget(item.job_id)
         lane.items, lane.whole = [], whole
 
-    def could_not_read(self) -> None:
-        """It will be tried again by the next tick."""
+    def could_not_read(self) -> list[str]:
+        """It will be tried again by the next tick. Hosts whose polls do not wait for that."""
         self._news, self.stale = None, True
+        asking = list(self._asking.values())
+        for host in asking:
+            self.asks_no_more(host)
+        return [host.host_id for host in asking]
 
     # ---- showing ---------------------------------------------------------------------------------------------------
 
@@ -350,4 +367,4 @@ class Pool:
         if lane is None or item is None:
             return None
         ahead = sum(kept.lane is lane and order(kept.item) < order(item) for kept in self._kept.values())
-        return bisect_left(lane.items, (order(item), item)) + 1 + ahead
+        return lane.place(item) + ahead

@@ -67,7 +67,8 @@ def come_due(run: RunRow, d: Decision) -> None:
 def try_afresh(message: RetryJob, job: JobRow, d: Decision) -> RunRow:
     """An ended job goes back to the pool, as a new one would."""
     if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        raise InvalidState(f"The job is {job.status}: only a FAILED or CANCELLED one can be retried")
+        why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
+        raise InvalidState(why, current={"status": job.status})
     d.leaves(job, narrow=True)
     job.status = JobStatus.PENDING
     job.host_id = None
@@ -84,7 +85,7 @@ def try_afresh(message: RetryJob, job: JobRow, d: Decision) -> RunRow:
 def _move(run: RunRow, event: RunEvent) -> None:
     to = step(run.status, event)
     if to is None:
-        raise InvalidState(f"The run is {run.status}")
+        raise InvalidState(f"The run is {run.status}", current={"status": run.status})
     run.status = to
 
 

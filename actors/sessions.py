@@ -19,6 +19,7 @@ class Session:
     __slots__ = (
         "_acked",
         "_handed",
+        "_repeated",
         "close",
         "host_id",
         "id",
@@ -49,12 +50,16 @@ class Session:
         self.introduced = False  # what it said at connect is in the rows
         self._acked: dict[str, str] | None = None  # run by job
         self._handed: dict[str, str] | None = None
+        self._repeated: dict[str, str] | None = None  # handed out here, and not the job's first run
 
     def run_of(self, job_id: str) -> str | None:
         """The run that is meant by the job's id alone: the one that this connection acked, else the one that it was last
         handed, never a later attempt. None when it has had none of that job.
+
+        A job's later run must have been acked here: its agent may still be at an earlier one, from before it connected.
         """
-        return self.acked(job_id) or self.handed(job_id)
+        handed = self.handed(job_id)
+        return self.acked(job_id) or (None if handed in (self._repeated or {}).values() else handed)
 
     def acked(self, job_id: str) -> str | None:
         """The run of that job which the agent has spoken of on this connection, or ran when it connected."""
@@ -67,6 +72,10 @@ class Session:
     def note_acked(self, job_id: str, run_id: str) -> None:
         """With the job's id alone, the agent means this run from now on."""
         self._acked = _noted(self._acked, job_id, run_id)
+
+    def note_repeated(self, job_id: str, run_id: str) -> None:
+        """This run, which is to be handed out, is not the first of its job: it is not meant before it is acked."""
+        self._repeated = _noted(self._repeated, job_id, run_id)
 
     def deliver(self, event: str, data: Any) -> None:
         """Push it, and remember what was handed out."""

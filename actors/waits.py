@@ -5,6 +5,9 @@ from actors.line import Attempt
 from interlock.clock import Millis
 from interlock.states import RunStatus
 from interlock.wire import Wait, when
+from store.rows import HELD
+
+BY_HAND = "Held back by an operator, until it is released"
 
 
 def wait_of(state: HostState, attempt: Attempt, now: Millis) -> Wait:
@@ -14,6 +17,8 @@ def wait_of(state: HostState, attempt: Attempt, now: Millis) -> Wait:
         return Wait("offered", 1, "Offered to the host's agent, which has not accepted it yet", when(run.offered_until))
     if run.status is RunStatus.SCHEDULED:
         return _not_before(attempt)
+    if attempt.job.rank == HELD:
+        return Wait("held", None, BY_HAND)
     return _in_line(state, attempt, state.line.position(attempt), now)
 
 
@@ -39,7 +44,7 @@ def _in_line(state: HostState, attempt: Attempt, position: int, now: Millis) -> 
         detail = f"The host is paused{f': {host.note}' if host.note else ''}"
         return Wait("host_paused", position, detail, when(host.paused_until))
     if host.draining:
-        return Wait("host_draining", position, "The host takes nothing new")
+        return Wait("host_draining", position, "The host is being drained: it takes nothing new")
     if host.unhealthy is not None:
         return Wait("host_unhealthy", position, f"Nothing is offered to the host: {host.unhealthy}")
     if not state.online and current is None:

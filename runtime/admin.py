@@ -3,6 +3,7 @@ server, which sees them at once. Each prints exactly one JSON object.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +15,14 @@ from peewee import Database
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError, InvalidRequest, NotFound
 from interlock.ids import UuidIds
+from runtime import rotation
 from runtime.secret import signing_secret
 from runtime.settings import Settings, load_settings
-from store import accounts, open_database
-from store.accounts import By
+from store import accounts, open_database, sessions
+from store.accounts import By, Person
 from store.database import DataDirectory, how_to_begin, migrate
+from store.first_run import First, set_up
+from web.passwords import acceptable, make_hash
 from web.tokens import Tokens
 
 Result = TypeVar("Result")
@@ -67,8 +71,52 @@ def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
         database.close()
 
 
+def _known(database: Database, name: str) -> Person:
+    person = accounts.person(database, name)
+    if person is None:
+        raise NotFound(f"There is no account {name!r}")
+    return person
+
+
 def _by() -> By:
     return By("operator", f"uid {os.getuid()}", _CLOCK.now(), _IDS.new())
+
+
+def _new_password(settings: Settings) -> str:
+    """The hash of a password that is typed twice, or that comes as a line on standard input; never an argument, which
+    others on the machine could read.
+    """
+    if sys.stdin.isatty():
+        typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    return make_hash(acceptable(typed, settings.password_length), settings.password_cost())
+
+
+@_command
+@click.option("--email", required=True, help="The address that names the account.")
+@click.option("--name", required=True, help="What the person is called.")
+@click.option("--org", required=True, help="What the first organization is called.")
+def setup(settings: Settings, email: str, name: str, org: str) -> dict[str, Any]:
+    """Make the first account of all, its password read from standard input, and the organization that it owns.
+
+    Example: interlock admin setup --email a@b.c --name Ann --org acme.
+    """
+    first = First(_IDS.new(), _IDS.new(), email.strip(), name, org, _new_password(settings))
+    _write(settings, lambda db: set_up(db, first, _IDS, _by()))
+    return {"id": first.user_id, "orgId": first.org_id}
+
+
+@_command
+@click.option("--email", required=True, help="Address or id of the account.")
+def set_password(settings: Settings, email: str) -> dict[str, Any]:
+    """Set a password, read from standard input; whoever is signed in with the old one is signed out."""
+
+    def work(database: Database, hashed: str) -> list[str]:
+        return sessions.set_password(database, _known(database, email).id, hashed, _by())
+
+    hashed = _new_password(settings)
+    return {"sessionsEnded": len(_write(settings, lambda db: work(db, hashed)))}
 
 
 @_command
@@ -148,6 +196,20 @@ def create_instance(settings: Settings, org: str, host: str, name: str) -> dict[
 
 
 @_command
+@click.option("--forget", is_flag=True, help="No longer accept what older secrets have signed.")
+def rotate_secret(settings: Settings, *, forget: bool) -> dict[str, Any]:
+    """Sign with a new secret; what was signed before holds until a call with --forget, which makes no new one."""
+
+    def work(database: Database) -> int:
+        if forget:
+            rotation.forget(settings, database)
+            return 0
+        return rotation.rotate(settings, database, _CLOCK.now())
+
+    return {"olderAccepted": _write(settings, work)}
+
+
+@_command
 @click.option("--email", required=True, help="Address or id of the account.")
 @click.option("--org", help="Name or id of the organization that the token is for.")
 @click.option("--ttl", type=click.IntRange(1, 366 * 86400), default=86400, show_default=True, help="Seconds.")
@@ -155,9 +217,7 @@ def token(settings: Settings, email: str, org: str | None, ttl: int) -> dict[str
     """Sign a user's token. Example: interlock admin token --email a@b.c --org acme --ttl 3600."""
 
     def work(database: Database) -> str:
-        known = accounts.person(database, email)
-        if known is None:
-            raise NotFound(f"There is no account {email!r}")
+        known = _known(database, email)
         org_id = None if org is None else accounts.org_named(database, org)
         return Tokens(signing_secret(settings, database), _CLOCK).user_token(known.id, org_id, ttl)
 

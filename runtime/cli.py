@@ -12,6 +12,7 @@ import click
 from interlock.errors import InterlockError
 from runtime.control_plane import ControlPlane
 from runtime.log_lines import begin_log
+from runtime.set_up import new_link
 from runtime.settings import Settings, load_settings
 
 
@@ -44,9 +45,10 @@ async def run(settings: Settings) -> None:
     try:
         await plane.start()
         _spare_the_collector()
+        link = await new_link(plane.services, settings.public_url or plane.url, settings.setup_seconds)
+        if link is not None:
+            click.echo(_FIRST_STEPS.format(link=link, data_dir=settings.data_dir), err=True)
         click.echo(f"Interlock listens on {plane.url}", err=True)
-        if not await plane.services.lookups.is_set_up():
-            click.echo(_FIRST_STEPS.format(data_dir=settings.data_dir), err=True)
         await stop.wait()
     finally:
         await plane.stop()
@@ -61,7 +63,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-_FIRST_STEPS = """No account exists yet. On this machine, make the first ones:
-  interlock admin create-org acme --data-dir {data_dir}
-  interlock admin create-user --email you@example.com --name You --org acme --role owner --data-dir {data_dir}
-  interlock admin token --email you@example.com --org acme --data-dir {data_dir}"""
+_FIRST_STEPS = """No account exists yet. Make the first one here; the link holds once, for a while, and until the next start:
+  {link}
+or on this machine:
+  interlock admin setup --email you@example.com --name You --org acme --data-dir {data_dir}"""

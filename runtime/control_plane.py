@@ -19,6 +19,7 @@ from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
 from runtime.config_watch import ConfigWatch
 from runtime.redis_parts import Parts, build_parts
+from runtime.rotation import SecretWatch, older_signing_secrets
 from runtime.secret import signing_secret
 from runtime.settings import Settings
 from runtime.sweep import Sweep
@@ -34,8 +35,11 @@ from web.idempotency import Idempotency
 from web.links import Links
 from web.lookups import Lookups
 from web.metrics import Metrics
+from web.passwords import Passwords
 from web.revocations import Revocations
 from web.services import Services, WebLimits
+from web.sessions import Sessions
+from web.sign_in_limits import SignIns
 from web.tokens import Tokens
 from web.uploads import Uploads
 
@@ -67,6 +71,7 @@ class ControlPlane:
         self._cluster: Cluster | None = None
         self._sweep: Sweep
         self._config_watch: ConfigWatch
+        self._secret_watch: SecretWatch
         self._runner: EdgeRunner
 
     async def start(self) -> None:
@@ -81,21 +86,22 @@ class ControlPlane:
         for name in await asyncio.to_thread(store.start, loop):
             log.info("Migration %s applied", name)
         try:
-            secret = await store.change(lambda database: _secret(settings, database))
+            known = await store.change(lambda database: _secrets(settings, database))
         except InterlockError:
             await asyncio.to_thread(store.stop)
             raise
         self._running = True
-        self._build(store, owner, secret)
+        self._build(store, owner, *known)
         await asyncio.to_thread(self._assets.start)
         await self._parts.start()
         if self._cluster is not None:
             await self._cluster.start()
             self._config_watch.start()
+        self._secret_watch.start()
         await self._bring_back()
         await self._listen()
 
-    def _build(self, store: Store, owner: str, secret: bytes) -> None:
+    def _build(self, store: Store, owner: str, secret: bytes, older: tuple[bytes, ...]) -> None:
         settings, loop, clock = self.settings, asyncio.get_running_loop(), self._clock
         limits = settings.limits()
         times = Times(settings.node_lease_seconds, settings.node_look_seconds)
@@ -122,6 +128,7 @@ class ControlPlane:
         directory = Directory(around, loop, owner, started_at=clock.now())
         trusted_ms = round(settings.lookup_cache_seconds * 1000)
         lookups, links = Lookups(store, clock, trusted_ms), Links(settings.sockets())
+        sessions = Sessions(store, lookups, clock, settings.front(), settings.session_limits())
         self._sweep = Sweep(store, directory, parts.alarms, clock, settings.sweep_seconds, cluster=cluster)
         self.services = Services(
             store=store,
@@ -130,20 +137,24 @@ class ControlPlane:
             ids=self._ids,
             limits=limits,
             web_limits=_web_limits(settings),
-            tokens=Tokens(secret, clock),
+            tokens=Tokens(secret, clock, older),
             lookups=lookups,
             configs=Configs(store, clock, trusted_ms, lambda: links),
             links=links,
             revocations=Revocations(store, lookups, clock),
+            sessions=sessions,
+            passwords=_passwords(settings),
+            sign_ins=SignIns(clock, settings.attempts()),
             streams=parts.streams,
             followers=Followers(parts.streams),
             assets=self._assets,
-            uploads=Uploads(settings.max_uploads),
+            uploads=Uploads(settings.max_uploads, settings.max_uploads_per_org),
             idempotency=Idempotency(store, clock, self._ids),
             metrics=_metrics(store, directory, parts, self._sweep),
             cluster=cluster,
         )
         self._config_watch = ConfigWatch(self.services.configs, settings.node_look_seconds)
+        self._secret_watch = SecretWatch(store, settings, self.services.tokens)
         if cluster is not None:
             cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted
         self._cluster = cluster
@@ -199,6 +210,7 @@ class ControlPlane:
             await self._runner.cleanup()
         await self._sweep.stop()
         await self._config_watch.stop()
+        await self._secret_watch.stop()
         await asyncio.to_thread(self._parts.alarms.stop)
         await self._parts.stop()
         for task in self._tasks:
@@ -207,15 +219,16 @@ class ControlPlane:
                 await task
         if self._cluster is not None:
             await self._cluster.stop()
+        await asyncio.to_thread(s.passwords.stop)
         await asyncio.to_thread(self._assets.stop)
         await asyncio.to_thread(s.store.stop)
         self._folder.unlock()
 
 
-def _secret(settings: Settings, database: Any) -> bytes:
-    """The signing secret. A full disk is found out now, not by the first job: what can only be read is not served."""
+def _secrets(settings: Settings, database: Any) -> tuple[bytes, tuple[bytes, ...]]:
+    """The signing secret, and older ones that are still accepted. A full disk is found out now, not by the first job: what can only be read is not served."""
     write_probe(database)
-    return signing_secret(settings, database)
+    return signing_secret(settings, database), older_signing_secrets(settings, database)
 
 
 def _web_limits(settings: Settings) -> WebLimits:
@@ -224,6 +237,9 @@ def _web_limits(settings: Settings) -> WebLimits:
         max_batch_bytes=settings.max_batch_bytes,
         max_batch_jobs=settings.max_batch_jobs,
         max_payload_bytes=settings.max_payload_bytes,
+        max_schema_bytes=settings.max_schema_bytes,
+        max_schema_checks=settings.max_schema_checks,
+        max_job_types=settings.max_job_types,
         max_json_depth=settings.max_json_depth,
         max_log_line_bytes=settings.max_log_line_bytes,
         max_evidence_items=settings.max_evidence_items,
@@ -237,6 +253,15 @@ def _web_limits(settings: Settings) -> WebLimits:
         retry_after_seconds=settings.retry_after_seconds,
         answer_seconds=settings.answer_seconds,
         socket_auth_seconds=settings.socket_auth_seconds,
+    )
+
+
+def _passwords(settings: Settings) -> Passwords:
+    return Passwords(
+        settings.password_cost(),
+        threads=settings.password_threads,
+        waiting=settings.password_queue,
+        least=settings.password_length,
     )
 
 

@@ -14,8 +14,12 @@ import msgspec
 
 from actors import Limits
 from interlock.errors import InterlockError
+from web.front import Front
 from web.gate import Bounds
 from web.links import SocketLimits
+from web.passwords import Cost
+from web.sessions import SessionLimits
+from web.sign_in_limits import Attempts
 
 PREFIX = "INTERLOCK_"
 
@@ -23,6 +27,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
 Wait = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Moment = Annotated[float, msgspec.Meta(gt=0, le=60)]
+Url = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/?#@\s]+/?)?$")]
+Window = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+Span = Annotated[float, msgspec.Meta(ge=1, le=31_622_400)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 
 
@@ -41,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
     redis_url: str = ""  # redis://host:port/0; empty: everything in this process
     node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
+    public_url: Url = ""  # where browsers reach it, such as https://interlock.example.com; empty: where it listens
+    trusted_proxies: str = ""  # addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # how much the log says
 
     heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
@@ -70,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_after_seconds: Moment = 2  # what `Retry-After` says at least, give or take a half
     create_wait_seconds: Moment = 0.5  # a create that would have to wait longer to be begun is refused at once
     turn_seconds: Moment = 0.01  # of the event loop; when turns take longer, fewer creates are under way at once
+    setup_seconds: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 3600  # how long the link for the set-up holds
+    session_idle_seconds: Span = 86_400  # a browser's session is over when it was not used for this long
+    session_seconds: Span = 1_209_600  # it is over after this long, however busy
+    ticket_seconds: Moment = 30  # how long a browser's ticket for one socket holds
+    sign_in_window_seconds: Window = 300  # in which attempts to sign in count, from the first of them on
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
@@ -79,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_batch_bytes: Bytes = 16_777_216  # of one batch of jobs
     max_batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000  # in one batch
     max_payload_bytes: Bytes = 262_144  # of one job's payload or output
+    max_schema_bytes: Bytes = 65_536  # of a job type's schema
+    max_schema_checks: Count = 500_000  # that a payload may take by its type's schema; 1,000,000 take about 0.1 s
+    max_job_types: Count = 500  # an organization's own; 0: no limit
     max_json_depth: Annotated[int, msgspec.Meta(ge=4, le=200)] = 64  # nesting of JSON
     max_log_line_bytes: Bytes = 16_384  # of one log line; longer ones are cut
     max_log_lines: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 100_000  # of one run; its log ends there
@@ -93,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_asset_bytes_per_job: Count = 536_870_912  # of them all
     max_asset_bytes_per_org: Count = 0  # of all files of an organization
     max_uploads: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64  # files that may be received at once
+    max_uploads_per_org: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16  # of them, from one organization's agents
     max_frame_bytes: Bytes = 1_048_576  # of one frame from an agent's socket; whose is larger is closed
     socket_frames_per_second: Seconds = 200  # of one agent's socket, one more for each 64 KiB of a frame; 0: no limit
     socket_frames_at_once: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # before that rate counts
@@ -111,6 +129,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     creates_most: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 128  # that may be while the loop's turns are short
     event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
     redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
+    sign_ins_per_account: Count = 10  # attempts within the window; success forgives them
+    sign_ins_per_address: Count = 100  # attempts within the window, of an IPv6 /64 or an IPv4 address
+    sessions_per_user: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20  # at once; then the one longest unused ends
+    password_length: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8  # characters that a new password has at least
+    password_memory_mib: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 19  # MiB that argon2id takes for one check
+    password_passes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2  # times that argon2id goes through them
+    password_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2  # passwords that are checked at once
+    password_queue: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 32  # that may wait for that; others are told 503
     read_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4  # threads that read the database
 
     @property
@@ -182,6 +208,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             revocation_look_seconds=self.revocation_look_seconds,
         )
 
+    def session_limits(self) -> SessionLimits:
+        """How long browsers stay signed in, and with how many sessions; in ms."""
+        return SessionLimits(
+            idle_ms=_ms(self.session_idle_seconds),
+            whole_ms=_ms(self.session_seconds),
+            ticket_ms=_ms(self.ticket_seconds),
+            per_user=self.sessions_per_user,
+        )
+
+    def attempts(self) -> Attempts:
+        """How often anybody may try to sign in."""
+        return Attempts(self.sign_ins_per_account, self.sign_ins_per_address, self.sign_in_window_seconds)
+
+    def password_cost(self) -> Cost:
+        """What a new password's hash costs."""
+        return Cost(self.password_memory_mib, self.password_passes)
+
+    def front(self) -> Front:
+        """How browsers reach the server."""
+        return Front(self.public_url.rstrip("/"), self.trusted_proxies)
+
     def patience(self) -> tuple[float, float]:
         """What the edge of the server needs: the seconds for a request's head and for its body."""
         return self.request_head_seconds, self.request_body_seconds
@@ -209,9 +256,14 @@ def load_settings(
             values[field] = text
     values.update({name: value for name, value in (given or {}).items() if value is not None})
     checked = {name: _checked(name, value, mistakes) for name, value in values.items() if name in _FIELDS}
+    settings = Settings(**{name: value for name, value in checked.items() if value is not None})
+    try:
+        settings.front()
+    except ValueError as error:
+        mistakes.append(f"trusted_proxies: {error}")
     if mistakes:
         raise BadSettings("\n".join(mistakes))
-    return Settings(**checked)
+    return settings
 
 
 def _from_file(file: Path, mistakes: list[str]) -> dict[str, Any]:

@@ -11,7 +11,17 @@ from peewee import Database, IntegrityError, Model, Query
 from interlock.clock import Millis
 from interlock.errors import InvalidRequest, NotFound
 from store.compiled import ARG, rows
-from store.models import AgentKey, AuditEvent, Host, JobType, Membership, Organization, ServerInstance, User
+from store.models import (
+    AgentKey,
+    AuditEvent,
+    Host,
+    JobType,
+    Membership,
+    Organization,
+    ServerInstance,
+    SetupToken,
+    User,
+)
 
 KINDS = ("machine", "device")  # of hosts: a device is what S2 calls a DeviceAgent, such as a browser extension
 MAX_LABELS = 50
@@ -131,8 +141,17 @@ def create_org(database: Database, org_id: str, name: str, by: By) -> None:
     audit(database, by, org_id, "org.create", ("org", org_id), {"name": name})
 
 
-def create_user(database: Database, user_id: str, *, email: str, name: str, platform_admin: bool, by: By) -> None:
-    """A person; `InvalidRequest` when the address is taken."""
+def create_user(
+    database: Database,
+    user_id: str,
+    *,
+    email: str,
+    name: str,
+    platform_admin: bool,
+    by: By,
+    password_hash: str | None = None,
+) -> None:
+    """A person; `InvalidRequest` when the address is taken. Whoever comes first closes the door of the set-up."""
     if not 1 <= len(email) <= 320 or not email.isprintable():  # noqa: PLR2004 - the column's width
         raise InvalidRequest.at("$.email", "expected 1 to 320 printable characters")
     values = {
@@ -141,7 +160,9 @@ def create_user(database: Database, user_id: str, *, email: str, name: str, plat
         "name": clean_name(name),
         "platform_admin": platform_admin,
         "created_at": by.at,
+        "password_hash": password_hash,
     }
+    SetupToken.delete().execute(database)
     _insert(database, User, values, taken=f"{email} has an account already")
     audit(database, by, None, "user.create", ("user", user_id), {"email": email, "platformAdmin": platform_admin})
 

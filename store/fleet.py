@@ -87,12 +87,19 @@ def _with_runs(database: Database, hosts: Any) -> list[HostSight]:
 
 
 def change_host(
-    database: Database, org_id: str, host_id: str, values: Mapping[str, Any], by: By, detail: dict[str, Any]
+    database: Database,
+    org_id: str,
+    host_id: str,
+    values: Mapping[str, Any],
+    by: By,
+    detail: dict[str, Any],
+    *,
+    action: str = "host.update",
 ) -> None:
     """Write these columns, in a transaction of the caller's; `NotFound` when the org has no such host."""
     _held(database, org_id, host_id)
     Host.update(dict(values) | {"rev": Host.rev + 1}).where(Host.id == host_id).execute(database)
-    audit(database, by, org_id, "host.update", ("host", host_id), detail)
+    audit(database, by, org_id, action, ("host", host_id), detail)
 
 
 def open_jobs_of(database: Database, host_id: str, limit: int, instance_id: str | None = None) -> list[str]:

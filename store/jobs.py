@@ -1,7 +1,8 @@
 """Queries over jobs and runs. They run on the reading threads and activate nobody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from peewee import Database, Query, fn
 
@@ -141,7 +142,35 @@ def _late() -> Query:
 
 def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> list[FullJob]:
     """Up to `limit` jobs, newest first, each with its latest run."""
-    query = Job.select(*_JOB).where(Job.org_id == org_id)
+    query = _narrowed(Job.select(*_JOB), org_id, narrow)
+    with one_moment(database):
+        found = query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)
+        return _with_latest_runs(database, [job_from(columns) for columns in found])
+
+
+def jobs_in(
+    database: Database, org_id: str, narrow: JobFilter, statuses: Sequence[str], limit: int
+) -> list[tuple[str, str]]:
+    """Id and status of up to `limit` jobs in any of these statuses, newest first; read status by status, as the index
+    has them.
+    """
+    found: list[tuple[str, str]] = []
+    for status in statuses:
+        if narrow.status in {None, status}:
+            one = replace(narrow, status=status)
+            query = _narrowed(Job.select(Job.id, Job.status), org_id, one).order_by(Job.id.desc()).limit(limit)
+            found += query.tuples().execute(database)
+    return sorted(found, reverse=True)[:limit]
+
+
+def statuses_of(database: Database, org_id: str, job_ids: Sequence[str]) -> dict[str, str]:
+    """The statuses of those of the jobs that the org has; some hundreds at once."""
+    query = Job.select(Job.id, Job.status).where(Job.id.in_(job_ids) & (Job.org_id == org_id))
+    return dict(query.tuples().execute(database))
+
+
+def _narrowed(query: Any, org_id: str, narrow: JobFilter) -> Any:
+    query = query.where(Job.org_id == org_id)
     for column, wanted in (
         (Job.status, narrow.status),
         (Job.type, narrow.type),
@@ -158,9 +187,7 @@ def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) ->
         query = query.where(
             Job.type.contains(narrow.text) | Job.payload.contains(narrow.text) | (Job.id == narrow.text)
         )
-    with one_moment(database):
-        found = query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)
-        return _with_latest_runs(database, [job_from(columns) for columns in found])
+    return query
 
 
 def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import Database, PostgresqlDatabase
 
-from store.models import Host
+from store.models import Host, Organization
 
 
 def locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[Any, ...]]:
@@ -19,3 +19,11 @@ def locked(database: Database, hosts: Any, *, skip: bool = False) -> list[tuple[
     if isinstance(database, PostgresqlDatabase):
         hosts = hosts.for_update("FOR UPDATE OF t1 SKIP LOCKED" if skip else "FOR UPDATE OF t1")
     return list(hosts.order_by(Host.id).tuples().execute(database))
+
+
+def hold_org(database: Database, org_id: str) -> None:
+    """Nobody else who holds this org first changes what belongs to it until the transaction ends."""
+    org: Any = Organization.select(Organization.id).where(Organization.id == org_id)
+    if isinstance(database, PostgresqlDatabase):
+        org = org.for_update()
+    list(org.tuples().execute(database))

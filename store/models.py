@@ -142,6 +142,7 @@ class Host(Model):
     note = TextField(null=True)
     paused_until = _at(null=True)
     draining = BooleanField()
+    drain_until = _at(null=True)
     run_no = BigIntegerField()
     instance_id = CharField(max_length=200, null=True)
     declares = BooleanField()
@@ -165,6 +166,24 @@ class AgentKey(Model):
 
     class Meta:
         table_name = "agent_key"
+
+
+class Enrolment(Model):
+    """A token with which machines make themselves hosts, up to `max_uses` of them; only its SHA-256 (hex) is stored."""
+
+    id = _id(primary_key=True)
+    org_id = _id()
+    token_hash = CharField(max_length=64, unique=True)
+    labels = TextField()
+    max_uses = IntegerField()
+    uses = IntegerField()
+    expires_at = _at()
+    created_at = _at()
+    created_by_id = _id(null=True)
+
+    class Meta:
+        table_name = "enrolment"
+        indexes = ((("org_id", "id"), False),)
 
 
 class ServerInstance(Model):
@@ -227,6 +246,7 @@ class Job(Model):
     assigned_agent_id = _id(null=True)
     started_at = _at(null=True)
     completed_at = _at(null=True)
+    rank = IntegerField(null=True)
 
     class Meta:
         table_name = "job"
@@ -439,6 +459,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     SetupToken,
     Host,
     AgentKey,
+    Enrolment,
     ServerInstance,
     JobType,
     Job,

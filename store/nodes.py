@@ -46,6 +46,31 @@ def shared_secret(database: Database, name: str, proposed: str) -> str:
     return str(secret)
 
 
+def newest_secret(database: Database, name: str) -> str | None:
+    """The secret of that name that is in the database."""
+    query = SharedSecret.select(SharedSecret.secret).where(SharedSecret.name == name)
+    return next((str(secret) for (secret,) in query.tuples().execute(database)), None)
+
+
+def older_secrets(database: Database, name: str) -> list[str]:
+    """Those that it has replaced and that are not forgotten, the newest first."""
+    columns = SharedSecret.select(SharedSecret.secret)
+    query = columns.where(SharedSecret.name.startswith(f"{name}.")).order_by(SharedSecret.name.desc())
+    return [str(secret) for (secret,) in query.tuples().execute(database)]
+
+
+def replace_secret(database: Database, name: str, fresh: str, at: Millis) -> None:
+    """Let `fresh` be the newest. What it replaces is kept under a name with the instant of that."""
+    replaced = newest_secret(database, name)
+    SharedSecret.insert(name=f"{name}.{at:015}", secret=replaced).execute(database)
+    SharedSecret.update(secret=fresh).where(SharedSecret.name == name).execute(database)
+
+
+def forget_older_secrets(database: Database, name: str) -> None:
+    """Keep the newest alone."""
+    SharedSecret.delete().where(SharedSecret.name.startswith(f"{name}.")).execute(database)
+
+
 def forget(database: Database, expired_before: Millis) -> None:
     """Remove the rows of nodes that have long been gone."""
     Node.delete().where(Node.expires_at < expired_before).execute(database)

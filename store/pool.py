@@ -19,6 +19,7 @@ from store.claims import pass_words_on
 from store.compiled import ARG, rows
 from store.dialect import Statement
 from store.entries import Append, Change, JobChange, RunChange
+from store.labels import ANY_HOST
 from store.models import IN_POOL, LIVE_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun
 from store.rows import JOB_COLUMNS, RUN_COLUMNS, Image, JobRow, RunRow, job_from, run_from
 from store.statements import JournalStatements, RowStatements
@@ -120,10 +121,15 @@ class PoolRead(NamedTuple):
 def read_pool(
     database: Database, org_id: str, wanted: Callable[[str], bool], *, most_lanes: int, window: int
 ) -> PoolRead:
-    """The first `most_lanes` lanes of the pool by their labels' text, and of those that are `wanted` the first jobs."""
-    labels: list[str] = []
-    while len(labels) < most_lanes and (found := rows(database, _next_lane, org_id, labels[-1] if labels else "", 1)):
-        labels.append(found[0][0])
+    """The first `most_lanes` lanes of the pool, and of those that are `wanted` the first jobs. First comes what any host may
+    take, so that no crowd of labels hides it, then the others by their labels' text.
+    """
+    labels = [ANY_HOST] if rows(database, _window, org_id, ANY_HOST, 1) else []
+    text = ""
+    while len(labels) < most_lanes and (found := rows(database, _next_lane, org_id, text, 1)):
+        text = found[0][0]
+        if text != ANY_HOST:
+            labels.append(text)
     return PoolRead(labels, [_lane(database, org_id, text, window) for text in labels if wanted(text)])
 
 

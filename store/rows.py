@@ -13,6 +13,7 @@ from interlock.clock import Millis
 from interlock.states import JobStatus, RunStatus, StopReason
 
 Image = tuple[Any, ...]
+HELD = -1  # as a job's rank: it does not go out
 Moves = dict[tuple[str, str], tuple[str, ...]]  # from and to: the columns that the move can change
 
 
@@ -34,7 +35,8 @@ class HostRow:
     paused_by: str | None
     note: str | None
     paused_until: Millis | None
-    draining: bool
+    draining: bool  # nothing new goes out
+    drain_until: Millis | None  # while it is draining: what still runs then is stopped; None: it may run on
     # What follows belongs to the owner and is written with the fence.
     run_no: int  # rises with every take; agents refuse a lower one
     instance_id: str | None  # the agent's process, chosen by it at its start
@@ -78,6 +80,7 @@ class JobRow:
     assigned_agent_id: str | None = None
     started_at: Millis | None = None
     completed_at: Millis | None = None
+    rank: int | None = None  # where somebody has put it in its host's line: `HELD`, or ahead of all, the highest first
 
 
 @dataclass(slots=True)
@@ -100,7 +103,9 @@ class RunRow:
     taken_after: str | None = None  # the run whose report also took this one
     stop_reason: StopReason = StopReason.NONE
     timeout_at: Millis | None = None  # None while it waits for a user's action
-    timeout_left_ms: Millis | None = None  # what was left when it began to wait for a user; kept once he has resolved it
+    timeout_left_ms: Millis | None = (
+        None  # what was left when it began to wait for a user; kept once he has resolved it
+    )
     stop_by: Millis | None = None  # deadline of the agent's confirmation
     leased: bool = False  # its agent heartbeats, or has had it from a socket: its silence means something
     unreachable_at: Millis | None = None
@@ -134,6 +139,7 @@ _AFRESH = (
     "cancel_requested",
     "started_at",
     "completed_at",
+    "rank",
 )
 # What the moves that nearly every job makes can change. Most other moves, and two moves of a row in one
 # transaction, write all of the above: naming a column costs time even where its value stays.

@@ -10,7 +10,9 @@ from interlock.ids import UuidIds, is_id
 from interlock.wire import UserRef
 from store import accounts
 from store.accounts import Person
+from store.sessions import SessionRow
 from web.services import Services
+from web.sessions import TICKET
 from web.tokens import AgentClaims, UserClaims
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -59,6 +61,13 @@ class Admin(NamedTuple):
     by: Caller
 
 
+class Credential(NamedTuple):
+    """What a watcher came with: a signed token, or a session at a browser."""
+
+    token: str | None = None
+    session_id: str | None = None
+
+
 class Agent(NamedTuple):
     """A host's agent."""
 
@@ -79,6 +88,11 @@ async def open_door(s: Services) -> None:
     """Whether anything but health may be asked at all now."""
     if not await s.lookups.is_set_up():
         raise SetupRequired(retry_after=5)
+    serving(s)
+
+
+def serving(s: Services) -> None:
+    """Raise `Unavailable` when nothing can be decided here now."""
     if s.stopping.is_set():
         raise Unavailable("The server is stopping", retry_after=2)
     if s.cluster is not None and not s.cluster.trusted:
@@ -96,22 +110,70 @@ async def user(s: Services, token: str) -> tuple[Person, UserClaims]:
     return person, claims
 
 
+async def signed_in(request: web.Request, s: Services) -> tuple[Person, str | None]:
+    """The account behind a request's token, or else behind its cookie; and the org that the token names."""
+    if "Authorization" not in request.headers and "Cookie" in request.headers:
+        session = await s.sessions.of_request(request)
+        if session is not None:
+            return await _of_session(s, session), None
+    person, claims = await user(s, bearer(request))
+    return person, claims.org_id
+
+
+async def at_socket(request: web.Request, s: Services) -> Credential | None:
+    """What a socket's request itself brings; None: a frame is still to bring it. A cookie counts on our own pages only:
+    browsers let any page open a socket. One that does not hold counts as none.
+    """
+    if "Authorization" in request.headers:
+        return Credential(token=bearer(request))
+    cookie = s.sessions.cookie_of(request)
+    if cookie is None:
+        return None
+    try:
+        session = await s.sessions.of_cookie(cookie)
+    except Unauthenticated:
+        return None
+    if not s.sessions.front.fits(request):
+        raise Forbidden("With a cookie, a socket needs an Origin header that names this server")
+    return Credential(session_id=session.id)
+
+
+async def shown(s: Services, text: str) -> Credential:
+    """What somebody shows at an open socket: a user's token, or a ticket, which is used up by this."""
+    if text.startswith(TICKET):
+        return Credential(session_id=(await s.sessions.of_ticket(text)).id)
+    return Credential(token=text)
+
+
+async def holder(s: Services, credential: Credential) -> Person:
+    """Who came with it, if it holds now; else `Unauthenticated`."""
+    if credential.session_id is not None:
+        return await _of_session(s, await s.sessions.held(credential.session_id))
+    return (await user(s, credential.token or ""))[0]
+
+
+async def _of_session(s: Services, session: SessionRow) -> Person:
+    person = await s.lookups.person(session.user_id)
+    if person is None:
+        raise Unauthenticated("The session's account does not exist")
+    return person
+
+
 async def member(request: web.Request, s: Services, role: str, org_id: str | None = None) -> Member:
     """The member of the path's org, at least `role`: a stranger learns nothing, not even that the org exists."""
-    person, _ = await user(s, bearer(request))
+    person, _ = await signed_in(request, s)
     org_id = org_id or request.match_info["org_id"]
     held = await s.lookups.role(org_id, person.id) if is_id(org_id) else None
     if held is None:
         raise NotFound("No such organization")
     if accounts.ROLES.index(held) < accounts.ROLES.index(role):
         raise Forbidden(f"This takes the role {role}; yours is {held}")
-    return Member(person, org_id, held, caller(request, "user", person.id))
+    return Member(person, org_id, held, caller(request, s, "user", person.id))
 
 
 async def own_tenant(request: web.Request, s: Services, role: str) -> Member:
     """The member of the org that the token names, or of the user's only one: S2's routes name none."""
-    person, claims = await user(s, bearer(request))
-    org_id = claims.org_id
+    person, org_id = await signed_in(request, s)
     if org_id is None:
         orgs = await s.store.fetch(lambda db: accounts.orgs_of(db, person.id))
         if len(orgs) != 1:
@@ -122,10 +184,10 @@ async def own_tenant(request: web.Request, s: Services, role: str) -> Member:
 
 async def admin(request: web.Request, s: Services) -> Admin:
     """A platform admin."""
-    person, _ = await user(s, bearer(request))
+    person, _ = await signed_in(request, s)
     if not person.platform_admin:
         raise Forbidden("This takes a platform admin")
-    return Admin(person, caller(request, "user", person.id))
+    return Admin(person, caller(request, s, "user", person.id))
 
 
 async def agent(request: web.Request, s: Services) -> Agent:
@@ -145,6 +207,6 @@ async def agent_of(s: Services, token: str) -> AgentClaims:
     return claims
 
 
-def caller(request: web.Request, kind: str, name: str | None) -> Caller:
+def caller(request: web.Request, s: Services, kind: str, name: str | None) -> Caller:
     """Who asks, for the audit trail."""
-    return Caller(kind, name, request.get(REQUEST_ID), request.remote)
+    return Caller(kind, name, request.get(REQUEST_ID), s.sessions.front.address(request))

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 import msgspec
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
 from interlock.frames import Auth, Frame, FrameId
@@ -96,13 +96,13 @@ class AgentSocket(web.WebSocketResponse[bool]):
         transport.write(close_frame(code, reason))
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
 
-    async def next(self) -> WSMessage | None:
-        """The next message, or None when there will be no more."""
+    async def next(self) -> tuple[bool, bytes] | None:
+        """Whether the next message is text, and its bytes; None when there will be no more."""
         try:
             message = await self.receive()
         except (ConnectionError, RuntimeError):  # it went while a ping of its own was answered
             return None
-        return message if message.type in _DATA else None
+        return (message.type is WSMsgType.TEXT, cast("bytes", message.data)) if message.type in _DATA else None
 
     async def ended(self) -> None:
         """Return when the peer has gone, if it was closed here."""
@@ -160,7 +160,7 @@ async def _introduced(socket: AgentSocket, s: Services, given: Auth) -> tuple[Ag
     except TimeoutError as error:
         raise Unauthenticated(f"No credential came within {seconds:g} s") from error
     try:
-        frame = decode(message.data, _frame, 0) if message and message.type is WSMsgType.TEXT else None
+        frame = decode(message[1], _frame, 0) if message and message[0] else None
         auth = (
             decode(bytes(frame.data), _auth, s.web_limits.max_json_depth) if frame and frame.event == "auth" else None
         )
@@ -195,8 +195,8 @@ async def _read(socket: AgentSocket, connection: Connection) -> bool:
     message = await socket.next()
     if message is None:
         return False
-    came = cast("bytes", message.data)
-    if message.type is not WSMsgType.TEXT:
+    is_text, came = message
+    if not is_text:
         connection.misread(InvalidRequest("Frames are text"), len(came))
         return True
     try:

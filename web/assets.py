@@ -81,7 +81,7 @@ async def put(request: web.Request, s: Services, who: Agent) -> web.Response:
 
 async def _keep(request: web.Request, s: Services, asset: AssetRow, wanted: str | None) -> tuple[AssetRow, bool]:
     quotas = _quotas(s)
-    async with s.uploads.place(), _draft(s) as draft:
+    async with s.uploads.place(asset.org_id), _draft(s) as draft:
         await _receive(request, draft, s.web_limits.max_asset_bytes)
         whole = asset._replace(size_bytes=draft.size_bytes, sha256=draft.sha256)
         if wanted not in {None, whole.sha256}:

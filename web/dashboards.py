@@ -11,7 +11,8 @@ from aiohttp import WSMsgType, web
 from interlock.clock import rfc3339
 from interlock.errors import Forbidden, InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
-from web.access import REQUEST_ID, bearer, stamp, user
+from web.access import REQUEST_ID, Credential, at_socket, holder, shown, stamp
+from web.agent_socket import text_frame
 from web.event_stream import EventStream
 from web.problems import problem
 from web.services import Services
@@ -29,31 +30,33 @@ class _AuthFrame(msgspec.Struct):
 
 
 async def watch(request: web.Request, s: Services, _: None) -> web.StreamResponse:
-    """Upgrade, check the credential (header, or first frame), then send what is committed from now on."""
+    """Upgrade, check the credential (header, cookie, or first frame), then send what is committed from now on."""
     org_id, after = request.query.get("orgId", ""), request.query.get("after")
     start = None if after is None else number(after)
-    token = bearer(request) if "Authorization" in request.headers else None
-    if token is not None:
-        await may_watch(s, token, org_id)
+    credential = await at_socket(request, s)
+    if credential is not None:
+        await may_watch(s, credential, org_id)
     if start is None and is_id(org_id):
         start = await s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
     stamp(request, ws)
-    await ws.prepare(request)
     try:
-        if token is None:
-            token = await _first_frame(ws, s.web_limits.socket_auth_seconds)
-            await may_watch(s, token, org_id)
+        with s.links.stranger() if credential is None else contextlib.nullcontext():
+            await ws.prepare(request)
+            if credential is None:
+                credential = await shown(s, await _first_frame(ws, s.web_limits.socket_auth_seconds))
+                await may_watch(s, credential, org_id)
     except InterlockError as error:
+        if not ws.prepared:
+            raise  # too many have yet to say who they are: 503
         await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
         await ws.close(code=1008, message=error.code.encode())
         return ws
 
     async def write(frames: list[str]) -> None:
-        for frame in frames:
-            await ws.send_str(frame)
+        await _write(request, ws, frames)
 
-    await _serve(ws, s, org_id, token, tell(s, org_id, start, write, replays=after is not None))
+    await _serve(ws, s, org_id, credential, tell(s, org_id, start, write, replays=after is not None))
     return ws
 
 
@@ -74,24 +77,25 @@ async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
         frame = msgspec.json.decode(message.data, type=_AuthFrame) if message.type is WSMsgType.TEXT else None
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise Unauthenticated("The first frame must be auth") from error
-    token = frame.data.get("token") if frame is not None and frame.event == "auth" else None
-    if not isinstance(token, str):
-        raise Unauthenticated("The first frame must be auth, with a token")
-    return token
+    data = frame.data if frame is not None and frame.event == "auth" else {}
+    given = data.get("ticket") or data.get("token")
+    if not isinstance(given, str):
+        raise Unauthenticated("The first frame must be auth, with a token or a ticket")
+    return given
 
 
-async def may_watch(s: Services, token: str, org_id: str) -> None:
-    """Raise what keeps the token's user from watching the org."""
-    person, _ = await user(s, token)
+async def may_watch(s: Services, credential: Credential, org_id: str) -> None:
+    """Raise what keeps the credential's user from watching the org."""
+    person = await holder(s, credential)
     if not is_id(org_id) or await s.lookups.role(org_id, person.id) is None:
         raise NotFound("No such organization")
 
 
 async def _serve(
-    ws: web.WebSocketResponse, s: Services, org_id: str, token: str, sending: Coroutine[Any, Any, None]
+    ws: web.WebSocketResponse, s: Services, org_id: str, credential: Credential, sending: Coroutine[Any, Any, None]
 ) -> None:
     sender = asyncio.create_task(sending)
-    checker = asyncio.create_task(until_unwelcome(s, token, org_id))
+    checker = asyncio.create_task(until_unwelcome(s, credential, org_id))
     reader = asyncio.create_task(_read(ws))
     stopping = asyncio.create_task(s.stopping.wait())
     tasks = (sender, checker, reader, stopping)
@@ -136,16 +140,28 @@ async def _follow(
             await stream.wait(cursor)
 
 
-async def until_unwelcome(s: Services, token: str, org_id: str) -> None:
-    """Return when the watcher may watch no longer."""
-    while True:
-        await asyncio.sleep(CHECKED_EVERY)
-        try:
-            await may_watch(s, token, org_id)
-        except (Unauthenticated, Forbidden, NotFound):
-            return
-        except InterlockError:
-            continue  # the database is away: that is no reason to send anybody away
+async def until_unwelcome(s: Services, credential: Credential, org_id: str) -> None:
+    """Return when the watcher may watch no longer: at once when the session ends here, else at the next look."""
+    with s.sessions.holding(credential.session_id) as ended:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECKED_EVERY):
+                    await ended.wait()
+            try:
+                await may_watch(s, credential, org_id)
+            except (Unauthenticated, Forbidden, NotFound):
+                return
+            except InterlockError:
+                continue  # the database is away: that is no reason to send anybody away
+
+
+async def _write(request: web.Request, ws: web.WebSocketResponse, frames: list[str]) -> None:
+    """Write all in one piece, since each write is a system call; return when the client keeps up."""
+    transport = request.transport
+    if ws.closed or transport is None or transport.is_closing():
+        raise ConnectionResetError("The dashboard has gone")
+    transport.write(b"".join([text_frame(frame.encode()) for frame in frames]))
+    await request.protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writers wait for
 
 
 async def _read(ws: web.WebSocketResponse) -> None:

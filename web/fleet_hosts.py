@@ -70,13 +70,8 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
         detail = {name: value for name, value in values.items() if name != "paused_by"}
         await change(s, who.by, lambda db, by: change_host(db, who.org_id, host_id, values, by, detail))
         await tell_owner(s, host_id)
-    sight = await _sight(s, who, host_id)
-    host = _document(s, sight)
-    if values:
-        gate = bool(sight.host.awaiting_idle)
-        event = HostEvent(host_id=host_id, presence=host.presence, health=host.health, awaiting_idle=gate)
-        s.streams.publish(who.org_id, "host.updated", event)
-    return _shown(host)
+        return _shown(await announced(s, who, host_id))
+    return _shown(await _host(s, who, host_id))
 
 
 async def delete(request: web.Request, s: Services, who: Member) -> web.Response:
@@ -104,6 +99,15 @@ def host_id_of(request: web.Request) -> str:
     if not is_id(host_id):
         raise NotFound("No such host")
     return host_id
+
+
+async def announced(s: Services, who: Member, host_id: str) -> Host:
+    """The host, once dashboards have been told that it has changed."""
+    sight = await _sight(s, who, host_id)
+    host, gate = _document(s, sight), bool(sight.host.awaiting_idle)
+    event = HostEvent(host_id=host_id, presence=host.presence, health=host.health, awaiting_idle=gate)
+    s.streams.publish(who.org_id, "host.updated", event)
+    return host
 
 
 async def _sight(s: Services, who: Member, host_id: str) -> HostSight:
@@ -173,6 +177,7 @@ def _document(s: Services, sight: HostSight) -> Host:
         note=host.note,
         paused_until=when(host.paused_until) if paused else None,
         draining=bool(host.draining),
+        drain_until=when(host.drain_until) if host.draining else None,
         pending_count=sight.pending,
         current_job_run_id=sight.live_run_id,
         created_at=rfc3339(host.created_at),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from actors import messages
 from actors.host_state import SEEN_SAVED_EVERY
 from actors.pool_waits import wait_in_pool
-from interlock.errors import NotFound
+from interlock.errors import NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
 from interlock.wire import Wait
@@ -27,12 +27,8 @@ async def place_of(s: Services, who: Member, job_id: str) -> tuple[str | None, s
 
 async def cancel(s: Services, who: Member, message: messages.CancelJob) -> bool:
     """Whether it is CANCELLED now; else its agent is being asked. Asked again where it has just gone."""
-    asked: tuple[str | None, str | None] | None = None
     for _ in range(MOST_MOVES):
-        place = await place_of(s, who, message.job_id)
-        if place == asked:
-            break
-        asked, (host_id, _) = place, place
+        host_id, _labels = await place_of(s, who, message.job_id)
         try:
             done: bool
             if host_id is None:
@@ -40,9 +36,9 @@ async def cancel(s: Services, who: Member, message: messages.CancelJob) -> bool:
             else:
                 done = await s.directory.ask(host_id, message)
         except NotFound:
-            continue  # it has gone back to its pool meanwhile
+            continue  # it has gone back to its pool, or to another host, meanwhile
         return done
-    raise NotFound("No such job")
+    raise Unavailable("The job is just being moved; ask again")
 
 
 async def retry(s: Services, who: Member, message: messages.RetryJob) -> None:

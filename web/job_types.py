@@ -1,5 +1,7 @@
 """What is known of a job's type: the built-in ones, and those that an org has defined."""
 
+from functools import lru_cache
+
 import msgspec
 
 from actors.policies import Policy, text_of
@@ -16,6 +18,7 @@ class TypeDefinition(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     needs_target: bool = False  # it is about one machine
     needs_run_at: bool = False
+    schema: str | None = None  # of the payload, as JSON text; None: any object
 
     @property
     def policy_text(self) -> str | None:
@@ -41,14 +44,22 @@ BUILT_IN: dict[str, TypeDefinition] = {
     "PUBLISH_VARIANT": _PUBLISH,
     "SCHEDULE_POST": _SCHEDULED,
 }
+MAX_NAME = 100  # characters
 
 
 async def definition_of(s: Services, org_id: str, name: str) -> TypeDefinition:
     """The type's definition; `PayloadSchema` when there is none of that name."""
     built_in = BUILT_IN.get(name)
     if built_in is not None:
-        return built_in
-    own = await s.lookups.definition_of_type(org_id, name) if len(name) <= 100 and name.isprintable() else None  # noqa: PLR2004
+        changed = (await s.lookups.definitions_of_types(org_id, BUILT_IN)).get(name)
+        return built_in if changed is None else read(changed)
+    own = await s.lookups.definition_of_type(org_id, name) if len(name) <= MAX_NAME and name.isprintable() else None
     if own is None:
         raise PayloadSchema.at("$.type", f"there is no job type {name[:100]!r}")
-    return msgspec.json.decode(own, type=TypeDefinition)
+    return read(own)
+
+
+@lru_cache(maxsize=1024)
+def read(definition: str) -> TypeDefinition:
+    """The definition as its row has it, JSON text."""
+    return msgspec.json.decode(definition, type=TypeDefinition)

@@ -242,13 +242,3 @@ async def resolve(request: web.Request, s: Services, who: Member) -> web.StreamR
         return passed
     await s.directory.ask(job.host_id, messages.ResolveAction(job_id=job_id, by=who.by))
     return _shown(request, await _document(s, who, job_id))
-
-
-async def host_queue(request: web.Request, s: Services, who: Member) -> web.Response:
-    """One consistent snapshot of a host's line, from its actor."""
-    host_id = request.match_info["host_id"]
-    if not is_id(host_id) or await s.lookups.org_of_host(host_id) != who.org_id:
-        raise NotFound("No such host")
-    snapshot = await s.directory.ask(host_id, messages.Describe())
-    snapshot["mailbox"] = len(s.directory.hosts[host_id].inbox) if host_id in s.directory.hosts else 0
-    return web.Response(body=encode(snapshot), content_type="application/json")

@@ -5,7 +5,7 @@ away is noticed within `lookup_cache_seconds`.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 from peewee import Database
@@ -13,6 +13,8 @@ from peewee import Database
 from interlock.clock import Clock, Millis
 from store import Store, accounts
 from store.accounts import Key, Person
+from store.job_types import types_named
+from store.sessions import SessionRow, session_of
 
 _MOST = 50_000  # answers kept; beyond, all are forgotten
 
@@ -51,6 +53,15 @@ class Lookups:
         known: Key | None = await self._look(("key", kid), lambda db: accounts.key_of(db, kid))
         return known
 
+    async def session(self, session_id: str) -> SessionRow | None:
+        """A browser's session."""
+        known: SessionRow | None = await self._look(("session", session_id), lambda db: session_of(db, session_id))
+        return known
+
+    def forget_session(self, session_id: str) -> None:
+        """It has just been used, or is over."""
+        self._known.pop(("session", session_id), None)
+
     def forget_key(self, kid: str) -> None:
         """It has just been revoked."""
         self._known.pop(("key", kid), None)
@@ -82,6 +93,28 @@ class Lookups:
         )
         return known
 
+    async def definitions_of_types(self, org_id: str, names: Collection[str]) -> dict[str, str]:
+        """Which of the built-in types of those names the org has changed, and its definitions of them."""
+        known: dict[str, str] = await self._look(
+            ("built-in types", org_id),
+            lambda db: {name: row.definition for name, row in types_named(db, org_id, names).items()},
+        )
+        return known
+
+    def forget_type(self, org_id: str, name: str) -> None:
+        """It has just been changed or deleted."""
+        self._forget(("type", org_id, name))
+        self._forget(("built-in types", org_id))
+
+    def forget_role(self, org_id: str, user_id: str) -> None:
+        """It has just been changed or taken away."""
+        self._forget(("role", org_id, user_id))
+
+    def _forget(self, key: Hashable) -> None:
+        """Whoever is just reading it may have come too early."""
+        self._known.pop(key, None)
+        self._asking.pop(key, None)
+
     async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         known = self._known.get(key)
         now = self._clock.now()
@@ -90,15 +123,19 @@ class Lookups:
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.ensure_future(self._ask(key, work))
-            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+            asking.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(asking)
 
     async def _ask(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         """Many may want the same row at once, as the items of a batch do: it is read once for all of them."""
         asked_at = self._clock.now()
         found = await self._store.fetch(work)
-        if found is not None:
+        if found is not None and self._asking.get(key) is asyncio.current_task():
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[key] = (asked_at + self._trusted_ms, found)
         return found
+
+    def _asked(self, key: Hashable, done: "asyncio.Future[Any]") -> None:
+        if self._asking.get(key) is done:
+            del self._asking[key]

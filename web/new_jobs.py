@@ -1,5 +1,6 @@
 """From a create request to a `NewJob`: type, target, times and bounds are checked here, before anything is decided."""
 
+import asyncio
 import math
 
 import msgspec
@@ -12,6 +13,7 @@ from interlock.wire import CreateJob, Json
 from store.accounts import label_text
 from web.access import Member
 from web.job_types import TypeDefinition, definition_of
+from web.payload_schemas import LONG_CHECKS, check_payload, rules_of
 from web.services import Services
 
 decoder = msgspec.json.Decoder(CreateJob)
@@ -21,13 +23,13 @@ MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86400
 MAX_LABEL_BYTES = 2000  # of all labels of a job together: they are part of an index, whose rows are small
 PRIORITIES = range(-1000, 1001)
-_MIN_TIMEOUT_SECONDS = 0.001
+MIN_TIMEOUT_SECONDS = 0.001
 
 
 async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
     """The job as its host's actor is asked for it."""
     definition = await definition_of(s, who.org_id, wanted.type)
-    payload = _payload(wanted, s)
+    payload = await _payload(wanted, definition, s)
     host_id = await _host(s, who, wanted)
     labels = None if host_id is not None else _labels(wanted, definition)
     return NewJob(
@@ -47,13 +49,18 @@ async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
     )
 
 
-def _payload(wanted: CreateJob, s: Services) -> str:
+async def _payload(wanted: CreateJob, definition: TypeDefinition, s: Services) -> str:
     if wanted.payload is not None and wanted.input is not None:
         raise InvalidRequest.at("$.input", "input is another name of payload: give one of them")
     chosen: Json = wanted.payload if wanted.payload is not None else wanted.input or {}
     text: bytes = _encode(chosen)
     if len(text) > s.web_limits.max_payload_bytes:
         raise PayloadTooLarge(f"A payload may have {s.web_limits.max_payload_bytes} bytes")
+    if definition.schema is not None:
+        path = "$.payload" if wanted.input is None else "$.input"
+        rules = rules_of(definition.schema)
+        if check_payload(rules, chosen, text.decode(), path, s.web_limits.max_schema_checks) > LONG_CHECKS:
+            await asyncio.sleep(0)  # others want the loop too
     return text.decode()
 
 
@@ -90,7 +97,7 @@ def _timeout(wanted: CreateJob) -> Millis | None:
     seconds = wanted.timeout_seconds
     if seconds is None:
         return None
-    if not math.isfinite(seconds) or not _MIN_TIMEOUT_SECONDS <= seconds <= MAX_TIMEOUT_SECONDS:
+    if not math.isfinite(seconds) or not MIN_TIMEOUT_SECONDS <= seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidRequest.at("$.timeoutSeconds", f"expected more than 0 and at most {MAX_TIMEOUT_SECONDS}")
     return round(seconds * 1000)
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 PASSED_ON = "Interlock-Passed-On"  # a request that carries it is answered where it comes
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=1)  # seconds
 _THERE = ("Authorization", "Content-Type", "Prefer")
+_OF_BROWSERS = ("Cookie", "X-CSRF-Token", "Origin", "Host")  # the owner checks them again
 _BACK = ("Content-Type", "Retry-After", "ETag", "Interlock-Cancel")
 
 Handler = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
@@ -45,6 +46,8 @@ async def pass_to_owner(request: web.Request, s: Services, host_id: str) -> web.
         return None
     body = await read_json(request, s.web_limits.max_body_bytes)
     headers = {name: request.headers[name] for name in _THERE if name in request.headers}
+    if "Authorization" not in request.headers:
+        headers |= {name: request.headers[name] for name in _OF_BROWSERS if name in request.headers}
     headers |= {PASSED_ON: s.cluster.node, "X-Request-Id": request_id(request)}
     try:
         async with (

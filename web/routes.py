@@ -10,19 +10,28 @@ from web import (
     access,
     agent_socket,
     agents,
+    api_docs,
     assets,
     audit_trail,
+    bulk,
     dashboards,
     debug,
     evidence,
+    fleet_drains,
+    fleet_enrolments,
     fleet_hosts,
     fleet_instances,
+    fleet_job_types,
     fleet_keys,
+    fleet_lines,
+    fleet_members,
     fleet_orgs,
     health,
     jobs,
     logs,
+    set_up,
     settings,
+    sign_in,
     socketio,
 )
 from web.pass_on import at_owner
@@ -68,7 +77,23 @@ async def platform_admin(request: web.Request, s: Services) -> access.Admin:
 async def account(request: web.Request, s: Services) -> Person:
     """Anybody with an account."""
     await access.open_door(s)
-    return (await access.user(s, access.bearer(request)))[0]
+    return (await access.signed_in(request, s))[0]
+
+
+async def visitor(request: web.Request, s: Services) -> sign_in.Visitor:
+    """The same, with the session if a cookie was the credential."""
+    await access.open_door(s)
+    return await sign_in.visitor(request, s)
+
+
+async def stranger(_request: web.Request, s: Services) -> None:
+    """Anybody, once there is an account."""
+    await access.open_door(s)
+
+
+async def first_comer(_request: web.Request, s: Services) -> None:
+    """Anybody, even before the set-up, while the server serves."""
+    access.serving(s)
 
 
 async def agent(request: web.Request, s: Services) -> access.Agent:
@@ -104,12 +129,16 @@ _JOBS = "/api/orgs/{org_id}/jobs"
 _JOB = "/api/orgs/{org_id}/jobs/{job_id}"
 _HOSTS = "/api/orgs/{org_id}/hosts"
 _INSTANCES = "/api/orgs/{org_id}/server-instances"
+_TYPES = "/api/orgs/{org_id}/job-types"
+_ENROLMENTS = "/api/orgs/{org_id}/enrolments"
+_MEMBERS = "/api/orgs/{org_id}/members"
 _HOST = "/api/agent/hosts/{host_id}"
 _RUN = "/api/agent/hosts/{host_id}/jobs/{run_id}"
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", _JOBS, org("operator"), jobs.create),
     Route("POST", f"{_JOBS}/batch", org("operator"), jobs.create_batch),
+    Route("POST", f"{_JOBS}/bulk", org("operator"), bulk.operate),
     Route("GET", _JOBS, org("viewer"), jobs.list_all),
     Route("GET", _JOB, org("viewer"), jobs.show),
     Route("POST", f"{_JOB}/cancel", org("operator"), jobs.cancel),
@@ -126,7 +155,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/jobs/{job_id}/resolve", tenant("operator"), with_s2_names(jobs.resolve)),
     Route("GET", "/jobs/{job_id}/logs", tenant("viewer"), logs.show),
     Route("GET", "/jobs/{job_id}/evidence", tenant("viewer"), evidence.list_all),
-    Route("GET", "/api/orgs/{org_id}/hosts/{host_id}/queue", org("viewer"), at_owner(jobs.host_queue)),
+    Route("POST", "/api/setup", first_comer, set_up.create),
+    Route("POST", "/api/session", stranger, sign_in.create),
+    Route("GET", "/api/session", visitor, sign_in.show),
+    Route("DELETE", "/api/session", visitor, sign_in.delete),
+    Route("PUT", "/api/session/password", visitor, sign_in.change_password),
+    Route("POST", "/api/session/ticket", visitor, sign_in.create_ticket),
+    Route("GET", "/api/sessions", visitor, sign_in.list_all),
+    Route("DELETE", "/api/sessions/{session_id}", visitor, sign_in.delete_one),
     Route("GET", "/api/orgs", account, fleet_orgs.list_all),
     Route("POST", "/api/orgs", platform_admin, fleet_orgs.create),
     Route("GET", "/api/orgs/{org_id}", org("viewer"), fleet_orgs.show),
@@ -135,6 +171,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_HOSTS}/{{host_id}}", org("viewer"), at_owner(fleet_hosts.show)),
     Route("PATCH", f"{_HOSTS}/{{host_id}}", org("admin"), at_owner(fleet_hosts.patch)),
     Route("DELETE", f"{_HOSTS}/{{host_id}}", org("admin"), fleet_hosts.delete),
+    Route("POST", f"{_HOSTS}/{{host_id}}/drain", org("admin"), at_owner(fleet_drains.begin)),
+    Route("DELETE", f"{_HOSTS}/{{host_id}}/drain", org("admin"), at_owner(fleet_drains.end)),
+    Route("GET", f"{_HOSTS}/{{host_id}}/queue", org("viewer"), at_owner(fleet_lines.show)),
+    Route("POST", f"{_HOSTS}/{{host_id}}/queue", org("operator"), at_owner(fleet_lines.move)),
     Route("GET", f"{_HOSTS}/{{host_id}}/keys", org("admin"), fleet_keys.list_all),
     Route("POST", f"{_HOSTS}/{{host_id}}/keys", org("admin"), fleet_keys.create),
     Route("DELETE", f"{_HOSTS}/{{host_id}}/keys/{{kid}}", org("admin"), fleet_keys.delete),
@@ -143,6 +183,20 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_INSTANCES}/{{instance_id}}", org("viewer"), fleet_instances.show),
     Route("PATCH", f"{_INSTANCES}/{{instance_id}}", org("admin"), fleet_instances.patch),
     Route("DELETE", f"{_INSTANCES}/{{instance_id}}", org("admin"), fleet_instances.delete),
+    Route("GET", _TYPES, org("viewer"), fleet_job_types.list_all),
+    Route("GET", f"{_TYPES}/{{type}}", org("viewer"), fleet_job_types.show),
+    Route("PUT", f"{_TYPES}/{{type}}", org("admin"), fleet_job_types.put),
+    Route("DELETE", f"{_TYPES}/{{type}}", org("admin"), fleet_job_types.delete),
+    Route("GET", _ENROLMENTS, org("admin"), fleet_enrolments.list_all),
+    Route("POST", _ENROLMENTS, org("admin"), fleet_enrolments.create),
+    Route("GET", f"{_ENROLMENTS}/{{enrolment_id}}", org("admin"), fleet_enrolments.show),
+    Route("DELETE", f"{_ENROLMENTS}/{{enrolment_id}}", org("admin"), fleet_enrolments.delete),
+    Route("POST", "/api/agent/register", stranger, fleet_enrolments.register),
+    Route("GET", _MEMBERS, org("viewer"), fleet_members.list_all),
+    Route("POST", _MEMBERS, org("owner"), fleet_members.add),
+    Route("GET", f"{_MEMBERS}/{{user_id}}", org("viewer"), fleet_members.show),
+    Route("PATCH", f"{_MEMBERS}/{{user_id}}", org("owner"), fleet_members.patch),
+    Route("DELETE", f"{_MEMBERS}/{{user_id}}", org("owner"), fleet_members.delete),
     Route("GET", "/api/orgs/{org_id}/audit", org("admin"), audit_trail.list_all),
     Route("GET", "/api/orgs/{org_id}/settings", org("viewer"), settings.show),
     Route("PUT", "/api/orgs/{org_id}/settings", org("admin"), settings.put),
@@ -164,4 +218,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", public, health.alive),
     Route("GET", "/readyz", public, health.ready),
     Route("GET", "/metrics", public, health.metrics),
+    Route("GET", "/openapi.json", public, api_docs.document),
+    Route("GET", "/docs", public, api_docs.page),
 )

@@ -17,8 +17,11 @@ from web.idempotency import Idempotency
 from web.links import Links
 from web.lookups import Lookups
 from web.metrics import Metrics
+from web.passwords import Passwords
 from web.ports import AssetStorePort, ClusterPort, EventStreamsPort
 from web.revocations import Revocations
+from web.sessions import Sessions
+from web.sign_in_limits import SignIns
 from web.tokens import Tokens
 from web.uploads import Uploads
 
@@ -31,6 +34,9 @@ class WebLimits:
     max_batch_bytes: int = 16_777_216
     max_batch_jobs: int = 1000
     max_payload_bytes: int = 262_144
+    max_schema_bytes: int = 65_536
+    max_schema_checks: int = 500_000
+    max_job_types: int = 500
     max_json_depth: int = 64
     max_log_line_bytes: int = 16_384
     max_asset_bytes: int = 67_108_864
@@ -61,6 +67,9 @@ class Services:
     configs: Configs
     links: Links
     revocations: Revocations
+    sessions: Sessions
+    passwords: Passwords
+    sign_ins: SignIns
     streams: EventStreamsPort
     followers: Followers
     assets: AssetStorePort

@@ -8,7 +8,7 @@ import msgspec
 
 from interlock.errors import InterlockError, InvalidRequest, TryLater
 from interlock.frames import Auth, FrameId
-from web.access import Agent, agent_of
+from web.access import Agent, Credential, agent_of, shown
 from web.agent_messages import instance_of, running_of
 from web.connections import POLICY, TRY_LATER, Connection, frame_id_of
 from web.dashboards import may_watch, number, tell, until_unwelcome
@@ -122,11 +122,11 @@ class AgentPeer:
 class DashboardPeer:
     """A dashboard: each event of its org is emitted under its own name, with `seq` and `at` beside the fields of its data."""
 
-    def __init__(self, s: Services, line: Line, given: Auth, start: int | None) -> None:
+    def __init__(self, s: Services, line: Line, given: Auth, credential: Credential, start: int | None) -> None:
         self._s = s
         self._line = line
         self._org_id = given.org_id or ""
-        self._token = given.token or ""
+        self._credential = credential
         self._start = start
         self._replays = given.after is not None
         self._task: asyncio.Task[None] | None = None
@@ -138,7 +138,7 @@ class DashboardPeer:
     async def _serve(self) -> None:
         s, org_id = self._s, self._org_id
         telling = asyncio.create_task(tell(s, org_id, self._start, self._write, replays=self._replays))
-        unwelcome = asyncio.create_task(until_unwelcome(s, self._token, org_id))
+        unwelcome = asyncio.create_task(until_unwelcome(s, self._credential, org_id))
         try:
             await asyncio.wait((telling, unwelcome), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -171,9 +171,10 @@ async def _join_agent(s: Services, line: Line, given: Auth) -> AgentPeer:
 
 
 async def _join_dashboard(s: Services, line: Line, given: Auth) -> DashboardPeer:
-    await may_watch(s, given.token or "", given.org_id or "")
+    credential = await shown(s, given.ticket or given.token or "")
+    await may_watch(s, credential, given.org_id or "")
     start = await s.streams.position(given.org_id or "") if given.after is None else number(str(given.after))
-    return DashboardPeer(s, line, given, start)
+    return DashboardPeer(s, line, given, credential, start)
 
 
 def make(s: Services) -> SocketIo:

@@ -205,9 +205,7 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
 
     def __init__(self, s: Services, joins: dict[str, Join]) -> None:
         limits = s.links.limits
-        Payload.max_decode_packets = (
-            MOST_PACKETS  # of the whole process, as its authors want it: beyond 16, it drops them
-        )
+        Payload.max_decode_packets = MOST_PACKETS  # for all of the process, as its authors want it; 16 lose the rest
         super().__init__(
             async_mode="aiohttp",
             async_handlers=False,
@@ -237,6 +235,9 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
         is_new = "sid" not in request.query and request.method == "GET"
         if is_new and len(self._strangers) >= self._s.links.limits.strangers:
             raise Unavailable("Too many connections have yet to say who they are", retry_after=2)
+        sid = request.query.get("sid", "")
+        if sid in self.eio.sockets and self.eio.sockets[sid].closed:
+            del self.eio.sockets[sid]  # the library would raise; what it does not know it refuses
         if "j" in request.query:
             raise InvalidRequest.at("?j", "JSONP is not spoken here")
         request[_BODY] = body
@@ -287,6 +288,8 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
 
     def _estranged(self, eio_sid: str) -> None:
         """Nobody stays who does not say who it is."""
+        if self.queue_of(eio_sid) is None:
+            return  # it has gone already
         self._strangers.add(eio_sid)
         asyncio.get_running_loop().call_later(self._s.web_limits.socket_auth_seconds, self._look, eio_sid)
 
@@ -352,7 +355,7 @@ class SocketIo(socketio.AsyncServer):  # type: ignore[misc]
     async def _join(self, eio_sid: str, sid: str, namespace: str, environ: dict[str, Any], data: str | None) -> None:
         try:
             given = decode((data or "{}").encode(), _auth, self._s.web_limits.max_json_depth)
-            if given.token is None:
+            if given.token is None and given.ticket is None:
                 given.token = bearer(environ["aiohttp.request"])
             peer = await self._joins[namespace](self._s, Line(self, eio_sid, sid, namespace), given)
         except InterlockError as error:

@@ -3,6 +3,7 @@
 A user's token and an agent's key differ in audience, so neither is ever taken for the other.
 """
 
+import contextlib
 from sys import intern
 from typing import Any
 
@@ -39,13 +40,23 @@ class AgentClaims(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Signs and verifies with the instance's own secret."""
+    """Signs with the instance's own secret; accepts what that has signed, or an older one that is not forgotten."""
 
-    def __init__(self, secret: bytes, clock: Clock) -> None:
+    def __init__(self, secret: bytes, clock: Clock, older: tuple[bytes, ...] = ()) -> None:
         self._secret = secret
+        self._older = older
         self._clock = clock
         self._users: dict[str, UserClaims] = {}
         self._agents: dict[str, AgentClaims] = {}
+
+    def use(self, secret: bytes, older: tuple[bytes, ...]) -> bool:
+        """Sign with this from now on, and accept those too; whether that is anything new."""
+        if (secret, older) == (self._secret, self._older):
+            return False
+        self._secret, self._older = secret, older
+        self._users.clear()
+        self._agents.clear()
+        return True
 
     def user_token(self, user_id: str, org_id: str | None, ttl_seconds: int) -> str:
         """A user's token for so many seconds."""
@@ -92,19 +103,31 @@ class Tokens:
         if len(token) > _MAX_TOKEN:
             raise Unauthenticated("The token is too long")
         try:
-            found: dict[str, Any] = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[_ALGORITHM],
-                audience=audience,
-                leeway=_LEEWAY,
-                options={"require": ["aud", *required], "strict_aud": True},
-            )
+            found = self._decoded(token, audience, required)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated("The token does not hold") from error
         if isinstance(found.get("exp"), bool):
             raise Unauthenticated("The token does not hold")
         return found
+
+    def _decoded(self, token: str, audience: str, required: list[str]) -> dict[str, Any]:
+        *others, last = self._secret, *self._older
+        for secret in others:
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                return _decode(token, secret, audience, required)
+        return _decode(token, last, audience, required)
+
+
+def _decode(token: str, secret: bytes, audience: str, required: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(
+        token,
+        secret,
+        algorithms=[_ALGORITHM],
+        audience=audience,
+        leeway=_LEEWAY,
+        options={"require": ["aud", *required], "strict_aud": True},
+    )
+    return found
 
 
 def _remember(cache: dict[str, Any], token: str, claims: Any) -> None:

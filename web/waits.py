@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from actors.waits import BY_HAND
 from interlock.clock import Millis
 from interlock.states import RunStatus
 from interlock.wire import Wait, when
 from store.jobs import FullJob, HostGlance
+from store.rows import HELD
 
 
 def wait_from_rows(full: FullJob, hosts: Mapping[str, HostGlance], now: Millis, offline_after: Millis) -> Wait | None:
@@ -15,6 +17,8 @@ def wait_from_rows(full: FullJob, hosts: Mapping[str, HostGlance], now: Millis, 
         return Wait("offered", None, "Offered to the host's agent", when(run.offered_until))
     if run.status is RunStatus.SCHEDULED:
         return Wait("scheduled" if run.attempt == 1 else "backoff", None, "Not due yet", when(run.available_at))
+    if full.job.rank == HELD:
+        return Wait("held", None, BY_HAND)
     if run.status is not RunStatus.PENDING or host is None:
         return None
     return _of_host(host, now, offline_after)
@@ -24,7 +28,7 @@ def _of_host(host: HostGlance, now: Millis, offline_after: Millis) -> Wait:
     if host.paused and (host.paused_until is None or host.paused_until > now):
         return Wait("host_paused", None, "The host is paused", when(host.paused_until))
     if host.draining:
-        return Wait("host_draining", None, "The host takes nothing new")
+        return Wait("host_draining", None, "The host is being drained: it takes nothing new")
     if host.unhealthy is not None:
         return Wait("host_unhealthy", None, f"Nothing is offered to the host: {host.unhealthy}")
     if host.busy:

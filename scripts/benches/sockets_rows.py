@@ -49,5 +49,6 @@ def sockets_rows(sizes: SocketSizes, of: Mapping[str, Sequence[float]]) -> list[
         row("  with one that does not read", "MB", "slow_dashboard MB"),
         row("memory of who does not read", "MB", "slow MB more", floor=Floor(at_most=_SLOW_MB)),
         row("gaps it is told of", "gaps", "slow_dashboard gaps"),
+        row("  or closed, since it answers no ping", "times", "slow_dashboard closed"),
         row("gaps of those who read, beside it", "gaps", "slow_dashboard gaps of others"),
     ]

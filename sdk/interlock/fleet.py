@@ -3,11 +3,12 @@
 Requests refuse fields that nobody knows; whoever reads an answer passes over those that he does not know.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from interlock.retry import Backoff
 from interlock.wire import Json, Lenient, Strict
 
 Scalar = str | int | float | bool | None
@@ -122,9 +123,23 @@ class Host(Lenient):
     note: str | None
     paused_until: str | None
     draining: bool
+    drain_until: str | None
     pending_count: int
     current_job_run_id: str | None
     created_at: str
+
+
+class DrainHost(Strict):
+    """`POST …/hosts/{id}/drain`: what still runs after so many seconds is stopped; None: it may run on."""
+
+    deadline_seconds: float | None = None
+
+
+class MoveInLine(Strict):
+    """`POST …/hosts/{id}/queue`: put a waiting job ahead of all others, hold it back, let it go again, or drop it."""
+
+    op: Literal["front", "hold", "release", "drop"]
+    job_id: str
 
 
 class NewHost(Host, kw_only=True):
@@ -195,6 +210,140 @@ class InstancePage(Lenient):
     """One page of server instances, oldest first."""
 
     items: list[ServerInstance]
+    next_cursor: str | None
+
+
+# ---- job types -------------------------------------------------------------------------------------------------
+
+
+class PutJobType(Strict):
+    """`PUT …/job-types/{type}`: the whole type; what is absent becomes what it is for a built-in one, else the default.
+
+    A type that was read may be sent back as it came: `version` must then be the present one; `type`, `builtIn` and
+    `createdAt` are passed over.
+    """
+
+    schema: Json | None = None
+    timeout_seconds: float | None = None
+    max_attempts: int | None = None
+    backoff: Backoff | None = None
+    while_backing_off: Literal["overtake", "hold"] | None = None
+    on_lost: Literal["retry", "fail"] | None = None
+    version: int | None = None
+    type: str | None = None
+    built_in: bool | None = None
+    created_at: str | None = None
+
+
+class JobType(Lenient):
+    """How jobs of a type are run, and what their payload must look like. `version` 0: a built-in one as it came."""
+
+    type: str
+    built_in: bool
+    version: int
+    schema: Any
+    timeout_seconds: float
+    max_attempts: int
+    backoff: Backoff
+    while_backing_off: str
+    on_lost: str
+    created_at: str | None
+
+
+class JobTypePage(Lenient):
+    """One page of job types, by name."""
+
+    items: list[JobType]
+    next_cursor: str | None
+
+
+# ---- enrolment -------------------------------------------------------------------------------------------------
+
+
+class CreateEnrolment(Strict):
+    """`POST …/enrolments`: a token with which up to `maxUses` machines make themselves hosts."""
+
+    expires_in_seconds: float = 3600
+    max_uses: int = 1
+    labels: dict[str, str] | None = None
+
+
+class Enrolment(Lenient):
+    """An enrolment as it stands; every host that it makes carries its labels."""
+
+    id: str
+    org_id: str
+    labels: dict[str, str]
+    max_uses: int
+    uses: int
+    expires_at: str
+    created_at: str
+    created_by_id: str | None
+
+
+class NewEnrolment(Enrolment, kw_only=True):
+    """The answer to `POST …/enrolments`: the token is shown only here."""
+
+    token: str
+
+
+class EnrolmentPage(Lenient):
+    """One page of enrolments, oldest first."""
+
+    items: list[Enrolment]
+    next_cursor: str | None
+
+
+class Register(Lenient):
+    """`POST /api/agent/register`: a machine makes itself a host. Labels of the enrolment come before its own."""
+
+    token: str
+    name: str
+    labels: dict[str, str] | None = None
+    kind: str = "machine"
+
+
+class Registered(Lenient):
+    """Its answer: the agent's key is shown only here."""
+
+    host_id: str
+    org_id: str
+    agent_key: str
+
+
+# ---- members ---------------------------------------------------------------------------------------------------
+
+Role = Literal["viewer", "operator", "admin", "owner"]
+
+
+class AddMember(Strict):
+    """`POST …/members`: an account, by its e-mail address or its id."""
+
+    role: Role
+    email: str | None = None
+    user_id: str | None = None
+
+
+class PatchMember(Strict):
+    """`PATCH …/members/{userId}`."""
+
+    role: Role
+
+
+class Member(Lenient):
+    """A user in an organization."""
+
+    user_id: str
+    email: str
+    name: str
+    role: str
+    created_at: str
+
+
+class MemberPage(Lenient):
+    """One page of members, oldest accounts first."""
+
+    items: list[Member]
     next_cursor: str | None
 
 

@@ -24,12 +24,13 @@ class Frame(msgspec.Struct):
 
 
 class Auth(Lenient):
-    """The first frame of whoever brings no header, and Socket.IO's `auth`: an agent's key, or a user's token.
+    """The first frame of whoever brings no header, and Socket.IO's `auth`: an agent's key, a user's token, or the ticket of a user's session.
 
     `instanceId` and `running` mean what they mean on a poll; absent, they say nothing. The last two are for dashboards.
     """
 
     token: str | None = None
+    ticket: str | None = None
     instance_id: str | None = None
     running: list[str] | None = None
     org_id: str | None = None
@@ -40,7 +41,9 @@ class Auth(Lenient):
 
 
 class OfJob(Lenient):
-    """A run of a job. Without `jobRunId` it is the run that this connection acked, or was last handed."""
+    """A run of a job. Without `jobRunId` it is the run that this connection acked, or was last handed. A job's later run
+    must have been acked.
+    """
 
     job_id: str
     job_run_id: str | None = None

@@ -239,9 +239,9 @@ class ReportAnswer(Lenient, omit_defaults=True):
 
 
 class Progress(Lenient):
-    """`POST …/progress`; 0–100."""
+    """`POST …/progress`: 0–100; a fraction is rounded down."""
 
-    progress: int
+    progress: float
     message: str | None = None
     needs_user_action: bool | None = None
 

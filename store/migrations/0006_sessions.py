@@ -27,9 +27,9 @@ CREATE TABLE setup_token (
     expires_at BIGINT NOT NULL
 );
 
-CREATE INDEX browser_session_user_id ON browser_session (user_id);
+CREATE INDEX browsersession_user_id ON browser_session (user_id);
 
-CREATE INDEX socket_ticket_expires_at ON socket_ticket (expires_at);
+CREATE INDEX socketticket_expires_at ON socket_ticket (expires_at);
 """
 
 

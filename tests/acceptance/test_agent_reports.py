@@ -172,9 +172,9 @@ async def test_a_result_takes_nothing_unless_it_asks_and_nothing_when_nothing_wa
 async def test_progress_is_shown_logged_and_answered_with_the_runs_state(tenant: Tenant) -> None:
     host, job, run_id = await started(tenant)
     async with tenant.watch() as watch:
-        reply = await host.progress(run_id, 40, message="loading", needsUserAction=True)
+        reply = await host.progress(run_id, 40.7, message="loading", needsUserAction=True)
         updated = await watch.until("job.updated", jobId=job["id"])
-    assert reply.json == {"status": "running", "cancelRequested": False}
+    assert reply.json == {"status": "running", "cancelRequested": False, "needsUserAction": True}
     assert (updated["data"]["progress"], updated["data"]["needsUserAction"]) == (40, True)
     shown = await tenant.show(job)
     assert (shown["progress"], shown["needsUserAction"], shown["counts"]["logs"]) == (40, True, 1)

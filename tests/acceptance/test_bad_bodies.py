@@ -18,6 +18,9 @@ OPTIONAL = {
     "resolve",
     "keys",
     "settings",
+    "SERVER_START",
+    "enrolments",
+    "drain",
     "heartbeat",
 }  # the last part of the paths whose body may be left out
 MEGABYTE = 2**20

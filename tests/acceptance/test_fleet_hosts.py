@@ -70,6 +70,7 @@ async def test_a_new_host_has_never_connected(fleet: Fleet) -> None:
         "note": None,
         "pausedUntil": None,
         "draining": False,
+        "drainUntil": None,
         "pendingCount": 0,
         "currentJobRunId": None,
         "createdAt": made["createdAt"],

@@ -1,6 +1,7 @@
 """Cancelling, forcing, timing out and trying afresh."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -167,15 +168,22 @@ async def test_a_cancelled_job_is_tried_afresh_behind_what_waits(tenant: Tenant)
     assert (await host.take(0))["jobId"] == other["id"]
 
 
-async def test_a_job_that_is_open_or_completed_cannot_be_retried(tenant: Tenant) -> None:
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_job_that_is_open_or_completed_cannot_be_retried(tenant: Tenant, *, pooled: bool) -> None:
     host = tenant.host()
-    job = await tenant.create(host)
-    assert (await tenant.retry(job)).refusal == (409, "invalid_state")
+    fields: dict[str, Any] = {"hostId": None, "job_type": "SEARCH_SINGLE"} if pooled else {}
+    job = await tenant.create(host, **fields)
+
+    async def refused_as(status: str) -> None:
+        refused = await tenant.retry(job)
+        assert refused.refusal == (409, "invalid_state")
+        assert refused.json["current"]["status"] == status
+
+    await refused_as("PENDING")
     run_id = (await host.take())["jobRunId"]
-    assert (await tenant.retry(job)).refusal == (409, "invalid_state")
+    await refused_as("RUNNING")
     await host.finish(run_id)
-    refused = await tenant.retry(job)
-    assert refused.refusal == (409, "invalid_state")
+    await refused_as("COMPLETED")
     assert (await tenant.show(job))["status"] == "COMPLETED"
 
 

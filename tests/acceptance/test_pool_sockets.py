@@ -140,6 +140,20 @@ async def test_a_rejected_hint_is_not_repeated_to_that_host(tenant: Tenant) -> N
     assert (await tenant.host("other").take())["jobId"] == refused["id"]
 
 
+async def test_who_does_not_carry_the_labels_cannot_ack_the_job_even_if_it_has_heard_of_it(tenant: Tenant) -> None:
+    host, fitting = tenant.host("plain"), tenant.host("fitting")
+    admin, labels = tenant.as_role("admin"), {"labels": {"gpu": "yes"}}
+    for each in (host, fitting):
+        assert (await admin.ask("PATCH", f"{tenant.path}/hosts/{each.id}", labels)).status == 200
+    async with connected(host) as agent, connected(fitting) as other:
+        job = await put(tenant, **labels)
+        assert await agent.hint() == await other.hint() == job["id"]
+        assert (await admin.ask("PATCH", f"{tenant.path}/hosts/{host.id}", {"labels": {}})).status == 200
+        assert (await agent.ack(job["id"]))["data"]["code"] == "not_found"
+        assert (await tenant.show(job))["status"] == "PENDING"
+        assert (await other.ack(job["id"]))["event"] == "job:ack_success"
+
+
 async def test_hosts_of_another_org_and_without_the_labels_hear_nothing(plane: Plane, tenant: Tenant) -> None:
     stranger, plain = plane.tenant(), tenant.host("plain")
     async with connected(stranger.host()) as foreign, connected(plain) as unfit:

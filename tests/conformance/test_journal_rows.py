@@ -134,11 +134,18 @@ def test_every_column_of_a_job_and_a_run_comes_back(desk: Desk) -> None:
         if name != "status":
             kind = type(getattr(job_row(), name))
             setattr(
-                job, name, True if kind is bool else number if kind is int or name.endswith("_at") else f"t{number}"
+                job,
+                name,
+                True if kind is bool else number if kind is int or name.endswith(("_at", "rank")) else f"t{number}",
             )
     for number, name in enumerate(RUN_COLUMNS[RUN_COLUMNS.index("available_at") :]):
         texts = {"instance_id", "taken_after", "error_code", "error_message", "output", "report_hash"}
-        if name not in {"stop_reason", "asked_to_stop", "pool_labels", "pool_priority"}:  # no owner ever writes the last three
+        if name not in {
+            "stop_reason",
+            "asked_to_stop",
+            "pool_labels",
+            "pool_priority",
+        }:  # no owner ever writes the last three
             setattr(run, name, True if name == "leased" else f"t{number}" if name in texts else number)
     desk.committed(at.entry(job_change(job, JobStatus.PENDING), run_change(run, S.PENDING)))
     assert desk.stored_job(job.id) == job

@@ -12,8 +12,22 @@ from interlock.states import RunStatus
 from store import open_database
 from store.claims import claim_free, due_by, expired_by, read_news, read_open
 from store.committer import Committer
-from store.models import JobRun
-from store.nodes import abandoned, busy, database_now, forget, leave, owned, owner_of, renew, shared_secret
+from store.models import JobRun, SharedSecret
+from store.nodes import (
+    abandoned,
+    busy,
+    database_now,
+    forget,
+    forget_older_secrets,
+    leave,
+    newest_secret,
+    older_secrets,
+    owned,
+    owner_of,
+    renew,
+    replace_secret,
+    shared_secret,
+)
 from tests.support.desk import Claim, Desk
 from tests.support.rows import host_row, job_row, new_id, run_row, write_host, write_job, write_run
 
@@ -176,6 +190,19 @@ def test_the_first_secret_that_was_proposed_is_everybodys(url: str) -> None:
         assert len(set(secrets)) == len(databases)  # there is one process, and its data folder knows the secret
     else:
         assert len(set(secrets)) == 1
+
+
+def test_a_secret_that_is_replaced_is_kept_until_it_is_forgotten(database: Database) -> None:
+    SharedSecret.insert(name="tokens", secret="a").execute(database)
+    SharedSecret.insert(name="tokensother", secret="x").execute(database)
+    for at, fresh in ((9, "b"), (10, "c")):
+        replace_secret(database, "tokens", fresh, at)
+    assert newest_secret(database, "tokens") == "c"
+    assert older_secrets(database, "tokens") == ["b", "a"]
+    forget_older_secrets(database, "tokens")
+    assert (newest_secret(database, "tokens"), older_secrets(database, "tokens")) == ("c", [])
+    assert newest_secret(database, "tokensother") == "x"
+    assert newest_secret(database, "nothing") is None
 
 
 # ---- on PostgreSQL ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from runtime.settings import Settings
-from store.models import AuditEvent, Host, IdempotencyKey, Job, JobLog, JobRun
-from web import access, agent_messages, idempotency, job_types
+from store.models import AuditEvent, BrowserSession, Host, IdempotencyKey, Job, JobLog, JobRun, User
+from web import access, agent_messages, idempotency, job_types, passwords, sign_in
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from web import access, agent_messages, idempotency, job_types
         (JobLog.level, agent_messages._LEVELS),
         (IdempotencyKey.key, idempotency._LONGEST + len(f"#{Settings().max_batch_jobs}")),  # of a batch's part
         (AuditEvent.request_id, access._LONGEST_ID),
+        (User.email, sign_in.MAX_EMAIL),
+        (User.password_hash, len(passwords.make_hash("x", passwords.Cost(8, 1))) + len("4194304100")),
+        (BrowserSession.user_agent, sign_in.MAX_AGENT),
+        (BrowserSession.address, sign_in.MAX_ADDRESS),
         (Job.type, max(len(name) for name in job_types.BUILT_IN)),
     ],
 )

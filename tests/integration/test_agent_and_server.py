@@ -234,7 +234,13 @@ async def test_a_wall_clock_that_is_wrong_or_steps_changes_nothing(scene: Scene,
         await scene.tenant.cancel(job)
         cancelled = await scene.ended(job)
     once(scene, done, "success")
-    assert [late["status"], late["jobRuns"][0]["result"]["errorCode"]] == ["FAILED", "timeout"]
+    assert late["status"] == "FAILED"
+    (run,) = late["jobRuns"]  # ended by the agent's clock, or by the server's, which began a moment earlier
+    assert (run["status"], run["result"]["errorCode"]) in {
+        ("failed", "timeout"),
+        ("timed_out", "timeout"),
+        ("timed_out", "cancelled"),
+    }
     assert cancelled["status"] == "CANCELLED"
     for shown in (done, late, cancelled):
         (run,) = shown["jobRuns"]

@@ -15,14 +15,15 @@ import msgspec
 
 from actors import LoopFuture
 from actors.host_polls import UNDER_WAY
-from actors.messages import AppendLogs, Beat, HandOutAgain, Line, Message, NoteProgress, Poll, PollAnswer
+from actors.messages import AddEvidence, AppendLogs, Beat, HandOutAgain, Line, Message, NoteProgress, Poll, PollAnswer
 from interlock.errors import Conflict, InterlockError, NotFound, Superseded
 from interlock.wire import Report, ReportAnswer, ReportStatus, TakenJob
 from tests.simulation.loop import Process, Violation
 from tests.simulation.network import Exchange, Link, Network, Sender
 from tests.simulation.nodes import Life, Plane
-from tests.simulation.truth import is_kept_as_late
+from tests.simulation.truth import Truth, is_kept_as_late
 from web.agent_messages import result_message
+from web.evidence_items import items_from
 from web.services import WebLimits
 
 DECLARING = frozenset({"declared", "next", "named", "link"})  # their polls say what runs
@@ -31,6 +32,7 @@ POLL_SECONDS = 10.0
 BEAT_SECONDS = 5.0
 PATIENCE = 3.0  # seconds that an agent waits for an answer, beyond a poll's own wait
 WEB_LIMITS = WebLimits()
+_ITEM = '{{"type": "page", "title": "{0}", "source": "sim", "snippet": "{0}", "confidence": "low"}}'
 
 
 class Machine:
@@ -40,6 +42,7 @@ class Machine:
         self.started: dict[str, None] = {}  # runs that were begun here, ever
         self.results: dict[str, Report] = {}  # what they came to
         self.owed: list[str] = []  # results that no server has acknowledged
+        self.refused: dict[str, None] = {}  # jobs that it would not begin
         self.last_run_no = 0
 
     def forget(self) -> None:
@@ -52,7 +55,7 @@ class Machine:
 class Agent:
     """Sequential: reports what is owed, then polls, then runs."""
 
-    def __init__(self, plane: Plane, network: Network, host_id: str, kind: str, name: str) -> None:
+    def __init__(self, plane: Plane, network: Network, host_id: str, kind: str, name: str, truth: Truth) -> None:
         self.host_id = host_id
         self.kind = kind
         self.machine = Machine()
@@ -60,6 +63,7 @@ class Agent:
         self.process = Process(plane.loop)
         self.process.kill()
         self.healthy = False  # runs end well, and nobody dies
+        self._truth = truth
         self._plane = plane
         self._network = network
         self._chance = plane.dice(name)
@@ -328,3 +332,11 @@ class Agent:
     def _progress(self, run_id: str) -> None:
         progress, needs = self._chance.randrange(100), self._chance.choice((None, None, True, False))
         self._ask(NoteProgress(job_run_id=run_id, progress=progress, message="on my way", needs_user_action=needs))
+        if self._chance.random() < 0.5:
+            return
+        found = AddEvidence(job_run_id=run_id, items=items_from(self._items(), WEB_LIMITS))
+        self._ask(found, judge=lambda reply: self._truth.kept(found, reply.outcome))
+
+    def _items(self) -> list[msgspec.Raw]:
+        """Evidence that is often found again."""
+        return [msgspec.Raw(_ITEM.format(self._chance.randrange(4)).encode()) for _ in range(2)]

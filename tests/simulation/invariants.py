@@ -21,6 +21,7 @@ from interlock.errors import InterlockError, InvalidState, NotFound
 from interlock.states import LIVE, MOVES, TERMINAL, WAITING, JobStatus, RunStatus, StopReason, job_status, step
 from interlock.wire import JobEvent, ReportAnswer
 from store.entries import Entry, Refused
+from store.labels import carries
 from store.rows import HostRow, JobRow, RunRow
 from tests.simulation.database import Changes, HostChange, JobChange, Rows, RunChange, difference
 from tests.simulation.loop import Violation
@@ -106,6 +107,7 @@ class Invariants:
         self._mix = mix
         self._now = now
         self.accepted: dict[str, None] = {}
+        self.polled: dict[str, None] = {}  # runs that a poll was answered with
         self.writer: str | None = None  # the owner whose decisions the step at hand may have written
         self._reported = reported
         self._seqs: dict[tuple[str, int], str] = {}  # which job got a host's place in line
@@ -160,6 +162,9 @@ class Invariants:
             return
         known = f"run {after.id}, that was {before.status}, is {after.status}"
         must(before.host_id in {None, after.host_id}, f"at two hosts: {known}: {before} {after}")
+        if before.host_id is None and after.host_id is not None:
+            labels = self.rows.hosts[after.host_id].labels
+            must(carries(labels, after.pool_labels or "{}"), f"at a host without its labels: {known}: {after}")
         must(before.status not in TERMINAL, f"what has ended was changed: {known}: {before} {after}")
         must(after.status in _REACHABLE[before.status], f"no way leads there: {known}")
         self._in_time(before, after, known)
@@ -178,7 +183,7 @@ class Invariants:
         if before.status is RunStatus.SCHEDULED and after.status not in {RunStatus.CANCELLED, RunStatus.EXPIRED}:
             must((before.available_at or 0) <= self._now(), f"before its time: {known}: {before}")
         if after.id in self._graced and self._now() < self._grace_until:
-            silent = after.status is RunStatus.UNREACHABLE
+            silent = after.status is RunStatus.UNREACHABLE and before.status is not RunStatus.UNREACHABLE
             late = after.stop_reason is StopReason.TIMEOUT and before.stop_reason is StopReason.NONE
             must(not silent and not late, f"ended by time alone, just after a cold start: {known}: {after}")
         if after.status is RunStatus.LOST and before.status is not RunStatus.UNREACHABLE:
@@ -244,6 +249,7 @@ class Invariants:
         value = reply.outcome
         if isinstance(value, PollAnswer) and value.job_run_id is not None:
             run = self.rows.runs.get(value.job_run_id)
+            self.polled[value.job_run_id] = None
             must(
                 run is not None and run.status not in WAITING, f"handed out before its commit: {value.job_run_id} {run}"
             )

@@ -22,7 +22,7 @@ from store import statements
 from store.committer import Committer
 from store.entries import Committed, Entry, Outcome, Refused, RunChange
 from store.rows import RUN_CHANGING, host_image
-from tests.simulation import cluster_mutants
+from tests.simulation import cluster_mutants, socket_mutants
 from tests.simulation.store import forget_compiled
 
 Mutant = Callable[[], AbstractContextManager[None]]
@@ -305,15 +305,31 @@ MUTANTS: dict[str, Mutant] = {
         cluster_mutants.gap_not_seen,
         cluster_mutants.placed_without_a_look,
         cluster_mutants.stop_by_who_does_not_own,
+        socket_mutants.offer_outlives_its_connection,
+        socket_mutants.late_close_clears_the_newer,
+        socket_mutants.offer_stays_with_the_older_connection,
+        socket_mutants.pool_claim_without_its_condition,
+        socket_mutants.pool_job_announced_once,
+        socket_mutants.job_id_alone_means_the_latest_attempt,
+        socket_mutants.cancel_not_pushed,
+        socket_mutants.cancel_without_a_deadline,
+        socket_mutants.pushed_before_its_commit,
+        socket_mutants.claim_believed_before_its_commit,
+        socket_mutants.unread_offer_is_not_handed_out_again,
     )
 }
 
 
 # What is rare in the mixes that seeds draw: the figure of such a mutant counts seeds with this mix, or with this changed.
-MIXES: dict[str, str] = {"any_heartbeat_opens_the_gate": "hosts=1 jobs=24 seconds=120 request_slow=0.3 cancels=0.6"}
+MIXES: dict[str, str] = {"any_heartbeat_opens_the_gate": "hosts=2 jobs=24 seconds=90 request_slow=0.5 cancels=1"}
 WEATHER: dict[str, str] = {
     "no_startup_grace": "nodes=1 clock_steps_a_minute=0 node_dies_a_minute=2",
     **dict.fromkeys((name for name in MUTANTS if hasattr(cluster_mutants, name)), "nodes=2"),
+    "pool_claim_without_its_condition": "nodes=2 hosts=3 pooled=1",
+    "claim_believed_before_its_commit": "nodes=2 hosts=3 pooled=1",
+    "redelivery_lost": "sockets=0 reply_lost=0.3",
+    "pool_job_announced_once": "sockets=1 pooled=1",
+    "job_id_alone_means_the_latest_attempt": "sockets=1",
 }
 
 

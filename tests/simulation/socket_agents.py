@@ -6,7 +6,7 @@
 
 Both begin when their ack is answered, and ack nothing while they run something. Manners: prompt; slow, with an ack after
 half a minute; deaf, with none at all; some reject what they are offered, say everything twice, or ack all that they are
-told of at the same time.
+told of, and what they are not, at the same time.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from tests.simulation.nodes import Plane
 from tests.simulation.sockets import Wire
 from tests.simulation.truth import Truth
 
+S2_STAYS = (60, 120)  # seconds that a connection of such a client lasts
 SOCKET_KINDS = ("link", "link", "s2")
 _SETTLED = {"invalid_state", "not_found", "superseded"}  # refusals of a report after which it is not repeated
-_ITEM = '{{"type": "page", "title": "{0}", "source": "sim", "snippet": "{0}", "confidence": "low"}}'
 
 Answered = Callable[[str, Any], None]
 
@@ -34,8 +34,7 @@ class SocketAgent(Agent):
     """Sequential, as all are: reports what is owed, then takes what it is offered, then runs."""
 
     def __init__(self, plane: Plane, network: Network, host_id: str, kind: str, name: str, truth: Truth) -> None:
-        super().__init__(plane, network, host_id, kind, name)
-        self._truth = truth
+        super().__init__(plane, network, host_id, kind, name, truth)
         self._wire: Wire | None = None
         self._is_up = False  # the config has come
         self._dials_at = 0
@@ -54,6 +53,7 @@ class SocketAgent(Agent):
         self._repeats = self._chance.choice((0.0, 0.0, 0.3))
         self._greedy = self._chance.random() < 0.2
         self._heartbeats = kind == "link" or self._chance.random() < 0.5
+        self._knows_no_cancel = kind == "s2" and self._chance.random() < 0.5
         self._keeps_results = kind == "link" or self._chance.random() < 0.5  # its process's death
 
     # ---- lives -----------------------------------------------------------------------------------------------------
@@ -165,6 +165,8 @@ class SocketAgent(Agent):
                 answered(event, data)
         elif event == "config":
             self._is_up, self._was_refused = True, False
+            if self.kind == "s2":
+                self._after(self._chance.uniform(*S2_STAYS), self._rests, wire)
             self._loop()
         elif event == "job:new":
             self._offer(data)
@@ -173,6 +175,13 @@ class SocketAgent(Agent):
             self._loop()
         elif event == "job:cancel":
             self._cancel(data)
+
+    def _rests(self, wire: Wire) -> None:
+        """A browser ends the process of an extension that has nothing to do, and with it the connection."""
+        if wire is self._wire and self._running is None:
+            wire.hang_up()
+        elif wire is self._wire:
+            self._after(S2_STAYS[0], self._rests, wire)
 
     def _offer(self, job: TakenJob) -> None:
         if job.job_run_id == self._running:
@@ -193,6 +202,8 @@ class SocketAgent(Agent):
 
     def _cancel(self, stop: frames.CancelRun) -> None:
         running = self._running
+        if self._knows_no_cancel:
+            return
         if running is not None and (
             stop.job_run_id == running or (self.kind == "s2" and self._job_of[running] == stop.job_id)
         ):
@@ -225,11 +236,17 @@ class SocketAgent(Agent):
         if self._chance.random() < self._rejects and (self._may_refuse_hints or job_id in self._offers):
             self._reject(job_id)
             return
-        others = [other for other in self._hints if other != job_id] if self._greedy and not self._offers else []
-        for each in (job_id, *others):
+        for each in (job_id, *self._others(job_id)):
             offer = self._offers.get(each)
             run_id = offer.job_run_id if offer is not None and self.kind == "link" else None
             self._say("job:ack", frames.Ack(job_id=each, job_run_id=run_id), self._acked(each))
+
+    def _others(self, job_id: str) -> list[str]:
+        """What a greedy one asks for at the same time: all that it has been told of, and a job of which it has not."""
+        if not self._greedy or self._offers:
+            return []
+        guessed = self._chance.choice(list(self._plane.invariants.rows.jobs))
+        return [other for other in dict.fromkeys([*self._hints, guessed]) if other != job_id]
 
     def _acked(self, job_id: str) -> Answered:
         def answered(event: str, data: Any) -> None:
@@ -264,6 +281,7 @@ class SocketAgent(Agent):
         offer = self._offers.pop(job_id, None)
         self._hints.pop(job_id, None)
         run_id = None if offer is None or self.kind == "s2" else offer.job_run_id
+        self.machine.refused[job_id] = None
         if offer is not None:
             self.machine.results[offer.job_run_id] = Report(status="rejected")
 
@@ -335,6 +353,9 @@ class SocketAgent(Agent):
     def _beat_answered(self, event: str, data: Any) -> None:
         if event != "error":
             self._told(data.runs)
+        elif data.code == "superseded" and self._wire is not None:
+            self._stopping = True  # as the reference agent does
+            self._wire.hang_up()
 
     def _progress(self, run_id: str) -> None:
         if not self._is_up:
@@ -349,8 +370,9 @@ class SocketAgent(Agent):
             job_id=job_id, job_run_id=named, progress=progress, message="on", needs_user_action=needs
         )
         self._say("job:progress", frame, self._noted(run_id))
-        item = msgspec.Raw(_ITEM.format(self._chance.randrange(4)).encode())
-        evidence = frames.Evidence(job_id=job_id, job_run_id=named, evidence=[item, item])
+        if self._chance.random() < 0.5:
+            return
+        evidence = frames.Evidence(job_id=job_id, job_run_id=named, evidence=self._items())
         self._say("job:evidence", evidence, self._noted(run_id))
 
     def _noted(self, run_id: str) -> Answered:

@@ -51,7 +51,9 @@ class Wire:
         self.serves = False  # at the server's end
         self.session: Session | None = None
         self.life: Life | None = None
-        self.told_to_stop: set[str] = set()
+        self.told_to_stop: set[str] = set()  # runs
+        self.given: set[str] = set()
+        self.acks: set[str] = set()  # jobs that the agent has asked for here
         self._plane = plane
         self._network = network
         self._sender = sender
@@ -239,14 +241,16 @@ class Wire:
                 self._plane.invariants.unexpected(reply.error)
                 self._send("error", refusal(reply.error, event, asked), frame_id)
 
+        if isinstance(message, Ack):
+            self.acks.add(message.job_id)
         life.directory.ask(self.host_id, message).then(answered)
 
     def _judge(self, message: Any, reply: LoopFuture) -> None:
         if isinstance(message, ReportResult):
             self._truth.reported(message, reply)
         elif isinstance(message, Ack) and reply.error is None:
-            self._truth.acked(self.host_id, reply.outcome)
-        elif isinstance(message, AddEvidence) and reply.error is None:
+            self._truth.acked(self, reply.outcome)
+        elif isinstance(message, AddEvidence):
             self._truth.kept(message, reply.outcome)
 
     def _close(self, _code: int, _reason: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.mix import STRENGTHS, Mix, calm, drawn, parsed, shown
+from tests.simulation.mix import BESIDE, STRENGTHS, Mix, calm, drawn, parsed, shown
 from tests.simulation.seeds import Case, Failure
 from tests.simulation.shrink import kind_of, shrink
 
@@ -33,7 +33,7 @@ def test_some_seeds_are_calm_with_one_fault_and_some_have_them_all() -> None:
 
 
 def test_every_fault_of_a_mix_has_its_strengths_and_healing_takes_all_of_them_away() -> None:
-    faults: dict[str, Any] = {name: strengths[-1] for name, strengths in STRENGTHS.items()}
+    faults: dict[str, Any] = {name: strengths[-1] for name, strengths in (STRENGTHS | BESIDE).items()}
     wild = Mix(hosts=3, jobs=5, **faults)
     assert calm(wild) == Mix(hosts=3, jobs=5)
 
@@ -47,6 +47,12 @@ def test_a_failing_case_loses_all_that_its_failure_does_not_need() -> None:
     least = shrink(failure, run)
     assert least.case.whole == Mix(hosts=1, jobs=3, seconds=5, reply_lost=0.1)
     assert least.what == "run 12 was lost"
+
+
+def test_a_failing_case_has_no_sockets_and_no_pool_if_its_failure_needs_none() -> None:
+    failure = Failure(Case(5, Mix(hosts=1, jobs=0, seconds=5, pooled=1, sockets=1, socket_drops=0.1)), "lost")
+    least = shrink(failure, lambda case: "lost" if case.whole.sockets else None)
+    assert least.case.whole == Mix(hosts=1, jobs=0, seconds=5, sockets=1)
 
 
 def test_a_case_that_fails_in_another_way_is_no_smaller_one() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import MUTANT_SEEDS as MOST
-from tests.simulation.mix import NODES, Mix, drawn
+from tests.simulation.mix import NODES, Mix, drawn, parsed
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.seeds import Case, Caught, Failure, catch_all, kept_cases, run_case, run_seeds
 from tests.simulation.shrink import shrink
@@ -19,7 +19,7 @@ SEEDS = range(1, 3001)
 MUTANT_SEEDS = range(1, 1 + MOST)  # within which every planted bug must be caught; most take fewer than ten
 PROCESSES = os.cpu_count() or 1
 ROOT = Path(__file__).parents[2]
-TRACE = "from tests.simulation.seeds import *; w = World({seed}); w.run(); print(w.trace)"
+TRACE = "from tests.simulation.seeds import *; c = Case.read('{case}'); w = World(*c); w.run(); print(w.trace)"
 
 
 @pytest.mark.parametrize("case", kept_cases(), ids=str)
@@ -35,6 +35,7 @@ def test_nothing_is_lost_doubled_or_overlapped_in_three_thousand_worlds() -> Non
     assert stats["seeds"] == len(SEEDS)
     happened = {name for name, number in stats.items() if number}
     assert {"node died", "node paused", "outage", "commit unknown", "link cut", "clock stepped", "cloned"} <= happened
+    assert {"socket opened", "socket broke", "frame arrived before the break", "frame slow"} <= happened
     assert {"bell lost", "hop lost", "passed on", "row held", "request twice", "agent vanished"} <= happened
 
 
@@ -70,10 +71,12 @@ def test_a_seed_is_the_same_run_every_time(nodes: int) -> None:
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
-def test_a_seed_is_the_same_run_whatever_order_python_gives_to_sets(hash_seed: str) -> None:
-    here = World(seed_with(3))
+@pytest.mark.parametrize("more", ["", "hosts=3 jobs=24 sockets=1 pooled=1"])
+def test_a_seed_is_the_same_run_whatever_order_python_gives_to_sets(hash_seed: str, more: str) -> None:
+    case = Case(seed_with(3), parsed(more, drawn(seed_with(3))))
+    here = World(*case)
     here.run()
-    command = [sys.executable, "-W", "error", "-c", TRACE.format(seed=seed_with(3))]
+    command = [sys.executable, "-W", "error", "-c", TRACE.format(case=case)]
     there = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
     )
@@ -86,6 +89,14 @@ def test_seeds_differ_from_each_other() -> None:
     first.run()
     second.run()
     assert first.trace != second.trace
+
+
+def test_in_a_calm_world_of_sockets_connections_stay_and_all_ends() -> None:
+    world = World(2, Mix(hosts=2, jobs=10, seconds=30, sockets=1, pooled=0.5))
+    stats = world.run()
+    assert {name for name in stats if stats[name]} == {"jobs", "started", "steps", "virtual seconds", "socket opened"}
+    assert stats["jobs"] == 13  # ten, a probe for each host, and one for whoever takes it
+    assert stats["virtual seconds"] < 200
 
 
 def test_in_a_calm_world_nothing_fails_and_all_ends_at_once() -> None:

@@ -16,18 +16,20 @@ from interlock.frames import CancelRun, JobAvailable, JobGiven, ResumeRun
 from interlock.states import LIVE, TERMINAL, RunStatus, StopReason
 from interlock.wire import EvidenceAnswer, TakenJob
 from store.labels import carries
-from store.models import Evidence, LateReport
 from store.rows import RunRow
 from tests.simulation.invariants import Invariants, must
 
 if TYPE_CHECKING:
     from tests.simulation.sockets import Wire
 
+_LATE = "SELECT id FROM late_report WHERE job_run_id = ? AND body_hash = ?"
+_EVIDENCE = "SELECT id FROM evidence WHERE job_id = ? AND hash = ?"
+
 
 def is_kept_as_late(database: Database, run_id: str, digest: str) -> bool:
     """Whether a report that came too late is in the rows."""
-    kept = LateReport.select(LateReport.id).where((LateReport.job_run_id == run_id) & (LateReport.body_hash == digest))
-    return bool(list(kept.tuples().execute(database)))
+    found = database.connection().execute(_LATE, (run_id, digest))
+    return found.fetchone() is not None
 
 
 class Truth:
@@ -75,6 +77,18 @@ class Truth:
             told = run.id in self._wires[session.id].told_to_stop
             must(told or not stopping, f"a connected agent has not been told to stop: {run}")
             must(stopping or not state.undelivered, f"a connected agent has not been handed what it runs: {run}")
+            if run.status is RunStatus.OFFERED:
+                must(run.id in self._wires[session.id].given, f"offered to an older connection than there is: {run}")
+            if run.status is RunStatus.RUNNING and not stopping:
+                self._has_been_given(self._wires[session.id], run)
+
+    def _has_been_given(self, wire: "Wire", run: RunRow) -> None:
+        """Who has said at his connect that he runs nothing has been handed since then what he runs, or may ask again."""
+        session = wire.session
+        if session is not None and session.running == ():
+            known = run.id in wire.given or run.id in self._invariants.polled
+            may_ask_again = run.job_id in wire.acks and session.acked(run.job_id) == run.id
+            must(known or may_ask_again, f"an agent that said that it runs nothing was not given its run: {run}")
 
     # ---- what is said ----------------------------------------------------------------------------------------------
 
@@ -82,6 +96,7 @@ class Truth:
         """It is in the rows, and concerns this host."""
         known = f"{event} {data} was pushed to {wire.host_id}"
         if isinstance(data, JobGiven):
+            wire.given.add(data.job_run_id)
             self._is_given(wire.host_id, data, known)
         elif isinstance(data, JobAvailable):
             job, host = self._rows.jobs.get(data.job_id), self._rows.hosts[wire.host_id]
@@ -95,10 +110,11 @@ class Truth:
         elif isinstance(data, ResumeRun):
             must(data.job_run_id in self._rows.runs, known)
 
-    def acked(self, host_id: str, taken: TakenJob) -> None:
+    def acked(self, wire: "Wire", taken: TakenJob) -> None:
         """Who is told that it may begin holds the run."""
-        known = f"{host_id} was told to begin {taken.job_run_id}"
-        run = self._is_given(host_id, taken, known)
+        wire.given.add(taken.job_run_id)
+        known = f"{wire.host_id} was told to begin {taken.job_run_id}"
+        run = self._is_given(wire.host_id, taken, known)
         must(run.started_at is not None, f"{known} before it was committed: {run}")
 
     def _is_given(self, host_id: str, taken: TakenJob, known: str) -> RunRow:
@@ -118,15 +134,14 @@ class Truth:
 
         self._invariants.report_answered(message.job_run_id, message.digest, reply.outcome, late)
 
-    def kept(self, message: AddEvidence, answer: EvidenceAnswer) -> None:
+    def kept(self, message: AddEvidence, answer: Any) -> None:
         """Evidence that is acknowledged is stored, and once."""
+        if not isinstance(answer, EvidenceAnswer):
+            return
         for item, verdict in zip(message.items, answer.items, strict=True):
             if isinstance(item, EvidenceItem) and verdict.verdict != "rejected":
                 run = self._rows.runs[message.job_run_id]
-                stored = Evidence.select(Evidence.id).where(
-                    (Evidence.job_id == run.job_id) & (Evidence.hash == item.hash)
-                )
-                ids = [row_id for (row_id,) in stored.tuples().execute(self._database)]
+                ids = self._database.connection().execute(_EVIDENCE, (run.job_id, item.hash)).fetchall()
                 must(len(ids) == 1, f"evidence of run {run.id} was acknowledged and is stored as {ids}")
 
 

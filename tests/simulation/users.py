@@ -49,6 +49,7 @@ class Users:
         self._pools = plane.dice("pools")
         self._sender = Sender(Link(), Process(plane.loop))
         mix = plane.weather.mix
+        self._has_pool = mix.pooled > 0
         for number in range(mix.jobs):
             plane.loop.call_later(self._chance.uniform(0, mix.seconds * 0.9), self._create, f"key-{number}")
 
@@ -56,7 +57,7 @@ class Users:
         """A job for every host, when all is well again: none of them may be stuck. And one for whoever takes it."""
         for host_id in self._host_ids:
             self._send_until_answered(self._job(host_id), f"probe-{host_id}")
-        if self._plane.weather.mix.pooled:
+        if self._has_pool:
             pooled = msgspec.structs.replace(self._job(FIRST_HOST), host_id=None, labels=LABELS[-1])
             self._send_until_answered(pooled, "probe-pool")
 

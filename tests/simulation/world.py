@@ -74,11 +74,14 @@ class World:
     def _agent(self, host_id: str, kind: str, name: str) -> Agent:
         if kind in SOCKET_KINDS:
             return SocketAgent(self._plane, self._network, host_id, kind, name, self._truth)
-        return Agent(self._plane, self._network, host_id, kind, name)
+        return Agent(self._plane, self._network, host_id, kind, name, self._truth)
 
     def _reported(self, host_id: str, run_id: str, status: str) -> bool:
         machines = [agent.machine for agent in [*self.agents, *self._clones] if agent.host_id == host_id]
-        return any(run_id in machine.results and machine.results[run_id].status == status for machine in machines)
+        job_id = self.invariants.rows.runs[run_id].job_id
+        refused = status == "rejected" and any(job_id in machine.refused for machine in machines)
+        said = any(run_id in machine.results and machine.results[run_id].status == status for machine in machines)
+        return refused or said
 
     # ---- what goes wrong -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from tests.support.reality import disagreements, misfits
 from tests.support.server import Rows, Server
 
 PATIENCE = 20.0  # seconds until an answer or event that must come is missed
@@ -66,7 +67,10 @@ class Caller:
             asyncio.timeout(PATIENCE + float(query.get("wait", 0))),
             self.session.request(method, url, data=_stream(data), headers=sent, allow_redirects=False) as response,
         ):
-            return Reply(response.status, response.headers, await response.read())
+            reply = Reply(response.status, response.headers, await response.read())
+        said = disagreements(method, url.raw_path, reply.status, reply.headers, reply.body)
+        assert not said, said
+        return reply
 
     async def get(self, path: str, *, headers: Mapping[str, str] | None = None, **query: Any) -> Reply:
         return await self.ask("GET", path, headers=headers, **query)
@@ -124,7 +128,7 @@ class Agent(Caller):
         assert reply.status == 200, reply
         return reply.json
 
-    async def progress(self, run_id: str, progress: int, **fields: Any) -> Reply:
+    async def progress(self, run_id: str, progress: float, **fields: Any) -> Reply:
         return await self.post(f"{self.path}/jobs/{run_id}/progress", {"progress": progress, **fields})
 
     async def logs(self, run_id: str, *lines: Document) -> Reply:
@@ -145,6 +149,8 @@ class Watch:
         """The next frame."""
         async with asyncio.timeout(PATIENCE):
             frame: Document = await self.socket.receive_json()
+        said = misfits("/ws", frame["event"], frame["data"])
+        assert not said, said
         self.seen.append(frame)
         return frame
 

@@ -25,6 +25,7 @@ from actors.messages import (
     Found,
     Line,
     Message,
+    MoveInLine,
     NewJob,
     NoteProgress,
     Poll,
@@ -182,6 +183,8 @@ class HostRig:
             poll.answer.settle(answer)
         for session, event, data in d.pushes or ():
             session.deliver(event, data)
+        for session, code, reason in d.ends or ():
+            session.end(code, reason)
         if seqs:
             joining = self.decision()
             join(self.state, d, seqs, joining)
@@ -192,7 +195,7 @@ class HostRig:
         """What the rows say, as the actor would read it."""
         if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
             run = self.rows.runs.get(asked.job_run_id)
-        elif isinstance(asked, CancelJob | RetryJob | ResolveAction | Ack | Reject):
+        elif isinstance(asked, CancelJob | RetryJob | ResolveAction | MoveInLine | Ack | Reject):
             runs = [run for run in self.rows.runs.values() if run.job_id == asked.job_id]
             run = max(runs, key=lambda each: each.id, default=None)
         else:

@@ -24,6 +24,7 @@ HOST, RUN = "/api/agent/hosts/{host}", "/api/agent/hosts/{host}/jobs/{run}"
 USER_ROUTES = (
     Route("POST", JOBS, "operator", {"type": "SERVER_START", "hostId": "{host}"}),
     Route("POST", f"{JOBS}/batch", "operator", {"jobs": []}),
+    Route("POST", f"{JOBS}/bulk", "operator", {"op": "cancel", "ids": [], "dryRun": True}),
     Route("GET", JOBS, "viewer"),
     Route("GET", JOB, "viewer"),
     Route("POST", f"{JOB}/cancel", "operator", {"reason": "test"}),
@@ -33,6 +34,9 @@ USER_ROUTES = (
     Route("GET", f"{JOB}/evidence", "viewer"),
     Route("GET", f"{JOB}/assets", "viewer"),
     Route("GET", "/api/orgs/{org}/hosts/{host}/queue", "viewer"),
+    Route("POST", "/api/orgs/{org}/hosts/{host}/queue", "operator", {"op": "front", "jobId": "{job}"}),
+    Route("POST", "/api/orgs/{org}/hosts/{host}/drain", "admin", {"deadlineSeconds": 60}),
+    Route("DELETE", "/api/orgs/{org}/hosts/{host}/drain", "admin"),
     Route("GET", "/api/orgs/{org}", "viewer"),
     Route("GET", HOSTS, "viewer"),
     Route("POST", HOSTS, "admin", {"name": "eu-9"}),
@@ -46,6 +50,17 @@ USER_ROUTES = (
     Route("GET", "/api/orgs/{org}/server-instances/{instance}", "viewer"),
     Route("PATCH", "/api/orgs/{org}/server-instances/{instance}", "admin", {"config": {"slots": 12}}),
     Route("DELETE", "/api/orgs/{org}/server-instances/{instance}", "admin"),
+    Route("GET", "/api/orgs/{org}/job-types", "viewer"),
+    Route("GET", "/api/orgs/{org}/job-types/SERVER_START", "viewer"),
+    Route("PUT", "/api/orgs/{org}/job-types/SERVER_START", "admin", {"maxAttempts": 2}),
+    Route("DELETE", "/api/orgs/{org}/job-types/SERVER_START", "admin"),
+    Route("GET", "/api/orgs/{org}/enrolments", "admin"),
+    Route("POST", "/api/orgs/{org}/enrolments", "admin", {}),
+    Route("GET", "/api/orgs/{org}/members", "viewer"),
+    Route("POST", "/api/orgs/{org}/members", "owner", {"userId": "{member}", "role": "viewer"}),
+    Route("GET", "/api/orgs/{org}/members/{member}", "viewer"),
+    Route("PATCH", "/api/orgs/{org}/members/{member}", "owner", {"role": "operator"}),
+    Route("DELETE", "/api/orgs/{org}/members/{member}", "owner"),
     Route("GET", "/api/orgs/{org}/audit", "admin"),
     Route("GET", "/api/orgs/{org}/settings", "viewer"),
     Route("PUT", "/api/orgs/{org}/settings", "admin", {}),
@@ -62,7 +77,7 @@ PLATFORM_ROUTES = (
     Route("GET", "/debug/actors", "platform"),
     Route("GET", "/debug/actors/hosts/{host}", "platform"),
 )
-PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
 ALL_ROUTES = USER_ROUTES + AGENT_ROUTES + PLATFORM_ROUTES
 
 
@@ -86,6 +101,7 @@ class Scene(NamedTuple):
             "org": self.tenant.id,
             "host": self.host.id,
             "instance": self.host.server_instance,
+            "member": self.tenant.user_ids["operator"],
             "job": self.waiting["id"],
             "run": self.run_id,
         }
@@ -96,9 +112,10 @@ class Scene(NamedTuple):
 
     def body(self, route: Route) -> Any:
         """A body that would be accepted."""
-        if isinstance(route.body, dict) and route.body.get("hostId"):
-            return route.body | {"hostId": self.host.id}
-        return route.body
+        if not isinstance(route.body, dict):
+            return route.body
+        names = {f"{{{name}}}": known for name, known in self.names.items()}
+        return {key: names.get(value, value) if isinstance(value, str) else value for key, value in route.body.items()}
 
     async def state(self) -> list[Document]:
         """All that users can see of the tenant's jobs, but for the passing of time."""

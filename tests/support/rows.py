@@ -37,6 +37,7 @@ def host_row(**values: Any) -> HostRow:
         note=None,
         paused_until=None,
         draining=False,
+        drain_until=None,
         run_no=0,
         instance_id=None,
         declares=False,

@@ -11,6 +11,7 @@ from engineio.payload import Payload
 from yarl import URL
 
 from tests.support.callers import PATIENCE, Agent, Document
+from tests.support.reality import misfits
 
 Payload.max_decode_packets = 1000  # the Python client cannot read more than 16 at once, JavaScript's can
 ANSWERS = {
@@ -27,7 +28,9 @@ ANSWERS = {
 
 
 class Talk:
-    """A conversation: what was heard is kept until somebody waits for it."""
+    """A conversation: what was heard is kept until somebody waits for it, and held to the server's document then."""
+
+    documented_at = "/agent"
 
     def __init__(self) -> None:
         self.heard: list[Document] = []  # every frame, in order
@@ -48,6 +51,8 @@ class Talk:
                     fits = not events or frame["event"] in events
                     if fits and all(frame["data"].get(name) == value for name, value in data.items()):
                         self._unread.remove(frame)
+                        said = misfits(self.documented_at, frame["event"], frame["data"])
+                        assert not said, said
                         told: Document = frame["data"] | {"event": frame["event"]}
                         return told
                 self._news.clear()
@@ -169,6 +174,7 @@ class SocketIoTalk(Talk):
         super().__init__()
         self.client = socketio.AsyncClient(reconnection=False)
         self.namespace = namespace
+        self.documented_at = "/agent" if namespace == "/agent" else "/ws"
         self._gone = asyncio.Event()
         self.client.on("*", self._hear, namespace=namespace)
         self.client.on("disconnect", self._left, namespace=namespace)

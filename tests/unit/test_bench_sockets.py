@@ -153,6 +153,8 @@ async def test_an_error_that_nobody_expects_fails_the_bench() -> None:
     agent._received(b'{"event":"error","data":{"code":"superseded"}}')
     with pytest.raises(BenchFailed, match="superseded"):
         await tally.done()
+    with pytest.raises(BenchFailed, match="superseded"):
+        await agent._ready
 
 
 async def test_a_pool_agent_asks_for_the_next_hint_when_it_came_too_late() -> None:
@@ -186,6 +188,13 @@ async def test_a_watcher_waits_for_all_frames_or_a_gap() -> None:
     watcher.data_received(said(b'{"seq":9,"event":"gap"}'))
     await news
     assert (watcher.frames, watcher.gaps) == (2, 1)
+
+
+async def test_a_watcher_that_was_closed_waits_for_nothing() -> None:
+    watcher = Watcher()
+    watcher.connection_lost(None)
+    with pytest.raises(BenchFailed, match="closed"):
+        await watcher.news(1)
 
 
 def test_every_floor_of_sockets_has_a_row_whatever_the_sizes() -> None:

@@ -57,6 +57,15 @@ def test_a_connection_that_has_gone_before_it_is_heard_of_is_none(host: SocketRi
     assert len(host.waiting()) == 1
 
 
+def test_what_is_parked_when_a_declaring_agent_connects_is_an_old_poll_and_gets_no_job(host: SocketRig) -> None:
+    poll = host.poll(waits=True, instance="a", running=())
+    socket = host.connect(instance="a", running=())
+    host.create()
+    with pytest.raises(Superseded):
+        answer_of(poll)
+    assert socket.events == ["job:new"]
+
+
 def test_every_connect_is_fenced(host: SocketRig) -> None:
     assert host.decide(Connect(session=Socket().session)).changes_anything
 
@@ -90,10 +99,11 @@ def test_a_heartbeat_on_an_older_socket_is_superseded(host: SocketRig) -> None:
     assert isinstance(host.beat_on(old), Superseded)
 
 
-def test_a_poll_of_another_process_silences_the_socket_of_the_one_before(host: SocketRig) -> None:
+def test_a_poll_of_another_process_ends_the_socket_of_the_one_before(host: SocketRig) -> None:
     socket = host.connect(instance="a", running=())
     host.poll(instance="b", running=())
     assert [refused.code for refused in socket.of("error")] == ["superseded"]
+    assert socket.closed == (1008, "superseded")
     created = host.create()
     assert socket.of("job:new") == []
     assert isinstance(host.ack(socket, created.job.id), Superseded)
@@ -422,6 +432,22 @@ def test_with_the_jobs_id_alone_an_agent_never_means_a_later_attempt(host: Socke
     assert host.status_of(second) is S.OFFERED
     assert host.ack(socket, job_id).job_run_id == second
     assert socket.session.run_of(job_id) == second
+
+
+def test_with_the_jobs_id_alone_a_new_connection_does_not_mean_an_attempt_that_it_has_not_acked(
+    host: SocketRig,
+) -> None:
+    old = host.connect(1)
+    first = host.start(old)
+    job_id = old.offered().job_id
+    host.drop(old)
+    host.report(first, "failed")  # or whatever else has ended it: its agent may still be at it
+    host.wait(3)
+    new = host.connect(2)
+    second = new.offered().job_run_id
+    assert (second != first, new.session.run_of(job_id)) == (True, None)
+    host.ack(new, job_id)
+    assert new.session.run_of(job_id) == second
 
 
 def test_what_was_reported_without_an_ack_is_still_what_the_agent_means(host: SocketRig) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.host_times import next_deadline
-from actors.messages import RunDue, Tick
+from actors.messages import NoteProgress, RunDue, Tick
 from actors.policies import Policy, text_of
 from interlock.states import JobStatus, RunStatus
 from tests.support.hosts import HostRig, answer_of
@@ -340,3 +340,58 @@ def test_a_pause_that_has_ended_sets_no_timer_again() -> None:
     deadline = next_deadline(host.state)
     assert deadline is not None  # of the run; a job behind it is in line
     assert deadline > host.now
+
+
+# ---- drains ------------------------------------------------------------------------------------------------------------
+
+
+def drain(host: HostRig, seconds: float | None) -> None:
+    """As the rows say it after a look."""
+    host.state.host.draining = True
+    host.state.host.drain_until = None if seconds is None else host.now + round(seconds * 1000)
+
+
+def test_what_runs_on_a_draining_host_may_end_until_the_deadline(host: HostRig) -> None:
+    _, run_id = running(host)
+    drain(host, 60)
+    host.wait(59)
+    assert host.status_of(run_id) is S.RUNNING
+    host.wait(1)
+    run = host.rows.runs[run_id]
+    assert (run.status, run.stop_reason) == (S.CANCELLING, "timeout")
+
+
+def test_without_a_deadline_it_runs_on_as_long_as_its_own_time_lasts(host: HostRig) -> None:
+    _, run_id = running(host)
+    drain(host, None)
+    host.wait(599)
+    assert host.status_of(run_id) is S.RUNNING
+    host.wait(1)
+    assert host.status_of(run_id) is S.CANCELLING
+
+
+def test_a_run_that_waits_for_its_user_is_stopped_at_the_deadline_too(host: HostRig) -> None:
+    _, run_id = running(host)
+    host.do(NoteProgress(job_run_id=run_id, progress=1, needs_user_action=True))
+    drain(host, 60)
+    host.wait(61)
+    assert host.status_of(run_id) is S.CANCELLING
+
+
+def test_a_drain_that_is_over_stops_nothing(host: HostRig) -> None:
+    _, run_id = running(host)
+    drain(host, 60)
+    host.state.host.draining = False
+    host.wait(61)
+    assert host.status_of(run_id) is S.RUNNING
+
+
+def test_a_deadline_that_passed_while_the_server_was_away_waits_for_the_agent(host: HostRig) -> None:
+    _, run_id = running(host)
+    drain(host, 1)
+    host.now += 60_000
+    host.rebuild(cold=True)
+    host.wait(299)
+    assert host.status_of(run_id) is S.RUNNING
+    host.wait(2)
+    assert host.status_of(run_id) is S.CANCELLING

@@ -20,7 +20,18 @@ THIRD_PARTY: dict[str, set[str]] = {
     "interlock": {"aiohttp", "click", "msgspec", "rich", "uuid_utils"},
     "store": {"msgspec", "peewee", "playhouse", "psycopg2"},
     "actors": {"msgspec", "pykka"},
-    "web": {"aiohttp", "engineio", "jwt", "msgspec", "prometheus_client", "socketio", "structlog"},
+    "web": {
+        "aiohttp",
+        "argon2",
+        "engineio",
+        "jsonschema_rs",
+        "jwt",
+        "limits",
+        "msgspec",
+        "prometheus_client",
+        "socketio",
+        "structlog",
+    },
     "runtime": {"click", "dramatiq", "msgspec", "redis", "structlog", "uvloop"},
 }
 # Who may use a name outside its room, and why.
@@ -28,6 +39,8 @@ GUESTS: dict[tuple[str, str], str] = {
     ("runtime/control_plane.py", "aiohttp"): "the composition root starts the site",
     ("runtime/admin.py", "peewee"): "the type of what its transactions are given",
     ("runtime/sweep.py", "peewee"): "the type of what its reading is given",
+    ("web/sign_in.py", "peewee"): "the type of what its transactions are given",
+    ("web/set_up.py", "peewee"): "the type of what its transactions are given",
     ("web/health.py", "peewee"): "the type of what its reading is given",
     ("web/idempotency.py", "peewee"): "the type of what its reading is given",
     ("web/lookups.py", "peewee"): "the type of what its reading is given",
@@ -154,7 +167,11 @@ SYSTEM_TIME = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "
 CHANCE = {"random", "uuid", "uuid_utils", "secrets"}
 DOORS = {"sdk/interlock/clock.py", "sdk/interlock/ids.py"}
 HTTP_DATES = "sdk/interlock/client/problems.py"  # a Retry-After date is meant in the machine's own time
-SECRETS = {"runtime/secret.py"}  # a secret is no chance that anybody may want to repeat
+SECRETS = {
+    "runtime/rotation.py",
+    "runtime/secret.py",
+    "web/opaque.py",
+}  # a secret is no chance that anybody may want to repeat
 
 
 def test_time_comes_in_through_the_clock() -> None:
@@ -174,6 +191,8 @@ def test_chance_and_ids_come_in_through_their_doors() -> None:
 
 
 DISTRIBUTIONS = {
+    "argon2": "argon2-cffi",
+    "jsonschema_rs": "jsonschema-rs",
     "jwt": "pyjwt",
     "playhouse": "peewee",
     "prometheus_client": "prometheus-client",

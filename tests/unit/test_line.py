@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.line import Attempt, Line
+from store.rows import HELD
 from tests.support.rows import job_row, run_row
 
 
@@ -102,3 +103,32 @@ def test_whatever_comes_and_goes_the_line_stays_sorted(standing: list[tuple[int,
         assert list(line) == model
         assert (len(line), line.first()) == (len(model), model[0])
         assert [line.position(each) for each in model] == list(range(1, len(model) + 1))
+
+
+# ---- ranks -------------------------------------------------------------------------------------------------------------
+
+
+def ranked(seq: int, rank: int, priority: int = 0) -> Attempt:
+    """A waiting attempt that somebody has put somewhere."""
+    job = job_row(seq=seq, priority=priority, rank=rank)
+    return Attempt(job, run_row(job))
+
+
+def test_who_was_put_to_the_front_stands_ahead_of_every_priority_and_the_last_one_first() -> None:
+    urgent, first, then = attempt(1, priority=1000), ranked(9, 2), ranked(2, 1, priority=-1000)
+    line = line_of(urgent, then, first)
+    assert (list(line), line.highest_rank()) == ([first, then, urgent], 2)
+    assert line.ahead_of(1000) == 3
+    line.remove(first)
+    assert (line.first(), line.highest_rank()) == (then, 1)
+
+
+def test_who_is_held_stands_behind_all_and_is_never_next() -> None:
+    low, held = attempt(9, priority=-1000), ranked(1, HELD, priority=1000)
+    line = line_of(held, low)
+    assert (list(line), line.first(), line.position(held)) == ([low, held], low, 2)
+    assert line.ahead_of(-1000) == 1
+    line.remove(low)
+    assert (len(line), line.first(), line.highest_rank()) == (1, None, 0)
+    line.remove(held)
+    assert (len(line), list(line)) == (0, [])

@@ -4,7 +4,8 @@ import random
 from collections.abc import Sequence
 
 from actors.limits import Limits
-from actors.pool import FIRST_HINTS, KEPT, Idle, Pool, order
+from actors.pool import FIRST_HINTS, KEPT, Idle, Pool
+from actors.pool_lanes import order
 from store.labels import carries
 from store.pool import Lane, PoolRead, Waiting
 
@@ -32,7 +33,7 @@ class Rows:
         lanes: dict[str, list[Waiting]] = {}
         for text, job in self.jobs:
             lanes.setdefault(text, []).append(job)
-        names = sorted(lanes)[:LANES]
+        names = sorted(lanes, key=lambda text: (text != "{}", text))[:LANES]
         wanted = [text for text in names if any(carries(host, text) for host in hosts)]
         ordered = {text: sorted(lanes[text], key=order) for text in wanted}
         return PoolRead(names, [Lane(text, jobs[:window], len(jobs) <= window) for text, jobs in ordered.items()])
@@ -188,7 +189,7 @@ def test_every_idle_socket_that_fits_is_told() -> None:
     pool = filled(Rows(), listener("a"), listener("b", GPU))
     pool.add("{}", item(1))
     pool.add(GPU, item(2))
-    assert hinted(pool) == {"a": ["j000001"], "b": ["j000001", "j000002"]}
+    assert hinted(pool) == {"a": ["j000001"], "b": ["j000002", "j000001"]}
     assert hinted(pool) == {}
 
 
@@ -216,6 +217,31 @@ def test_a_host_that_becomes_idle_hears_again_of_what_waits() -> None:
     pool.host_is_busy("h")
     pool.host_is_idle(listener())
     assert hinted(pool) == {"h": ["j000001"]}
+
+
+def test_each_host_is_told_first_of_another_job_while_there_are_enough() -> None:
+    """Else all would ack the same one, and all but one in vain."""
+    pool = filled(
+        Rows(*(("{}", item(number)) for number in range(20))), *(listener(f"h{number}") for number in range(5))
+    )
+    told = hinted(pool)
+    assert sorted(jobs[0] for jobs in told.values()) == [f"j{number:06d}" for number in range(5)]
+
+
+def test_behind_the_first_each_host_hears_of_the_front_of_the_line() -> None:
+    pool = filled(
+        Rows(*(("{}", item(number)) for number in range(20))), *(listener(f"h{number}") for number in range(5))
+    )
+    assert hinted(pool)["h4"] == ["j000004", "j000000", "j000001"]
+
+
+def test_a_job_that_nobody_acks_comes_first_again_after_a_while() -> None:
+    pool = filled(Rows(*(("{}", item(number)) for number in range(20))), listener("deaf"))
+    ignored = hinted(pool)["deaf"]
+    pool.tick(0)
+    pool.tick(0)
+    pool.host_is_idle(listener("other"))
+    assert hinted(pool)["other"] == ignored
 
 
 def test_what_a_host_has_refused_is_not_repeated_to_it() -> None:
@@ -301,6 +327,16 @@ def test_no_more_lanes_are_kept_than_allowed() -> None:
     for number in range(LANES + 10):
         pool.add(f'{{"n":"{number}"}}', item(number))
     assert pool.size == LANES
+
+
+def test_a_crowd_of_labels_does_not_hide_what_any_host_may_take() -> None:
+    crowd = [(f'{{"n":"{number}"}}', item(number)) for number in range(LANES + 10)]
+    rows = Rows(*crowd, ("{}", item(900)))
+    pool = filled(rows, listener())
+    assert hinted(pool) == {"h": [item(900).job_id]}
+    pool.gone(item(900).job_id)
+    pool.add("{}", item(901))
+    assert hinted(pool) == {"h": [item(901).job_id]}
 
 
 def test_many_hosts_that_hold_many_jobs_do_not_make_it_read_the_same_for_ever() -> None:

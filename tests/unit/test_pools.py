@@ -250,6 +250,18 @@ def test_a_host_that_is_paused_gets_no_pool_job(region: Region) -> None:
     assert open_run(region, job_id)[1] == "pending"
 
 
+def test_a_host_whose_pause_ends_while_its_poll_is_parked_gets_a_pool_job(region: Region) -> None:
+    poll = parked(region.a, host(region, paused=True, paused_until=region.at + 1000))
+    job_id = made(region.a)
+    assert not poll.answer.done
+    region.at += 1000
+    due = [timer for timer in region.a.timers if timer[0] <= region.at and not timer[2].cancelled]
+    for _, _, _, callback, args in due:
+        callback(*args)
+    region.settle()
+    assert answer_of(poll).job_run_id == open_run(region, job_id)[0]
+
+
 def test_hosts_of_another_org_get_nothing(region: Region) -> None:
     made(region.a)
     poll = region.a.poll(host(region, org_id="another"))
@@ -451,6 +463,21 @@ def test_an_ack_that_is_answered_only_after_its_commit(region: Region) -> None:
     second = agent.ack(job_id)  # impatient
     region.settle()
     assert reply.get().job_run_id == second.get().job_run_id
+
+
+def test_an_agent_that_asks_again_after_a_claim_of_unknown_outcome_is_given_what_it_has(region: Region) -> None:
+    agent = Agent(region.a, host(region))
+    job_id = made(region.a)
+    reply = agent.ack(job_id)
+    entry = until_claim(region.a)
+    region.a.queue.popleft()
+    region.a.committer.commit([entry])
+    entry.done(Refused("the outcome of the commit is unknown", unknown=True))
+    region.settle()
+    assert isinstance(reply.error, Unavailable)
+    again = agent.ack(job_id)
+    region.settle()
+    assert again.get().job_run_id == open_run(region, job_id)[0]
 
 
 def test_a_refused_hint_is_not_repeated_but_goes_to_others(region: Region) -> None:

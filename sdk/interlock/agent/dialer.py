@@ -67,6 +67,10 @@ class Dialer:
         except InterlockError as error:
             self.settled.set()
             return error
+        except Exception:
+            logger.exception("a socket could not be opened for an unexpected reason")
+            self.settled.set()
+            return Unavailable("an unexpected error", retry_after=0.0)
         self.link = Link(socket, answer_seconds=self._settings.request_timeout_seconds)
         self.settled.set()
         logger.info("connected by socket")

@@ -12,6 +12,7 @@ from interlock.agent.settings import AgentSettings
 from interlock.agent.uplink import Uplink
 from interlock.clock import Clock
 from interlock.errors import Conflict, Forbidden, InterlockError, InvalidRequest, NotFound, TryLater, Unauthenticated
+from interlock.ids import JobRunId
 from interlock.wire import Report
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Reporter:
         self._uplink = uplink
         self._journal = journal
         self._pace = Pace(settings, clock)
+        self.last_taken: JobRunId | None = None  # the run whose result the server has taken last
 
     async def deliver(self) -> None:
         """Return once nothing is owed. A result is never given up for want of an answer."""
@@ -56,6 +58,7 @@ class Reporter:
                 "run %s: the result was refused (%s); reporting it without its output", run.job_run_id, error
             )
             answer = await self._uplink.report(run._replace(report=_shortened(run.report)))
+        self.last_taken = run.job_run_id
         will_retry = ", will be retried" if answer.will_retry else ""
         logger.info(
             "run %s: reported %s; its job is %s%s", run.job_run_id, run.report.status, answer.job_status, will_retry

@@ -102,6 +102,7 @@ class Session:
         self._instance_id = instance_id
         self._poll_pace = Pace(settings, clock)
         self._ack_pace = Pace(settings, clock)
+        self._greeted: Link | None = None  # the link on which it was said that nothing runs here
 
     async def serve(self) -> None:
         """Take runs one after the other; before each, hand over every result that is owed."""
@@ -149,7 +150,9 @@ class Session:
 
     async def _listen(self, link: Link) -> None:
         """Wait for something in the inbox and deal with it; returns when the link has ended, too."""
-        async with beside(told(partial(self._work.heartbeats, None))):
+        at_once = link is not self._greeted or not self._work.settled
+        self._greeted = link
+        async with beside(told(partial(self._work.heartbeats, None, at_once=at_once))):
             while not (self._shutdown.draining.is_set() or link.closed.is_set()):
                 cancel = self._inbox.next_cancel()
                 if cancel is not None:
@@ -201,35 +204,47 @@ class Session:
         if self._settings.transport == "socket":
             await first(self._dialer.change.wait(), self._shutdown.draining.wait())
             return
+        asked_at = time.monotonic()
         async with self._dialer.quiet:
-            poll = await self._poll() if self._dialer.link is None else None
-        if poll is None:
-            return
-        if poll.job is not None:
-            await self._work.take(poll.job)
-        elif poll.cancel is not None:
-            await self._work.cancelled(poll.cancel)
+            poll = None if self._dialer.link is not None else await self._poll()
+        if isinstance(poll, InterlockError):
+            delay = self._poll_pace.delay(poll)
+            logger.warning("%s; polling again in %.1f s", why(poll), delay)
+            await self._pause(delay)
+        elif poll is not None:
+            self._poll_pace.succeeded()
+            await self._dealt_with(poll, asked_at)
 
-    async def _poll(self) -> Poll | None:
-        """One poll; None when it brought nothing, after the pause that is then due."""
+    async def _poll(self) -> Poll | InterlockError | None:
+        """One poll, or why there is no answer; None when it was given up since the agent is to end."""
         if self._shutdown.draining.is_set():
             return None
-        asked_at = time.monotonic()
         async with beside(self._plane.poll(self._instance_id, at_most=self._patience())) as task:
             await first(task, self._shutdown.draining.wait())
             if not task.done():
                 return None
-        try:
+        error = task.exception()
+        if error is None:
             poll: Poll = task.result()
-        except InterlockError as error:
-            delay = self._poll_pace.delay(error)
-            logger.warning("%s; polling again in %.1f s", why(error), delay)
-            await self._work.pause(delay)
-            return None
-        self._poll_pace.succeeded()
-        if poll.job is None:
-            await self._work.pause(asked_at + self._settings.poll_spacing_seconds - time.monotonic())
-        return poll
+            return poll
+        if not isinstance(error, InterlockError):
+            raise error
+        return error
+
+    async def _dealt_with(self, poll: Poll, asked_at: float) -> None:
+        """Do what the poll has brought; after one that brought no job, wait until the next is due."""
+        if poll.job is not None:
+            await self._work.take(poll.job)
+            return
+        if poll.cancel is not None:
+            await self._work.cancelled(poll.cancel)
+            await self._work.deliver()
+        await self._pause(asked_at + self._settings.poll_spacing_seconds - time.monotonic())
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not past the request to end, nor past the next socket."""
+        if seconds > 0:
+            await first(self._shutdown.draining.wait(), self._dialer.change.wait(), timeout=seconds)
 
     def _patience(self) -> float:
         """How long a poll may wait: no longer than until a socket is tried again."""

@@ -72,18 +72,13 @@ class Uplink:
 
     async def logs(self, job: TakenJob, lines: list[LogLineIn]) -> RunState:
         """Add lines to the run's log."""
-        link = self._lines.link
-        if link is None:
+        carrier = self._carrier(frames.Logs(job_id=job.job_id, job_run_id=job.job_run_id, lines=lines))
+        if carrier is None:
             return await self._plane.logs(job.job_run_id, lines)
-        return await link.ask(
-            "job:log", frames.Logs(job_id=job.job_id, job_run_id=job.job_run_id, lines=lines), RunState
-        )
+        return await carrier.link.ask("job:log", carrier.data, RunState)
 
     async def progress(self, job: TakenJob, progress: Progress) -> RunState:
         """Say how far the run is."""
-        link = self._lines.link
-        if link is None:
-            return await self._plane.progress(job.job_run_id, progress)
         frame = frames.Progress(
             job_id=job.job_id,
             job_run_id=job.job_run_id,
@@ -91,7 +86,10 @@ class Uplink:
             message=progress.message,
             needs_user_action=progress.needs_user_action,
         )
-        return await link.ask("job:progress", frame, RunState)
+        carrier = self._carrier(frame)
+        if carrier is None:
+            return await self._plane.progress(job.job_run_id, progress)
+        return await carrier.link.ask("job:progress", carrier.data, RunState)
 
     async def evidence(self, job: TakenJob, items: list[msgspec.Raw]) -> EvidenceAnswer:
         """Hand over what was found."""

@@ -58,6 +58,7 @@ class Work:
         instance_id: InstanceId,
     ) -> None:
         self.held: JobRunId | None = None
+        self.settled = True  # the server has taken the last run's result, so it knows that nothing runs here
         self._uplink = uplink
         self._dialer = dialer
         self._runner = runner
@@ -126,13 +127,15 @@ class Work:
         if not task.cancelled():
             task.result()
 
-    async def heartbeats(self, job_run_id: JobRunId | None) -> None:
-        """Say what is held here, at once and whenever the way to the server has changed, until cancelled.
+    async def heartbeats(self, job_run_id: JobRunId | None, *, at_once: bool = True) -> None:
+        """Say what is held here, now and then and whenever the way to the server has changed, until cancelled.
 
         With None: that nothing is, which only a socket is told; a poll says it by itself. A server that closed the host's
         gate opens it on that word.
         """
         interval = self._settings.heartbeat_seconds
+        if not at_once:
+            await self._until_next_heartbeat(self._dialer.change, interval, 0.0)
         while True:
             at_least, change = 0.0, self._dialer.change
             if job_run_id is not None or self._dialer.link is not None:
@@ -199,6 +202,7 @@ class Work:
                 await self.deliver()
         finally:
             self.held = None
+            self.settled = self._reporter.last_taken == job.job_run_id
 
     async def _work(self, job: TakenJob, *, cancelled: bool) -> None:
         if cancelled or self._shutdown.draining.is_set():

@@ -17,6 +17,12 @@ from tests.support.sockets import PlainTalk, Ways, agent_url, plain, stranger
 UNKNOWN = "018f0000-0000-7000-8000-000000000000"
 JOB = {"jobId": UNKNOWN, "jobRunId": UNKNOWN}
 POLLING = "/socket.io/?EIO=4&transport=polling"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,28 @@ async def test_only_so_many_may_have_yet_to_say_who_they_are(plane: Plane, host:
     assert statuses == [200, 200, 200, 503]
 
 
+async def test_dashboards_that_have_yet_to_say_who_they_are_count_too(tenant: Tenant, host: Agent) -> None:
+    path = f"{host.url}/ws?orgId={tenant.id}"
+    async with AsyncExitStack() as crowd:
+        for _ in range(3):
+            await crowd.enter_async_context(host.session.ws_connect(path))
+        async with host.session.get(path, headers=UPGRADE) as reply:
+            assert (reply.status, "Retry-After" in reply.headers) == (503, True)
+        async with tenant.watch() as watch:  # who says it in the header is no stranger
+            job = await tenant.create(host)
+            await watch.until("job.created", jobId=job["id"])
+
+
+async def test_who_leaves_while_it_is_let_in_does_not_count_for_ever(host: Agent) -> None:
+    async with asyncio.timeout(PATIENCE):
+        left = 0
+        while left < 10:
+            with suppress(aiohttp.WSServerHandshakeError):  # those before are still counted
+                async with host.session.ws_connect(f"{host.url}/socket.io/?EIO=4&transport=websocket") as socket:
+                    await socket.send_str("40/agent," + json.dumps({"token": host.token}))
+                left += 1
+
+
 async def test_one_key_opens_only_so_many_connections(host: Agent) -> None:
     """Two of them answer no close, so that they are still there when the third comes."""
     async with AsyncExitStack() as crowd:
@@ -138,5 +166,23 @@ async def test_a_peer_that_never_reads_is_closed_and_nothing_gathers_for_it(tena
         ack = json.dumps({"event": "job:ack", "data": {"jobId": job["id"]}}).encode()
         for _ in range(40):  # each is answered by the whole job, twice 200 kB
             writer.write(bytes((0x81, 0x80 | len(ack), 0, 0, 0, 0)) + ack)
+        while (await tenant.queue(host))["connections"]:
+            pass
+
+
+async def test_a_client_that_never_polls_is_closed_and_nothing_gathers_for_it(tenant: Tenant, host: Agent) -> None:
+    async with host.session.get(host.url + POLLING) as reply:
+        sid = (await reply.text())[1:].split('"')[3]
+
+    async def post(packet: str) -> int:
+        async with host.session.post(f"{host.url}{POLLING}&sid={sid}", data=packet) as reply:
+            return reply.status
+
+    assert await post("40/agent," + json.dumps({"token": host.token})) == 200
+    job = await tenant.create(host, payload={"filler": "x" * 100_000})
+    ack = json.dumps(["job:ack", {"jobId": job["id"]}])
+    async with asyncio.timeout(PATIENCE):
+        while await post(f"42/agent,{ack}") == 200:
+            pass
         while (await tenant.queue(host))["connections"]:
             pass

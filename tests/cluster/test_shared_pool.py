@@ -82,7 +82,7 @@ async def test_agents_on_sockets_of_both_nodes_are_told_and_one_ack_wins(town: T
             assert refused["data"]["code"] == "already_taken"
             winner = sockets[[answer["event"] for answer in answers].index("job:ack_success")]
             await winner.send_json({"event": "job:done", "data": {"jobId": job["id"]}})
-            assert (await says(at_a, job, "success"))["status"] == "COMPLETED"
+            await until(lambda id_=job: at_a.show(id_), lambda shown: shown["status"] == "COMPLETED")  # type: ignore[misc]
 
 
 @asynccontextmanager

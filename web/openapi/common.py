@@ -1,0 +1,47 @@
+"""What many routes have in common: parameters and answers."""
+
+from interlock.errors import IdempotencyConflict, InvalidState, NotFound, PreconditionFailed, QuotaExceeded
+from web.openapi.description import FLAG, UUID, Answer, Param, Schema, Shape, whole
+from web.pages import MOST, PAGE
+
+ORG = "/api/orgs/{org_id}"
+TIME: Schema = {"type": "string", "format": "date-time"}
+
+_TAGS: Schema = {"type": "string"}
+
+CURSOR = Param("cursor", UUID, "`nextCursor` of the page before.")
+PAGED = (Param("limit", whole(1, MOST, PAGE), "How many items at most."), CURSOR)
+FORCE = Param("force", FLAG, "`1` ends what is in the way.")
+IDEMPOTENCY_KEY = Param(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]*$"},
+    "The same key and body within 24 h gives the first answer again; another body is a conflict.",
+    "header",
+)
+IF_NONE_MATCH = Param("If-None-Match", _TAGS, "`ETag`s that are known: 304 when nothing has changed.", "header")
+IF_MATCH = Param("If-Match", _TAGS, "`ETag`s of which one must be the present one, else 412.", "header")
+IF_NEW = Param("If-None-Match", {"const": "*"}, "`*`: only if there is none of that name yet, else 412.", "header")
+
+UNCHANGED = Answer(304, "Nothing has changed since that `ETag`.", headers=("ETag",))
+GONE = Answer(204, "It is gone.")
+
+NO_SUCH = (NotFound,)
+IN_THE_WAY = (NotFound, InvalidState)
+KEYED = (IdempotencyConflict,)
+FULL = (QuotaExceeded,)
+CHANGED = (PreconditionFailed,)
+
+
+def ok(shape: Shape, words: str, *headers: str) -> Answer:
+    """200 with a document."""
+    return Answer(200, words, shape, headers)
+
+
+def page(shape: Shape, words: str) -> Answer:
+    """200 with a page of a list."""
+    return Answer(200, words, shape, ("Link",))
+
+
+def made(shape: Shape, words: str, *headers: str) -> Answer:
+    """201 with what is new, and where it is."""
+    return Answer(201, words, shape, ("Location", *headers))
