@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from tests.support.reality import disagreements, misfits
+from tests.support.reality import disagreements, misfits, surprises
 from tests.support.server import Rows, Server
 
 PATIENCE = 20.0  # seconds until an answer or event that must come is missed
@@ -69,6 +69,7 @@ class Caller:
         ):
             reply = Reply(response.status, response.headers, await response.read())
         said = disagreements(method, url.raw_path, reply.status, reply.headers, reply.body)
+        said += surprises(method, url.raw_path, reply.status, data)
         assert not said, said
         return reply
 

@@ -13,6 +13,7 @@ from web.openapi import make
 from web.services import WebLimits
 
 Document = dict[str, Any]
+JSON = "application/json"
 NOT_OURS = {405}  # of a method that a path has not, which no operation describes
 
 
@@ -80,6 +81,20 @@ def disagreements(method: str, path: str, status: int, headers: Mapping[str, str
         return []
     check = validator(*keys, "content", media, "schema")
     return [f"{what}: {error.message[:300]} at {error.instance_path}" for error in check.iter_errors(json.loads(body))]
+
+
+def surprises(method: str, path: str, status: int, sent: bytes | None) -> list[str]:
+    """Why a request that the server has taken is not one that the document allows: it should say more."""
+    found = operation_at(method, path)
+    if found is None or status >= 300 or not sent:
+        return []
+    template, operation = found
+    content = operation.get("requestBody", {}).get("content", {})
+    if "schema" not in content.get(JSON, {}):
+        return []
+    check = validator("paths", template, method.lower(), "requestBody", "content", JSON, "schema")
+    errors = check.iter_errors(json.loads(sent))
+    return [f"{method} {template} takes what is not documented: {error.message[:300]}" for error in errors]
 
 
 @cache
