@@ -168,9 +168,11 @@ class Pool:
         self._items.pop(job_id, None)
 
     def missed(self, job_id: str) -> None:
-        """It did not wait when a host wanted it. It may have come back since, as a retry does: the rows will tell."""
+        """It did not wait when a host wanted it. It may have come back since, as a retry does: the rows will tell. Of what
+        was not here that is no news: agents ack what they were told of long ago.
+        """
+        self.stale = self.stale or job_id in self._items or job_id in self._kept
         self.gone(job_id)
-        self.stale = True
 
     def gone(self, job_id: str) -> None:
         """It does not wait any more."""

@@ -40,7 +40,9 @@ class Pools:
         return self._supervisor(org_id).pool.keep(host_id, job_id)
 
     def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
-        """What has become durable. Whoever was given a job and is idle again says so again."""
+        """What has become durable. Whoever was given a job and is idle again says so again. An ack in vain is no news of its
+        host: it would hear of the same jobs once more, and ack those in vain too.
+        """
         taken, missed, free = (
             tuple(str(what) for said, what in notes if said == kind) for kind in ("taken", "missed", "free")
         )
@@ -49,7 +51,9 @@ class Pools:
                 self._alarms().set_alarm(PREFIX + org_id, int(what))
         if taken or missed or free:
             self._tell(org_id, PoolNotes(host_id=host_id, taken=taken, missed=missed, free=free))
-            self._told.pop(host_id, None)
+            told = self._told.get(host_id)
+            if taken or (told is not None and told[1].poll is not None):
+                self._told.pop(host_id, None)
             actor = self._actor_of(host_id)
             if actor is not None:
                 self.settled(actor)

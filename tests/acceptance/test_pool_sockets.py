@@ -140,6 +140,23 @@ async def test_a_rejected_hint_is_not_repeated_to_that_host(tenant: Tenant) -> N
     assert (await tenant.host("other").take())["jobId"] == refused["id"]
 
 
+async def test_an_ack_that_comes_too_late_does_not_make_its_host_hear_again_of_what_it_has_heard(
+    tenant: Tenant,
+) -> None:
+    async with connected(tenant.host("one")) as one, connected(tenant.host("other")) as other:
+        gone = await put(tenant)
+        assert await one.hint() == await other.hint() == gone["id"]
+        await one.ack(gone["id"])
+        await one.say("job:done", jobId=gone["id"])
+        await one.until("job:done_ack")
+        waits = await put(tenant)
+        assert await other.hint() == waits["id"]
+        for _ in range(3):
+            assert (await other.ack(gone["id"]))["data"]["code"] == "already_taken"
+        marker = await put(tenant)
+        assert await other.hint() == marker["id"]
+
+
 async def test_who_does_not_carry_the_labels_cannot_ack_the_job_even_if_it_has_heard_of_it(tenant: Tenant) -> None:
     host, fitting = tenant.host("plain"), tenant.host("fitting")
     admin, labels = tenant.as_role("admin"), {"labels": {"gpu": "yes"}}

@@ -185,6 +185,14 @@ def test_what_did_not_wait_may_have_come_back_so_the_rows_are_asked() -> None:
 # ---- hints -------------------------------------------------------------------------------------------------------------
 
 
+def test_an_ack_of_what_has_long_been_taken_makes_nobody_read_the_rows() -> None:
+    pool = filled(Rows(("{}", item(1)), ("{}", item(2))), listener())
+    pool.gone(item(1).job_id)
+    assert pool.keep(item(1).job_id, "h", 0)
+    pool.missed(item(1).job_id)
+    assert not pool.needs_reading
+
+
 def test_every_idle_socket_that_fits_is_told() -> None:
     pool = filled(Rows(), listener("a"), listener("b", GPU))
     pool.add("{}", item(1))

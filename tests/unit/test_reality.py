@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.reality import disagreements, document, misfits
+from tests.support.reality import disagreements, document, misfits, surprises
 from web.openapi.examples import Examples
 
 JOB = Examples(document()["components"]["schemas"]).of("Job")
@@ -64,3 +64,10 @@ def test_a_frame_that_is_not_as_documented_is_noticed() -> None:
     assert misfits("/agent", "job:cancel", fine | {"graceSeconds": None})
     assert misfits("/agent", "job:cancelling", fine)
     assert misfits("/ws", "job.log", {"jobId": JOB["id"], "jobRunId": JOB["id"]})
+
+
+def test_a_request_that_is_taken_though_the_document_forbids_it_is_noticed() -> None:
+    path = JOB_PATH.rpartition("/")[0]
+    assert surprises("POST", path, 201, b'{"type": "SEARCH_BULK"}') == []
+    assert surprises("POST", path, 201, b'{"type": "SEARCH_BULK", "priority": 5000}')
+    assert surprises("POST", path, 400, b'{"type": 5}') == []

@@ -1,6 +1,14 @@
 """The routes of agents: polls and reports over HTTP, and how one becomes a host."""
 
-from interlock.errors import InvalidState, NotFound, PayloadTooLarge, QuotaExceeded, Superseded, Unauthenticated
+from interlock.errors import (
+    InvalidState,
+    NotFound,
+    PayloadTooLarge,
+    QuotaExceeded,
+    RateLimited,
+    Superseded,
+    Unauthenticated,
+)
 from interlock.fleet import Config, Register, Registered
 from interlock.wire import (
     AssetAnswer,
@@ -117,7 +125,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
             Param("Content-Digest", {"type": "string"}, "The same as `sha-256=:…:` (RFC 9530).", "header"),
         ),
-        problems=(*_ENDED, QuotaExceeded),
+        problems=(*_ENDED, QuotaExceeded, RateLimited),
     ),
     f"POST {_HOST}/heartbeat": Operation(
         "heartbeat",

@@ -2,7 +2,7 @@
 
 from interlock.errors import ALL_PROBLEMS
 from interlock.states import JobStatus, RunStatus
-from store.accounts import KINDS, MAX_LABELS, ROLES
+from store.accounts import KINDS, MAX_LABEL_KEY, MAX_LABEL_VALUE, MAX_LABELS, ROLES
 from web import (
     agent_messages,
     evidence_items,
@@ -15,7 +15,7 @@ from web import (
 )
 from web.edge import RequestTimeout
 from web.job_types import MAX_NAME as MAX_TYPE_NAME
-from web.openapi.description import UUID, Schema, text, whole
+from web.openapi.description import ASCII, ID, UUID, Schema, name, printable, text, whole
 from web.passwords import LONGEST
 from web.services import WebLimits
 from web.sign_in import MAX_EMAIL
@@ -36,14 +36,18 @@ _ALIKE: dict[str, Schema] = {  # whichever component they are in
 _NO_ID_IN = {"Connector", "SocketFrame", "Refused"}
 _RUN = {"enum": [str(status) for status in RunStatus]}
 _JOB = {"enum": [str(status) for status in JobStatus]}
-_NAME = text(200, 1)
-_LABELS = {"maxProperties": MAX_LABELS}
+_NAME = name()
+_LABELS = {
+    "maxProperties": MAX_LABELS,
+    "propertyNames": printable(MAX_LABEL_KEY) | {"minLength": 1},
+    "additionalProperties": printable(MAX_LABEL_VALUE),
+}
 _TIMEOUT = {"minimum": new_jobs.MIN_TIMEOUT_SECONDS, "maximum": new_jobs.MAX_TIMEOUT_SECONDS}
 _ATTEMPTS = {"minimum": 1, "maximum": new_jobs.MAX_ATTEMPTS}
 _DURATION = {"minimum": 0, "maximum": agent_messages.MAX_DURATION_MS}
 _RUNNING = {"maxItems": agent_messages.MAX_RUNNING, "items": UUID}
 _PERCENT = {"minimum": 0, "maximum": 100}
-_INSTANCE = text(agent_messages.MAX_INSTANCE)
+_INSTANCE = text(agent_messages.MAX_INSTANCE) | {"pattern": ASCII}
 _EMAIL = text(MAX_EMAIL)
 _KIND = {"enum": list(KINDS)}
 _DELAY = {"minimum": 0, "maximum": fleet_job_types.MAX_DELAY_SECONDS}
@@ -117,8 +121,8 @@ _ASKED: dict[Field, Schema] = {
     ("Backoff", "jitter"): {"minimum": 0, "maximum": 1},
     ("PutSettings", "platform"): {"maxProperties": settings.MAX_KEYS},
     ("PutSettings", "connectors"): {"maxItems": settings.MAX_CONNECTORS},
-    ("Connector", "id"): text(settings.MAX_NAME, 1),
-    ("Connector", "name"): text(settings.MAX_TITLE, 1),
+    ("Connector", "id"): name(settings.MAX_NAME),
+    ("Connector", "name"): name(settings.MAX_TITLE),
     ("CreateOrg", "name"): _NAME,
     ("CreateEnrolment", "expiresInSeconds"): {"minimum": 1, "maximum": fleet_enrolments.MAX_SECONDS},
     ("CreateEnrolment", "maxUses"): whole(1, fleet_enrolments.MAX_USES),
@@ -127,12 +131,12 @@ _ASKED: dict[Field, Schema] = {
     ("Register", "kind"): _KIND,
     ("Register", "labels"): _LABELS,
     ("AddMember", "email"): _EMAIL,
-    ("BulkJobs", "cursor"): {"format": "uuid"},
+    ("BulkJobs", "cursor"): {"pattern": ID},
     ("BulkFilter", "status"): _JOB,
-    ("BulkFilter", "type"): text(100),
-    ("BulkFilter", "hostId"): text(100),
-    ("BulkFilter", "createdBy"): text(100),
-    ("BulkFilter", "q"): text(200),
+    ("BulkFilter", "type"): printable(100),
+    ("BulkFilter", "hostId"): printable(100),
+    ("BulkFilter", "createdBy"): printable(100),
+    ("BulkFilter", "q"): printable(200),
     ("ChangePassword", "current"): text(LONGEST),
     ("ChangePassword", "password"): text(LONGEST),
     ("SetUp", "email"): text(MAX_EMAIL, 1),
@@ -185,7 +189,7 @@ def bounds(limits: WebLimits) -> dict[Field, Schema]:
     return {
         **_ANSWERED,
         **_ASKED,
-        ("BulkJobs", "ids"): {"maxItems": limits.max_batch_jobs, "items": UUID},
+        ("BulkJobs", "ids"): {"maxItems": limits.max_batch_jobs},
         ("CreateJobs", "jobs"): {"maxItems": limits.max_batch_jobs},
         ("EvidenceIn", "evidence"): items,
         ("SocketEvidence", "evidence"): items,

@@ -1,7 +1,7 @@
 """What many routes have in common: parameters and answers."""
 
 from interlock.errors import IdempotencyConflict, InvalidState, NotFound, PreconditionFailed, QuotaExceeded
-from web.openapi.description import FLAG, UUID, Answer, Param, Schema, Shape, whole
+from web.openapi.description import ASCII, FLAG, ID, Answer, Param, Schema, Shape, whole
 from web.pages import MOST, PAGE
 
 ORG = "/api/orgs/{org_id}"
@@ -9,18 +9,18 @@ TIME: Schema = {"type": "string", "format": "date-time"}
 
 _TAGS: Schema = {"type": "string"}
 
-CURSOR = Param("cursor", UUID, "`nextCursor` of the page before.")
+CURSOR = Param("cursor", {"type": "string", "pattern": f"^$|{ID}"}, "`nextCursor` of the page before.")
 PAGED = (Param("limit", whole(1, MOST, PAGE), "How many items at most."), CURSOR)
-FORCE = Param("force", FLAG, "`1` ends what is in the way.")
+FORCE = Param("force", FLAG, "`1` or `true` ends what is in the way.")
 IDEMPOTENCY_KEY = Param(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]*$"},
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": ASCII},
     "The same key and body within 24 h gives the first answer again; another body is a conflict.",
     "header",
 )
 IF_NONE_MATCH = Param("If-None-Match", _TAGS, "`ETag`s that are known: 304 when nothing has changed.", "header")
 IF_MATCH = Param("If-Match", _TAGS, "`ETag`s of which one must be the present one, else 412.", "header")
-IF_NEW = Param("If-None-Match", {"const": "*"}, "`*`: only if there is none of that name yet, else 412.", "header")
+IF_NEW = Param("If-None-Match", _TAGS, "`*`: only if there is none of that name yet, else 412.", "header")
 
 UNCHANGED = Answer(304, "Nothing has changed since that `ETag`.", headers=("ETag",))
 GONE = Answer(204, "It is gone.")

@@ -12,8 +12,14 @@ Shape = type[msgspec.Struct]
 Problem = type[InterlockError]
 
 JSON = "application/json"
+ASCII = "^[ -~]*$"
+ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 UUID: Schema = {"type": "string", "format": "uuid"}
-FLAG: Schema = {"enum": ["1", "true", "0", "false"], "default": "0"}
+FLAG: Schema = {"type": "string", "default": "0"}  # `1` and `true` mean yes, anything else no
+PRINTABLE = (
+    r"^[^\u0000-\u001f\u007f-\u009f]*$"  # what is not printable beyond ASCII is refused too; no pattern says that
+)
+NAMED = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"  # not blank
 
 
 class Param(NamedTuple):
@@ -71,6 +77,16 @@ def whole(least: int, most: int, default: int | None = None) -> Schema:
     """A whole number within bounds."""
     bounds: Schema = {"type": "integer", "minimum": least, "maximum": most}
     return bounds if default is None else bounds | {"default": default}
+
+
+def printable(most: int) -> Schema:
+    """Up to so many printable characters."""
+    return {"type": "string", "maxLength": most, "pattern": PRINTABLE}
+
+
+def name(most: int = 200) -> Schema:
+    """The same, and not blank."""
+    return {"type": "string", "minLength": 1, "maxLength": most, "pattern": NAMED}
 
 
 def text(most: int, least: int = 0) -> Schema:

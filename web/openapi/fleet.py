@@ -50,7 +50,7 @@ from web.openapi.common import (
     ok,
     page,
 )
-from web.openapi.description import NOTHING, Body, Operation, Param, text
+from web.openapi.description import NOTHING, Body, Operation, Param, printable
 from web.openapi.shapes import HostLine
 
 _ORGS, _HOSTS, _INSTANCES = "Organizations", "Hosts", "Server instances"
@@ -82,9 +82,9 @@ _OF_ORGS: dict[str, Operation] = {
         "Read the audit trail",
         (page(AuditPage, "Newest first."),),
         params=(
-            Param("action", text(100), "Only that action."),
-            Param("actorId", text(100), "Only what this one did."),
-            Param("targetId", text(100), "Only what was done to this one."),
+            Param("action", printable(100), "Only that action."),
+            Param("actorId", printable(100), "Only what this one did."),
+            Param("targetId", printable(100), "Only what was done to this one."),
             *PAGED,
         ),
     ),
@@ -197,7 +197,7 @@ _OF_INSTANCES: dict[str, Operation] = {
         _INSTANCES,
         "List server instances",
         (page(InstancePage, "Oldest first."),),
-        params=(Param("hostId", text(100), "Only those on that host."), *PAGED),
+        params=(Param("hostId", printable(100), "Only those on that host."), *PAGED),
     ),
     f"POST {ORG}/server-instances": Operation(
         "createInstance",

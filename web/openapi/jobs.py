@@ -17,19 +17,19 @@ from web.openapi.common import (
     ok,
     page,
 )
-from web.openapi.description import FLAG, Answer, Body, Operation, Param, Shape, text, whole
+from web.openapi.description import FLAG, ID, Answer, Body, Operation, Param, Shape, printable, whole
 from web.openapi.shapes import BatchAnswer, CreateJobs, S2Job, S2JobPage
 
 _TAG, _S2 = "Jobs", "Jobs as S2 has them"
 _NARROW = (
     Param("status", {"enum": [str(status) for status in JobStatus]}, "Only jobs of that status."),
-    Param("type", text(100), "Only jobs of that type."),
-    Param("hostId", text(100), "Only jobs of that host."),
-    Param("createdBy", text(100), "Only jobs that this account has created."),
+    Param("type", printable(100), "Only jobs of that type."),
+    Param("hostId", printable(100), "Only jobs of that host."),
+    Param("createdBy", printable(100), "Only jobs that this account has created."),
     Param("since", TIME, "Only jobs that were created then or later."),
-    Param("q", text(200), "Only jobs of which the id, type or payload contains this text."),
+    Param("q", printable(200), "Only jobs of which the id, type or payload contains this text."),
     Param("limit", whole(1, jobs.MOST, jobs.PAGE), "How many items at most."),
-    CURSOR,
+    CURSOR._replace(schema={"type": "string", "pattern": ID}),
 )
 _TARGET = (NotFound, PayloadTooLarge, PayloadSchema, QuotaExceeded)
 _WAITING = (NotFound, InvalidState)

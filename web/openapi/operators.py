@@ -23,7 +23,7 @@ OPERATIONS: dict[str, Operation] = {
         (_UPGRADED,),
         params=(INSTANCE, RUNNING),
         problems=(Unauthenticated, RateLimited),
-        detail="The credential comes in the `Authorization` header, or as the first frame within 5 s. The frames are"
+        detail="The credential comes in the `Authorization` header, or as the first frame, within seconds. The frames are"
         " described under *Frames of agents*.",
     ),
     "GET /ws": Operation(
@@ -36,7 +36,7 @@ OPERATIONS: dict[str, Operation] = {
             Param("after", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "The `seq` behind which to begin."),
         ),
         problems=(Unauthenticated, Forbidden, NotFound),
-        detail="The credential comes as a header, as a cookie, or as the first frame within 5 s. The events are described"
+        detail="The credential comes as a header, as a cookie, or as the first frame, within seconds. The events are described"
         " under *Events for dashboards*.",
     ),
     "GET /socket.io/": Operation(

@@ -156,7 +156,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
         for field, found in schema.get("properties", {}).items()
     ]
     anchor = f"schema-{escape(name)}"
-    table = _table(("Field", "Type", ""), rows) if rows else ""
+    table = _table(("Field", "Type", "Note"), rows) if rows else ""
     return (
         f'<section><h3 id="{anchor}"><a href="#{anchor}">{escape(name)}</a></h3>'
         f"{prose(schema.get('description', ''))}{table}</section>"

@@ -19,7 +19,7 @@ class Event(NamedTuple):
 PUSHES: dict[str, Event] = {
     "config": Event(Config, "The organization's settings: on connecting, and whenever they change."),
     "job:available": Event(frames.JobAvailable, "A pool job waits that this host could ack."),
-    "job:new": Event(frames.JobGiven, "The host's own next job, to be acked within 30 s."),
+    "job:new": Event(frames.JobGiven, "The host's own next job, to be acked soon: else it is offered again."),
     "job:cancel": Event(frames.CancelRun, "Stop this run, and say `job:cancelled`."),
     "job:resume": Event(frames.ResumeRun, "The run's user has done what was needed."),
     "error": Event(frames.Refused, "A frame was not taken, or the connection is about to end."),

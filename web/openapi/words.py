@@ -3,15 +3,16 @@
 import json
 from typing import Any
 
+from web.openapi.description import ASCII, ID, NAMED, PRINTABLE
 from web.openapi.schemas import REF
 
 _RANGES = {("minimum", "maximum"): "", ("minLength", "maxLength"): " characters"}
 _BOUNDS = {
     "maxItems": "up to {} items",
     "maxProperties": "up to {} keys",
-    "pattern": "matching {}",
     "default": "default {}",
 }
+_KNOWN = {PRINTABLE: "printable", NAMED: "printable, not blank", ASCII: "printable ASCII", ID: "an id"}
 
 
 def kind_of(schema: dict[str, Any]) -> str:
@@ -38,6 +39,9 @@ def limits_of(schema: dict[str, Any]) -> str:
     """Its bounds, those of the one that is not null among several."""
     inner = [limits_of(each) for each in schema.get("anyOf", ())]
     ranges = [_range(schema.get(least), schema.get(most), unit) for (least, most), unit in _RANGES.items()]
+    pattern = schema.get("pattern")
+    if pattern is not None:
+        ranges.append(_KNOWN.get(pattern, f"matching {pattern}"))
     parts = [words.format(_shown(schema[key])) for key, words in _BOUNDS.items() if schema.get(key) is not None]
     return ", ".join(part for part in (*inner, *ranges, *parts) if part)
 
