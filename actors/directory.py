@@ -445,6 +445,8 @@ class Directory:
             state = actor.state
             if state is None:
                 continue
+            if state.stale and not actor.looks:
+                actor.look()  # it could not read its rows when it should have
             if (state.backoff and (state.first_due() or 0) <= now) or is_silent(state, now):
                 actor.actor_ref.tell(RunDue())
             elif state.online and now - actor.saved_at >= SEEN_SAVED_EVERY:
@@ -482,6 +484,13 @@ class Directory:
             self._around.journal.exclusive(_releasing(self._owner, released[start : start + size]), _log_failure)
 
     # ---- other nodes -----------------------------------------------------------------------------------------------
+
+    def changed(self, host_id: str) -> None:
+        """The host's row has just been changed by this process: nothing new goes out before its actor has read it."""
+        actor = self.hosts.get(host_id)
+        if actor is not None and actor.state is not None:
+            actor.state.stale = True
+        self.rung(host_id)
 
     def rung(self, host_id: str) -> None:
         """Another node has written to a host's rows, or has taken it over; or to the pool that is called so."""

@@ -277,6 +277,11 @@ class HostActor(LoopActor):
             self.look()
         host.rev, host.next_seq = outcome.rev, max(host.next_seq, outcome.first_seq + len(outcome.seqs))
 
+    @property
+    def looks(self) -> bool:
+        """Whether it is about to read its rows."""
+        return self._looks > 0
+
     def look(self) -> None:
         """Read the rows, soon: somebody else has written to them. Asked while it reads, it reads once more."""
         self._looks += 1

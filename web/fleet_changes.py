@@ -18,7 +18,7 @@ async def change(s: Services, caller: Caller, work: Callable[[Any, By], Result])
 
 async def tell_owner(s: Services, host_id: str) -> None:
     """The host's row has changed: its actor reads it, here or at the node that owns the host."""
-    s.directory.rung(host_id)
+    s.directory.changed(host_id)
     cluster = s.cluster
     if cluster is not None and not s.directory.holds(host_id):
         owner = await s.store.fetch(lambda database: cluster.owner_of(database, host_id))

@@ -152,7 +152,7 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
 
 def _filter(request: web.Request) -> JobFilter:
     query = request.query
-    status, cursor, since = query.get("status"), query.get("cursor"), query.get("since")
+    status, cursor, since = query.get("status"), query.get("cursor") or None, query.get("since")
     if status is not None and status not in set(JobStatus):
         raise InvalidRequest.at("?status", f"expected one of {', '.join(JobStatus)}")
     if cursor is not None and not is_id(cursor):
@@ -176,7 +176,7 @@ async def show(request: web.Request, s: Services, who: Member) -> web.Response:
 def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
-    if status == 200 and known & {tag, "*"}:  # noqa: PLR2004
+    if request.method == "GET" and known & {tag, "*"}:
         return web.Response(status=304, headers={"ETag": tag})
     return web.Response(body=body, status=status, content_type="application/json", headers={"ETag": tag})
 

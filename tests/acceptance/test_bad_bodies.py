@@ -251,7 +251,7 @@ WRONG_BODIES: dict[str, list[Any]] = {
     ],
     "progress": [
         {"message": "x"},
-        *each({}, "progress", -1, 101, 2**31, 0.5, "1", None, True, [], {}),
+        *each({}, "progress", -1, 101, 2**31, 100.5, "1", None, True, [], {}),
         *each({"progress": 1}, "message", 1, [], {}, False),
         *each({"progress": 1}, "needsUserAction", 1, "yes", []),
     ],

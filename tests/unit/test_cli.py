@@ -55,6 +55,9 @@ def run(environment: dict[str, str]) -> Run:
 
 @pytest.fixture
 def started(environment: dict[str, str]) -> Callable[..., subprocess.Popen[bytes]]:
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def start(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         variables = os.environ | environment | (env or {})
         return subprocess.Popen([sys.executable, "-c", SAMPLE_CODE, *arguments], env=variables, **options)

@@ -278,6 +278,34 @@ def test_the_sweep_saves_now_and_then_that_a_connected_host_is_here(town: Town) 
     assert seen == town.at
 
 
+def test_nothing_new_goes_out_before_a_change_of_the_hosts_row_is_read(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    town.database.execute_sql("UPDATE host SET paused = 1, rev = rev + 1")
+    town.directory.changed(host_id)
+    town.create(host_id)
+    town.settle()
+    assert not poll.answer.done
+    state = town.directory.hosts[host_id].state
+    assert state is not None
+    assert (state.stale, state.host.paused, len(state.line)) == (False, True, 1)
+
+
+def test_the_sweep_has_a_host_look_again_that_could_not_read_its_rows(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.create(host_id)
+    town.settle()
+    state = town.directory.hosts[host_id].state
+    assert state is not None
+    state.stale = True
+    town.directory.sweep()
+    town.settle()
+    assert not state.stale
+    assert poll.answer.done
+
+
 def test_an_idle_host_leaves_the_memory_and_its_next_message_brings_it_back(town: Town) -> None:
     host_id = town.host()
     town.create(host_id)
