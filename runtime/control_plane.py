@@ -17,12 +17,12 @@ from interlock.errors import InterlockError
 from interlock.ids import UuidIds
 from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
-from runtime.config_watch import ConfigWatch
 from runtime.redis_parts import Parts, build_parts
 from runtime.rotation import SecretWatch, older_signing_secrets
 from runtime.secret import signing_secret
 from runtime.settings import Settings
 from runtime.sweep import Sweep
+from runtime.watch import Watch
 from store import Store, open_database
 from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
@@ -70,7 +70,7 @@ class ControlPlane:
         self._parts: Parts
         self._cluster: Cluster | None = None
         self._sweep: Sweep
-        self._config_watch: ConfigWatch
+        self._config_watch: Watch
         self._secret_watch: SecretWatch
         self._runner: EdgeRunner
 
@@ -153,7 +153,7 @@ class ControlPlane:
             metrics=_metrics(store, directory, parts, self._sweep),
             cluster=cluster,
         )
-        self._config_watch = ConfigWatch(self.services.configs, settings.node_look_seconds)
+        self._config_watch = Watch("config-watch", settings.node_look_seconds, self.services.configs.look)
         self._secret_watch = SecretWatch(store, settings, self.services.tokens)
         if cluster is not None:
             cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted

@@ -5,7 +5,6 @@ Older ones are in the data folder beside the secret, or, where servers share a P
 changes them is another process (`interlock admin rotate-secret`): a server looks every few seconds.
 """
 
-import asyncio
 import logging
 import os
 import secrets
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from interlock.clock import Millis
-from interlock.errors import InterlockError
 from runtime.secret import MINIMUM, BadSecret, signing_secret
 from runtime.settings import Settings
+from runtime.watch import Watch
 from store import Store
 from store.nodes import forget_older_secrets, newest_secret, older_secrets, replace_secret
 from web.tokens import Tokens
@@ -70,25 +69,14 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-class SecretWatch:
-    """Looks every so many seconds until stopped; a look that fails is logged and the next one comes anyway."""
+class SecretWatch(Watch):
+    """Whether the secret has been changed, by this server's operator or at another node."""
 
     def __init__(self, store: Store, settings: Settings, tokens: Tokens) -> None:
+        super().__init__("secret-watch", settings.node_look_seconds, self.look)
         self._store = store
         self._settings = settings
         self._tokens = tokens
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name="secret-watch")
-
-    async def stop(self) -> None:
-        """End; twice does no harm."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def look(self) -> None:
         """Sign and accept with what is there now."""
@@ -98,16 +86,6 @@ class SecretWatch:
         )
         if self._tokens.use(*known):
             log.info("The signing secrets have changed: %d older ones are accepted", len(known[1]))
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.node_look_seconds)
-            try:
-                await self.look()
-            except InterlockError as error:
-                log.warning("The signing secrets could not be looked at: %s", error.detail)
-            except Exception:
-                log.exception("A look at the signing secrets failed")
 
 
 def _current(settings: Settings, database: Any) -> bytes:

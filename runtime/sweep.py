@@ -1,7 +1,5 @@
 """Every two seconds: look in the rows for what is due. It is the guarantee behind every alarm and every timer."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,16 +10,14 @@ from actors.org import CountPending
 from actors.org_pool import PREFIX
 from actors.ports import AlarmPort
 from interlock.clock import Clock, Millis
-from interlock.errors import InterlockError
 from runtime.alarms import HORIZON
 from runtime.cluster import Cluster
+from runtime.watch import Watch
 from store import Store
 from store.claims import due_by, expired_by
 from store.jobs import pending_counts
 from store.keys import forget_old_keys
 from store.pool import pools_due, pools_expired
-
-log = logging.getLogger(__name__)
 
 KEPT: Millis = 24 * 3600 * 1000  # how long an Idempotency-Key's answer is remembered
 KEYS_EVERY = 30  # rounds between two looks for keys whose day is over
@@ -39,8 +35,8 @@ class Due(NamedTuple):
     pools_expired: list[str] = []  # noqa: RUF012 - orgs in whose pools something should have started
 
 
-class Sweep:
-    """Runs until stopped; a round that fails is logged and the next one comes anyway."""
+class Sweep(Watch):
+    """A round every so many seconds."""
 
     def __init__(
         self,
@@ -52,35 +48,13 @@ class Sweep:
         *,
         cluster: Cluster | None = None,
     ) -> None:
+        super().__init__("sweep", every, self.once)
         self._cluster = cluster
         self._store = store
         self._directory = directory
         self._alarms = alarms
         self._clock = clock
-        self._every = every
-        self._task: asyncio.Task[None] | None = None
         self.rounds = 0
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name="sweep")
-
-    async def stop(self) -> None:
-        """End; twice does no harm."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.once()
-            except InterlockError as error:
-                log.warning("The sweep could not look: %s", error.detail)
-            except Exception:
-                log.exception("A round of the sweep failed")
 
     async def once(self) -> None:
         """One round."""

@@ -1,25 +1,26 @@
-"""What other servers have changed of the organizations' settings, for the agents that are connected here."""
+"""Looking at something every so often, for as long as the server runs."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from interlock.errors import InterlockError
-from web.configs import Configs
 
 log = logging.getLogger(__name__)
 
 
-class ConfigWatch:
+class Watch:
     """Looks every so many seconds until stopped; a look that fails is logged and the next one comes anyway."""
 
-    def __init__(self, configs: Configs, every: float) -> None:
-        self._configs = configs
-        self._every = every
+    def __init__(self, name: str, every_seconds: float, look: Callable[[], Awaitable[object]]) -> None:
+        self._name = name
+        self._every = every_seconds
+        self._look = look
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name="config-watch")
+        """Begin; the first look comes after the first pause."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
         """End; twice does no harm."""
@@ -32,8 +33,8 @@ class ConfigWatch:
         while True:
             await asyncio.sleep(self._every)
             try:
-                await self._configs.look()
+                await self._look()
             except InterlockError as error:
-                log.warning("The settings could not be looked at: %s", error.detail)
+                log.warning("The %s could not look: %s", self._name, error.detail)
             except Exception:
-                log.exception("A look at the settings failed")
+                log.exception("A look of the %s failed", self._name)
