@@ -15,6 +15,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from tests.support.callers import PATIENCE, Document
 
 SOURCES = Path(__file__).with_name("javascript")
 INSTALL_SECONDS = 90
+# The system's own certificate authorities, which npm would not look for by itself.
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class NodeMissing(Exception):
@@ -34,13 +37,22 @@ def node_or_skip() -> tuple[str, Path]:
     """The program, and the folder of the scripts. Where they cannot be had the test is skipped, and said to be; in
     continuous integration it fails.
     """
+    found = _found()
+    if isinstance(found, str):
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"Continuous integration must not skip this: {found}", pytrace=False)
+        pytest.skip(found)
+    return found
+
+
+@cache
+def _found() -> tuple[str, Path] | str:
+    """Both, or why they cannot be had: it takes long to learn that, and once is enough."""
     try:
         node, npm = _programs()
         return node, _installed(node, npm)
     except (NodeMissing, OSError, subprocess.SubprocessError) as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"Continuous integration must not skip this: {error}", pytrace=False)
-        pytest.skip(str(error))
+        return str(error)
 
 
 def _programs() -> tuple[str, list[str]]:
@@ -67,12 +79,12 @@ def _installed(node: str, npm: list[str]) -> Path:
     aside = Path(tempfile.mkdtemp(dir=kept))
     for part in parts:
         shutil.copy(part, aside)
-    command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
     path = os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))
     done = subprocess.run(
         command,
         cwd=aside,
-        env={**os.environ, "PATH": path},
+        env={**_trusting(), **os.environ, "PATH": path},
         capture_output=True,
         text=True,
         timeout=INSTALL_SECONDS,
@@ -86,6 +98,10 @@ def _installed(node: str, npm: list[str]) -> Path:
     except OSError:  # somebody else was quicker
         shutil.rmtree(aside)
     return folder
+
+
+def _trusting() -> dict[str, str]:
+    return next(({"NODE_EXTRA_CA_CERTS": path} for path in AUTHORITIES if Path(path).exists()), {})
 
 
 class Script:
