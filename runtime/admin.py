@@ -1,5 +1,6 @@
 """`interlock admin`: the operator's commands on the machine itself. They write the rows directly, beside a running
-server, which sees them at once. Each prints exactly one JSON object.
+server, which sees them at once. Each prints exactly one JSON object, but for
+`token --raw`.
 """
 
 import os
@@ -28,6 +29,7 @@ from web.tokens import Tokens
 Result = TypeVar("Result")
 _IDS = UuidIds()
 _CLOCK = SystemClock()
+_FIRST = "0001_spine"  # the migration that only an empty database lacks
 
 
 @click.group()
@@ -35,14 +37,15 @@ def admin() -> None:
     """Make organizations, people, hosts and tokens. Example: interlock admin create-org acme."""
 
 
-def _command(function: Callable[..., dict[str, Any]]) -> click.Command:
+def _command(function: Callable[..., dict[str, Any] | str]) -> click.Command:
     """A command that opens the database, prints what the function returns, and says errors calmly."""
 
     def run(data_dir: str | None, database_url: str | None, config: str | None, **options: Any) -> None:
         try:
             given = {"data_dir": data_dir, "database_url": database_url}
             settings = load_settings(given, os.environ, Path(config) if config else None)
-            click.echo(msgspec.json.encode(function(settings, **options)))
+            result = function(settings, **options)
+            click.echo(result if isinstance(result, str) else msgspec.json.encode(result))
         except InterlockError as error:
             raise click.ClickException(error.detail) from error
 
@@ -64,7 +67,9 @@ def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
     DataDirectory(settings.data_path).create()
     database = open_database(settings.url_of_database)
     try:
-        migrate(database)
+        if _FIRST in migrate(database):
+            where = "the database that the URL names" if settings.database_url else settings.data_path
+            click.echo(f"made a new database in {where}", err=True)
         with database.atomic(*how_to_begin(database)):
             return work(database)
     finally:
@@ -124,8 +129,22 @@ def set_password(settings: Settings, email: str) -> dict[str, Any]:
 def create_org(settings: Settings, name: str) -> dict[str, Any]:
     """Make an organization. Example: interlock admin create-org acme."""
     org_id = _IDS.new()
-    _write(settings, lambda db: accounts.create_org(db, org_id, name, _by()))
+
+    def work(database: Database) -> None:
+        known = accounts.orgs_called(database, accounts.clean_name(name))
+        if known:
+            raise InvalidRequest(f"An organization is called {name!r} already: its id is {known[0]}")
+        accounts.create_org(database, org_id, name, _by())
+
+    _write(settings, work)
     return {"id": org_id}
+
+
+@_command
+def list_orgs(settings: Settings) -> dict[str, Any]:
+    """List the organizations, oldest first. Example: interlock admin list-orgs."""
+    found = _write(settings, accounts.all_orgs)
+    return {"items": [{"id": org_id, "name": name} for org_id, name in found]}
 
 
 @_command
@@ -213,7 +232,8 @@ def rotate_secret(settings: Settings, *, forget: bool) -> dict[str, Any]:
 @click.option("--email", required=True, help="Address or id of the account.")
 @click.option("--org", help="Name or id of the organization that the token is for.")
 @click.option("--ttl", type=click.IntRange(1, 366 * 86400), default=86400, show_default=True, help="Seconds.")
-def token(settings: Settings, email: str, org: str | None, ttl: int) -> dict[str, Any]:
+@click.option("--raw", is_flag=True, help="Print the token alone, not a JSON object.")
+def token(settings: Settings, email: str, org: str | None, ttl: int, *, raw: bool) -> dict[str, Any] | str:
     """Sign a user's token. Example: interlock admin token --email a@b.c --org acme --ttl 3600."""
 
     def work(database: Database) -> str:
@@ -221,4 +241,5 @@ def token(settings: Settings, email: str, org: str | None, ttl: int) -> dict[str
         org_id = None if org is None else accounts.org_named(database, org)
         return Tokens(signing_secret(settings, database), _CLOCK).user_token(known.id, org_id, ttl)
 
-    return {"token": _write(settings, work)}
+    signed = _write(settings, work)
+    return signed if raw else {"token": signed}

@@ -24,10 +24,12 @@ from store.models import (
 )
 
 KINDS = ("machine", "device")  # of hosts: a device is what S2 calls a DeviceAgent, such as a browser extension
+MAX_EMAIL = 320  # characters
 MAX_LABELS = 50
 MAX_LABEL_KEY = 100  # characters
 MAX_LABEL_VALUE = 200  # characters
 ROLES = ("viewer", "operator", "admin", "owner")  # each may do what those before it may
+_TOLD = 5  # ids that a refusal lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,10 @@ def create_user(
     by: By,
     password_hash: str | None = None,
 ) -> None:
-    """A person; `InvalidRequest` when the address is taken. Whoever comes first closes the door of the set-up."""
-    if not 1 <= len(email) <= 320 or not email.isprintable():  # noqa: PLR2004 - the column's width
-        raise InvalidRequest.at("$.email", "expected 1 to 320 printable characters")
+    """A person; `InvalidRequest` when the address is taken or none. Whoever comes first closes the door of the set-up."""
     values = {
         "id": user_id,
-        "email": email,
+        "email": clean_email(email),
         "name": clean_name(name),
         "platform_admin": platform_admin,
         "created_at": by.at,
@@ -248,15 +248,32 @@ def host_named(database: Database, name: str, org_id: str) -> str:
     return _one(database, Host, name, org_id, "host")
 
 
+def orgs_called(database: Database, name: str) -> list[str]:
+    """The ids of the orgs of that name, oldest first."""
+    query = Organization.select(Organization.id).where(Organization.name == name).order_by(Organization.id)
+    return [org_id for (org_id,) in query.tuples().execute(database)]
+
+
+def all_orgs(database: Database) -> list[tuple[str, str]]:
+    """Id and name of every org, oldest first."""
+    query = Organization.select(Organization.id, Organization.name).order_by(Organization.id)
+    return list(query.tuples().execute(database))
+
+
 def _one(database: Database, model: Any, name: str, org_id: str | None, what: str) -> str:
     query = model.select(model.id).where((model.id == name) | (model.name == name))
     if org_id is not None:
         query = query.where(model.org_id == org_id)
-    found = [row_id for (row_id,) in query.limit(2).tuples().execute(database)] if name.isprintable() else []
+    found = (
+        [row_id for (row_id,) in query.order_by(model.id).limit(_TOLD + 1).tuples().execute(database)]
+        if name.isprintable()
+        else []
+    )
     if not found:
         raise NotFound(f"There is no {what} {name!r}")
     if len(found) > 1:
-        raise InvalidRequest(f"More than one {what} is called {name!r}: use its id")
+        told = ", ".join(found[:_TOLD]) + (" …" if len(found) > _TOLD else "")
+        raise InvalidRequest(f"More than one {what} is called {name!r}: use its id, one of {told}")
     return str(found[0])
 
 
@@ -265,6 +282,15 @@ def clean_name(name: str) -> str:
     clean = name.strip()
     if not 1 <= len(clean) <= 200 or not clean.isprintable():  # noqa: PLR2004 - the column's width
         raise InvalidRequest.at("$.name", "expected 1 to 200 printable characters")
+    return clean
+
+
+def clean_email(email: str) -> str:
+    """The address without spaces around it; `InvalidRequest` unless it is something@something that can be shown."""
+    clean = email.strip()
+    before, _, after = clean.rpartition("@")
+    if not before or not after or len(clean) > MAX_EMAIL or not clean.isprintable():
+        raise InvalidRequest.at("$.email", f"expected an address such as ann@example.com, up to {MAX_EMAIL} characters")
     return clean
 
 

@@ -17,6 +17,7 @@ from web import (
     dashboards,
     debug,
     evidence,
+    first_page,
     fleet_drains,
     fleet_enrolments,
     fleet_hosts,
@@ -220,4 +221,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", public, health.metrics),
     Route("GET", "/openapi.json", public, api_docs.document),
     Route("GET", "/docs", public, api_docs.page),
+    Route("GET", "/", public, first_page.home),
+    Route("GET", "/setup", public, first_page.page),
+    Route("GET", "/setup.js", public, first_page.script),
+    Route("GET", "/setup.css", public, first_page.style),
 )

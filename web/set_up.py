@@ -8,7 +8,7 @@ from peewee import Database
 
 from interlock.errors import InvalidRequest
 from interlock.sessions import SetUp
-from store.accounts import By, Person, clean_name
+from store.accounts import By, Person, clean_email, clean_name
 from store.first_run import First, check_token, set_up_with_token
 from store.sessions import begin
 from web.access import caller
@@ -17,7 +17,7 @@ from web.front import place_of
 from web.opaque import digest
 from web.parsing import decode, read_json
 from web.services import Services
-from web.sign_in import MAX_EMAIL, begun, new_session
+from web.sign_in import begun, new_session
 
 ORG_NAME = "Main"  # unless another is asked for
 
@@ -46,9 +46,7 @@ async def create(request: web.Request, s: Services, _: None) -> web.Response:
 
 
 async def _first(s: Services, wanted: SetUp) -> First:
-    email = wanted.email.strip()
-    if not email.isprintable() or not 1 <= len(email) <= MAX_EMAIL:
-        raise InvalidRequest.at("$.email", f"expected 1 to {MAX_EMAIL} printable characters")
+    email = clean_email(wanted.email)
     return First(
         user_id=s.ids.new(),
         org_id=s.ids.new(),

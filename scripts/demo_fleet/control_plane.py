@@ -43,8 +43,9 @@ class ControlPlane:
 
     async def open_account(self) -> Account:
         """A new organization with an owner of its own, so that a data directory can be used again."""
-        org = (await self.admin("create-org", "Demo"))["id"]
-        email = f"demo-{UuidIds().new()[-12:]}@example.test"
+        own = UuidIds().new()[-12:]
+        org = (await self.admin("create-org", f"Demo {own}"))["id"]
+        email = f"demo-{own}@example.test"
         owner = ("--email", email, "--name", "Demo", "--org", org, "--role", "owner", "--platform-admin")
         await self.admin("create-user", *owner)
         return Account(org, (await self.admin("token", "--email", email, "--org", org))["token"])

@@ -123,7 +123,7 @@ async def test_a_set_up_that_is_refused_leaves_the_link_as_it_was(server: Server
         "$.name": {"name": "\x07"},
         "$.orgName": {"orgName": ""},
     }
-    for path, others in mistakes.items():
+    for path, others in (*mistakes.items(), ("$.email", {"email": "ann"}), ("$.email", {"email": "@example.com"})):
         reply = await set_up(server, wanted(token, **others))
         assert reply.refusal == (400, "invalid_request")
         assert [mistake["path"] for mistake in reply.json["errors"]] == [path]

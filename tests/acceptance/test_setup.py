@@ -106,13 +106,42 @@ async def test_admin_takes_ids_wherever_a_thing_is_named(second: Server) -> None
         assert (await bob.get(f"/api/orgs/{org_id}/jobs")).json["items"] == []
 
 
+async def org_of_that_name_too(server: Server, name: str) -> str:
+    """Over REST several may have one name."""
+    org_id = (await admin(server, "create-org", f"beside {name}"))["id"]
+    words = ("--email", f"root@{name}.example", "--name", "Root", "--org", org_id, "--platform-admin")
+    user_id = (await admin(server, "create-user", *words))["id"]
+    done = await asyncio.to_thread(server.admin, "token", "--raw", "--email", user_id)
+    async with aiohttp.ClientSession() as session:
+        made = await Caller(session, server.url, done.stdout.strip()).post("/api/orgs", {"name": name})
+    assert made.status == 201
+    return str(made.json["id"])
+
+
+async def test_admin_lists_the_organizations(second: Server) -> None:
+    org_id = (await admin(second, "create-org", "listed"))["id"]
+    listed = await asyncio.to_thread(second.admin, "list-orgs")
+    assert {"id": org_id, "name": "listed"} in json.loads(listed.stdout)["items"]
+
+
+def test_admin_says_when_it_has_made_a_new_database(tmp_path: Path) -> None:
+    server = Server(tmp_path / "new")
+    first, again = server.admin("create-org", "acme"), server.admin("list-orgs")
+    assert f"made a new database in {tmp_path / 'new'}" in first.stderr
+    assert (again.stderr, again.returncode) == ("", 0)
+
+
 async def test_admin_says_calmly_what_is_wrong(second: Server) -> None:
-    await asyncio.gather(admin(second, "create-org", "twice"), admin(second, "create-org", "twice"))
+    first_id = (await admin(second, "create-org", "twice"))["id"]
+    second_id = await org_of_that_name_too(second, "twice")
     host = ("create-host", "--name", "h")
     user = ("create-user", "--email", "x@example.com", "--name", "X", "--org", "nowhere")
+    nobody = ("create-user", "--email", "x", "--name", "X", "--org", first_id)
     mistakes = {
         "'nowhere'": (*host, "--org", "nowhere"),
-        "use its id": (*host, "--org", "twice"),
+        f"use its id, one of {first_id}, {second_id}": (*host, "--org", "twice"),
+        f"already: its id is {first_id}": ("create-org", " twice "),
+        "$.email: expected an address": nobody,
         "'nobody@example.com'": ("token", "--email", "nobody@example.com"),
         "1 to 200 printable characters": ("create-org", ""),
         "printable": ("create-org", "a\x07b"),

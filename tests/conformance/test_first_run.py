@@ -79,7 +79,7 @@ def test_a_new_token_ends_the_one_before(database: Database) -> None:
 def test_an_account_that_comes_to_be_in_any_way_closes_the_door(database: Database) -> None:
     opened(database)
     with transaction(database):
-        accounts.create_user(database, new_id(), email="a", name="A", platform_admin=False, by=by())
+        accounts.create_user(database, new_id(), email="a@example.com", name="A", platform_admin=False, by=by())
     assert tokens(database) == []
     with pytest.raises(InvalidState):
         first_run.check_token(database, TOKEN, 1)

@@ -77,7 +77,7 @@ PLATFORM_ROUTES = (
     Route("GET", "/debug/actors", "platform"),
     Route("GET", "/debug/actors/hosts/{host}", "platform"),
 )
-PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/setup", "/setup.js", "/setup.css")
 ALL_ROUTES = USER_ROUTES + AGENT_ROUTES + PLATFORM_ROUTES
 
 

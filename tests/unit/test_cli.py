@@ -23,6 +23,7 @@ from interlock.cli.session import Session
 from interlock.client import Client, RepeatPolicy, Unreachable
 from interlock.errors import ALL_PROBLEMS, MethodNotAllowed
 from interlock.wire import Job
+from tests.support.fake_plane import agent_key
 from tests.support.scripted_server import Asked, Say, ScriptedServer, job_document, problem
 
 ORG = "01938b3e-0000-7000-8000-0000000000cc"
@@ -152,6 +153,10 @@ def test_a_payload_comes_from_a_file_or_stdin_too(server: ScriptedServer, run: R
         ["--payload", "@/no/such/file"],
         ["--payload", "[" * 5000],
         ["--instance", "i", "--host", "h"],
+        ["--label", "zone=eu", "--host", "h"],
+        ["--label", "zone"],
+        ["--label", "=eu"],
+        ["--timeout", "1"],
         ["--max-attempts", "many"],
         ["--url", "nowhere"],
         ["--idempotency-key", "\n"],
@@ -172,6 +177,35 @@ def test_create_and_wait_exits_with_the_outcome(server: ScriptedServer, run: Run
     done = run("jobs", "create", "T", "--wait")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["status"] == "FAILED"
+
+
+def test_create_and_wait_waits_for_so_long(server: ScriptedServer, run: Run) -> None:
+    server.script = [Say(201, job_document()), Say(200, job_document("RUNNING"))]
+    done = run("jobs", "create", "T", "--wait", "--timeout", "0")
+    assert done.exit_code == 6
+    assert "timed out after 0 s; the job goes on" in done.stderr
+
+
+def test_labels_say_which_hosts_may_take_the_job(server: ScriptedServer, run: Run) -> None:
+    server.script = [Say(201, job_document())]
+    assert run("jobs", "create", "T", "--label", "zone=eu", "--label", "expr=a=b").exit_code == 0
+    assert json.loads(server.asked[0].body)["labels"] == {"zone": "eu", "expr": "a=b"}
+
+
+def test_the_agents_check_warns_of_a_program_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text('[handlers.T]\ncommand = ["no-such-program"]\n')
+    words = ("--config", str(tmp_path / "agent.toml"), "--key", agent_key(ORG))
+    done = run("agent", *words, "--check")
+    assert done.exit_code == 0
+    assert done.stdout.endswith("agent.toml: 1 handler, no mistakes\n")
+    assert "handlers.T.command: no-such-program is not found" in done.stderr
+
+
+def test_an_organization_named_by_its_name_is_told_that_an_id_is_wanted(server: ScriptedServer, run: Run) -> None:
+    server.script = [problem(404, "not_found")] * 2
+    hint = "--org takes the organization's id"
+    assert hint in run("jobs", "list", "--org", "acme").stderr
+    assert hint not in run("jobs", "list").stderr
 
 
 def test_an_unknown_outcome_of_a_create_names_the_key_that_makes_a_repeat_harmless(

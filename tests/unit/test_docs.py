@@ -1,14 +1,21 @@
 """The pages that are written from the code are as the code says, and every link between pages leads somewhere."""
 
+import os
 import re
+import runpy
+import tomllib
 from pathlib import Path
+from types import CoroutineType
 
 import pytest
 from docs_pages.__main__ import DOCS, PAGES
 from docs_pages.comments import fields_of
 from docs_pages.lifecycle import lifecycle_page
 
+from interlock.agent.config import check_config
+from interlock.agent.programs import missing_programs
 from interlock.states import MOVES, REFUSALS, RunEvent, RunStatus
+from tests.support.fake_plane import agent_key, new_id
 
 TEXTS = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
 
@@ -62,3 +69,33 @@ def test_a_field_without_a_comment_has_no_meaning_and_is_refused() -> None:
 def test_every_link_to_another_page_leads_somewhere(text: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text.read_text()):
         assert (text.parent / target).exists(), target
+
+
+PYTHON = [
+    pytest.param(source, id=path.name)
+    for path in TEXTS
+    for source in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
+    if "= Agent(" in source
+]
+
+
+@pytest.mark.parametrize("source", PYTHON)
+def test_an_agent_in_python_is_shown_whole(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(coroutine: "CoroutineType[object, object, None]") -> None:
+        ran.append(coroutine.__qualname__)
+        coroutine.close()
+
+    monkeypatch.setattr("asyncio.run", run)
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    monkeypatch.setenv("INTERLOCK_AGENT_KEY", agent_key(new_id()))
+    (tmp_path / "example.py").write_text(source)
+    runpy.run_path(str(tmp_path / "example.py"))
+    assert ran == ["Agent.run"]
+
+
+def test_the_command_in_the_readme_is_there_on_every_machine() -> None:
+    (source,) = re.findall(r"```toml\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
+    config = check_config(tomllib.loads(source), Path("agent.toml"))
+    assert missing_programs(config.commands, os.environ) == []

@@ -139,7 +139,7 @@ _ASKED: dict[Field, Schema] = {
     ("BulkFilter", "q"): printable(200),
     ("ChangePassword", "current"): text(LONGEST),
     ("ChangePassword", "password"): text(LONGEST),
-    ("SetUp", "email"): text(MAX_EMAIL, 1),
+    ("SetUp", "email"): {**text(MAX_EMAIL, 3), "pattern": "^.+@.+$"},
     ("SetUp", "name"): _NAME,
     ("SetUp", "orgName"): _NAME,
     ("SetUp", "password"): text(LONGEST),

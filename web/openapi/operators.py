@@ -92,4 +92,15 @@ OPERATIONS: dict[str, Operation] = {
         (Answer(200, "A page that needs no script.", headers=("ETag",), media="text/html"), UNCHANGED),
         params=(IF_NONE_MATCH,),
     ),
+    "GET /": Operation("home", _TAG, "Go to the page", (Answer(302, "To `docs`.", headers=("Location",)),)),
+    "GET /setup": Operation(
+        "setUpPage",
+        _TAG,
+        "The page that makes the first account",
+        (Answer(200, "A form. The token stands behind the `#` of the link.", media="text/html"),),
+    ),
+    "GET /setup.js": Operation(
+        "setUpScript", _TAG, "Its script", (Answer(200, "What the form does.", media="text/javascript"),)
+    ),
+    "GET /setup.css": Operation("setUpStyle", _TAG, "Its style", (Answer(200, "How it looks.", media="text/css"),)),
 }

@@ -1,9 +1,10 @@
 """How the page looks: light or dark as the reader's machine is, without anything from elsewhere."""
 
-STYLE = """\
-:root{color-scheme:light dark;--ink:light-dark(#1c2126,#dfe3e7);--faint:light-dark(#5b6670,#98a3ad);
---paper:light-dark(#fff,#14181c);--raised:light-dark(#f5f6f8,#1d2328);--line:light-dark(#dde1e6,#333b43);
---link:light-dark(#0b5cad,#7ab8ff);--good:light-dark(#1a6b35,#7fd39a);--bad:light-dark(#a3261d,#ff9d94)}
+from web.colours import COLOURS
+
+STYLE = (
+    COLOURS
+    + """\
 *{box-sizing:border-box}
 html{scroll-padding-top:1rem}
 body{margin:0;display:grid;grid-template-columns:17rem minmax(0,1fr);background:var(--paper);color:var(--ink);
@@ -38,3 +39,4 @@ details>summary{cursor:pointer;color:var(--faint);font-size:.875rem}
 @media(max-width:56rem){body{display:block}nav{position:static;height:auto;border-right:0;border-bottom:1px solid var(--line)}
 main{padding:1.25rem}}
 """
+)

@@ -6,15 +6,19 @@ verifies the key at every request.
 
 import base64
 import binascii
+from typing import Any
 
 import msgspec
 
 from interlock.agent.errors import ConfigInvalid
 from interlock.ids import HostId, is_id
 
+_USERS = "interlock"  # the audience of a user's token
+
 
 class _Claims(msgspec.Struct):
     sub: str
+    aud: Any = None
 
 
 def host_id_of(key: str) -> HostId:
@@ -27,6 +31,10 @@ def host_id_of(key: str) -> HostId:
         claims = msgspec.json.decode(raw, type=_Claims)
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         raise _invalid("its middle part cannot be read") from error
+    if claims.aud == _USERS:
+        raise ConfigInvalid(
+            "agent key", ["this is a user's token, not an agent key (one is shown when its host is created)"]
+        )
     if not is_id(claims.sub):
         raise _invalid("its `sub` is not a host's id")
     return claims.sub

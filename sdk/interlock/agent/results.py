@@ -10,6 +10,7 @@ from interlock.agent.text import clean, json_object
 from interlock.wire import Report, ReportStatus
 
 MAX_CODE = 200  # characters, as on the server
+LOGGED = 300  # characters of an error message in the agent's own log: its end, which tells most
 PREFACE = 200  # characters of ours that may come on top of a command's last words
 
 
@@ -30,6 +31,15 @@ def report_of(outcome: Outcome, reason: StopReason | None, limit: float, setting
 def describe(report: Report) -> str:
     """In a few words, for the log."""
     return f"{report.status} ({report.error_code})" if report.error_code else report.status
+
+
+def reason(report: Report) -> str:
+    """`: why it failed` on one line, for the log; nothing where there is nothing to tell."""
+    if report.status == "success" or not report.error_message:
+        return ""
+    text = " ".join(report.error_message.split())
+    shown = text if len(text) <= LOGGED else "…" + text[-LOGGED:]
+    return ": " + "".join(each if each.isprintable() else " " for each in shown)
 
 
 def _fitting(output: Any, most: int) -> tuple[dict[str, Any] | None, str | None]:

@@ -9,7 +9,7 @@ from interlock.agent.errors import AgentError
 from interlock.agent.handlers import Cancelled, Context, Handler, Handlers, Job, Outcome, StopReason
 from interlock.agent.journal import Journal
 from interlock.agent.limit import Limit
-from interlock.agent.results import describe, report_of
+from interlock.agent.results import describe, reason, report_of
 from interlock.agent.settings import AgentSettings
 from interlock.agent.text import clean
 from interlock.agent.uploads import Uploads
@@ -63,7 +63,8 @@ class Runner:
         finally:
             self._current = None
         report.duration_ms = round((time.monotonic() - began) * 1000)
-        logger.info("run %s: %s after %d ms", taken.job_run_id, describe(report), report.duration_ms)
+        told = describe(report), report.duration_ms, reason(report)
+        logger.info("run %s: %s after %d ms%s", taken.job_run_id, *told)
         self._journal.finished(taken.job_run_id, report)
         if context.stop.reason is StopReason.ABANDON:
             self._journal.acknowledged(taken.job_run_id)

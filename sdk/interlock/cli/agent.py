@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from interlock.agent import Agent, AgentError, command_handlers, load_config
 from interlock.agent.key import host_id_of
+from interlock.agent.programs import missing_programs
 from interlock.agent.settings import Transport
 from interlock.cli.agent_install import install
 from interlock.clock import rfc3339
@@ -83,7 +84,10 @@ def command(
             settings=settings,
         )
         if check:
-            click.echo(f"{config_file}: {len(config.commands)} handlers, no mistakes")
+            for line in missing_programs(config.commands, os.environ):
+                click.echo(f"{config_file}: {line}", err=True)
+            count = len(config.commands)
+            click.echo(f"{config_file}: {count} {'handler' if count == 1 else 'handlers'}, no mistakes")
             return
         asyncio.run(_run(agent))
     except AgentError as error:

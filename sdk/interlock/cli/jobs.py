@@ -7,7 +7,7 @@ import click
 
 from interlock.cli.exits import Exit
 from interlock.cli.output import say, show_job, show_jobs
-from interlock.cli.payload import read_payload
+from interlock.cli.payload import read_labels, read_payload
 from interlock.cli.session import Session, with_session
 from interlock.cli.waiting import Waiting
 from interlock.client import JobFilter
@@ -28,6 +28,9 @@ def command() -> None:
 @click.argument("type_", metavar="TYPE")
 @click.option("--instance", metavar="ID", help="Run it on this server instance's host.")
 @click.option("--host", metavar="ID", help="Run it on this host.")
+@click.option(
+    "--label", "labels", metavar="KEY=VALUE", multiple=True, help="Run it on a host with this label; repeatable."
+)
 @click.option("--payload", metavar="JSON|@FILE|-", help="A JSON object, a file of it, or stdin.")
 @click.option("--run-at", metavar="TIME", help="Not before this RFC 3339 time.")
 @click.option("--timeout-seconds", type=float, metavar="S", help="Stop an attempt after this long.")
@@ -35,12 +38,14 @@ def command() -> None:
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first on its host.")
 @click.option("--idempotency-key", metavar="KEY", help="The same key and command again create nothing new.")
 @click.option("--wait", "wait_", is_flag=True, help="Follow it to its end and exit with its outcome.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="S", help="With --wait: stop waiting after this long.")
 @with_session
 def create(
     session: Session,
     type_: str,
     instance: str | None,
     host: str | None,
+    labels: tuple[str, ...],
     payload: str | None,
     run_at: str | None,
     timeout_seconds: float | None,
@@ -48,14 +53,20 @@ def create(
     priority: int,
     idempotency_key: str | None,
     wait_: bool,
+    timeout: float | None,
 ) -> None:
     """Create a job."""
     if instance and host:
         raise click.UsageError("Pass --instance or --host, not both: an instance already names its host.")
+    if labels and (instance or host):
+        raise click.UsageError("--label is for jobs that any host may take: pass it without --instance and --host.")
+    if timeout is not None and not wait_:
+        raise click.UsageError("--timeout ends the waiting of --wait; a job's own limit is --timeout-seconds.")
     job = CreateJob(
         type=type_,
         server_instance_id=instance,
         host_id=host,
+        labels=read_labels(labels),
         payload=None if payload is None else read_payload(payload),
         run_at=run_at,
         timeout_seconds=timeout_seconds,
@@ -64,7 +75,7 @@ def create(
     )
     created = _create(session, job, idempotency_key or UuidIds().new())
     if wait_:
-        _follow(session, created.id, None)
+        _follow(session, created.id, timeout)
     show_job(created, session.output)
 
 

@@ -1,4 +1,4 @@
-"""Where a payload comes from: the argument itself, a file, or stdin."""
+"""Where a payload comes from: the argument itself, a file, or stdin; and how labels are written."""
 
 import sys
 from pathlib import Path
@@ -20,3 +20,14 @@ def read_payload(text: str) -> dict[str, Any]:
         raise click.BadParameter(f"cannot read {text[1:]}: {error.strerror}", param_hint="--payload") from error
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"expected a JSON object ({error})", param_hint="--payload") from error
+
+
+def read_labels(texts: tuple[str, ...]) -> dict[str, str] | None:
+    """`KEY=VALUE` texts as labels, None when there are none; a usage error for anything else."""
+    labels = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"expected KEY=VALUE, not {text!r}", param_hint="--label")
+        labels[key] = value
+    return labels or None

@@ -10,8 +10,8 @@ import click
 
 from interlock.cli.output import Format
 from interlock.client import Client
-from interlock.errors import Unauthenticated
-from interlock.ids import JobId, OrgId
+from interlock.errors import NotFound, Unauthenticated
+from interlock.ids import JobId, OrgId, is_id
 
 P = ParamSpec("P")
 
@@ -76,7 +76,12 @@ def with_session(command: Callable[Concatenate[Session, P], None]) -> Callable[.
         with Client(
             url, (token or "").strip(), connect_seconds=min(5.0, request_timeout), read_seconds=request_timeout
         ) as client:
-            command(Session(client, org, shape), *args, **rest)
+            try:
+                command(Session(client, org, shape), *args, **rest)
+            except NotFound as error:
+                if not is_id(org):
+                    error.add_note("--org takes the organization's id, not its name")
+                raise
 
     for option in reversed(_OPTIONS):
         run = option(run)

@@ -1,5 +1,6 @@
 """agent.toml and the agent key: every mistake is told, and told at once."""
 
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ import msgspec
 import pytest
 
 from interlock.agent import Agent, AgentSettings, ConfigInvalid, load_config
-from interlock.agent.config import check_config
+from interlock.agent.config import CommandSpec, check_config
 from interlock.agent.key import host_id_of
+from interlock.agent.programs import missing_programs
+from interlock.agent.results import reason
+from interlock.wire import Report
 from tests.support.fake_plane import agent_key, new_id
 
 DOCS = Path(__file__).parents[3] / "docs" / "agent.md"
@@ -115,6 +119,31 @@ def test_the_host_is_read_from_the_key() -> None:
 def test_what_is_not_an_agent_key_is_said_to_be_none(key: str) -> None:
     with pytest.raises(ConfigInvalid, match="not an agent key"):
         host_id_of(key)
+
+
+def test_a_users_token_in_place_of_the_key_is_said_to_be_one() -> None:
+    claims = base64.urlsafe_b64encode(msgspec.json.encode({"aud": "interlock", "sub": new_id()})).decode()
+    with pytest.raises(ConfigInvalid, match="a user's token, not an agent key"):
+        host_id_of(f"a.{claims}.c")
+
+
+def test_programs_that_are_not_there_are_told_by_where_they_will_be_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "start.sh").touch(mode=0o755)
+    (tmp_path / "plain.txt").touch(mode=0o644)
+    words = {"A": "./start.sh", "B": "start.sh", "C": "./plain.txt", "D": "/nowhere/x", "E": "start.sh"}
+    env = {"E": {"PATH": str(tmp_path)}}
+    commands = {
+        name: CommandSpec(command=[word], cwd=str(tmp_path), env=env.get(name, {})) for name, word in words.items()
+    }
+    told = missing_programs(commands, {"PATH": "/nowhere"})
+    assert [line.partition(".command:")[0] for line in told] == ["handlers.B", "handlers.C", "handlers.D"]
+
+
+def test_the_log_tells_why_a_run_failed_on_one_line() -> None:
+    report = Report(status="failed", error_code="not_started", error_message="x cannot\nbe \x1bstarted")
+    assert reason(report) == ": x cannot be  started"
+    assert reason(Report(status="failed", error_message="y" * 999)) == ": …" + "y" * 300
+    assert reason(Report(status="success", error_message="its output was left out")) == ""
 
 
 @pytest.mark.parametrize("url", ["", "example.org", "ftp://x", "http://", "https://u:p@x", "https://x?y=1"])
