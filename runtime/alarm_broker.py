@@ -11,6 +11,7 @@ has forgotten them with the connection. So the id changes with every new consume
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -77,6 +78,7 @@ class AlarmBroker(RedisBroker):
         )
         self._ids = UuidIds()
         self._away = False
+        self._telling = threading.Lock()
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_not_said_already)
 
@@ -102,16 +104,20 @@ class AlarmBroker(RedisBroker):
             try:
                 answer = dispatch(*args)
             except redis.ConnectionError as error:
-                if not self._away:
+                if self._turns(away=True):
                     log.warning("Redis is away, the sweep stands in for alarms: %s", error)
-                self._away = True
                 raise
-            if self._away:
+            if self._away and self._turns(away=False):
                 log.info("Redis is back, alarms ring again")
-            self._away = False
             return answer
 
         return watched
+
+    def _turns(self, *, away: bool) -> bool:
+        """Whether that is news: of the threads that find it out at the same time one tells it."""
+        with self._telling:
+            news, self._away = self._away != away, away
+        return news
 
     def close(self) -> None:
         """Let go of the connections."""
