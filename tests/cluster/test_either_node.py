@@ -171,7 +171,7 @@ async def test_the_queue_and_the_actor_are_shown_by_either_node(town: Town) -> N
     admin = town.rows.user(at_a.id, "owner", platform_admin=True)
     async with at_a.parked(host):
         queues = [await tenant.queue(host) for tenant in (at_a, at_b)]
-        assert [queue["connections"] for queue in queues] == [[{"kind": "poll"}]] * 2
+        assert [queue["connections"] for queue in queues] == [[{"kind": "poll", "instanceId": None}]] * 2
         path = f"/debug/actors/hosts/{host.id}"
         shown = [await plane.caller(town.rows.token(admin)).get(path) for plane in (town.a, town.b)]
         assert [(reply.status, reply.json["pollParked"]) for reply in shown] == [(200, True)] * 2
