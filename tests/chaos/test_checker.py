@@ -365,6 +365,12 @@ def test_an_end_is_told_once(tale: Tale) -> None:
     assert "it was told before" in tale.said
 
 
+def test_behind_a_gap_an_end_may_be_told_again(tale: Tale) -> None:
+    tale.see("gap", 99)
+    tale.see("job_run.done", 100, job="one", run="one/1", status="success")
+    assert "it was told before" not in tale.said
+
+
 def test_a_number_means_the_same_to_everybody(tale: Tale) -> None:
     tale.see("job.log", 100, watcher="screen", job="one", run="one/1")
     tale.see("job.log", 101, number=tale._frame, watcher="other", job="two", run="two/1")
