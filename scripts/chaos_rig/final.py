@@ -20,6 +20,7 @@ class FinalRun(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: int | None = None
     available_at: int | None = None  # of an attempt that had to wait for its time
     run_no: int | None = None
+    offers: int = 0  # how often it was pushed to a socket: it was chosen then, some time before it started
     error_code: str | None = None
     output: str | None = None
 

@@ -11,6 +11,7 @@ from chaos_rig.checker.ledger import Ledger, Violation
 from chaos_rig.final import FinalJob, FinalRun
 from chaos_rig.work import HOLDING
 
+_OFFERED_MS = 30_000.0  # up to which an agent may take to accept what it was offered, as by default
 _ROUNDING_MS = 2.0  # server stamps are whole milliseconds, and the two clocks are read one after the other
 
 
@@ -51,14 +52,14 @@ def _of_host(ledger: Ledger, host: str, jobs: list[FinalJob], later: set[str]) -
             arrived += 1
         while waiting and waiting[0].until <= at + _ROUNDING_MS:
             heapq.heappop(waiting)
-        overtaken = _overtaken(ledger, waiting, job, at)
+        overtaken = _overtaken(ledger, waiting, job, at - (_OFFERED_MS if run.offers else 0.0))
         if overtaken is not None:
             yield Violation("order", _sentence(host, job, run, overtaken))
 
 
 def _overtaken(ledger: Ledger, waiting: list[_Waiting], job: FinalJob, at: float) -> FinalJob | None:
-    """The first in line, if it should have been taken instead."""
-    if not waiting or waiting[0].rank >= _rank(job):
+    """The first in line, if it should have been taken instead; `at` is no later than the moment of the choice."""
+    if not waiting or waiting[0].rank >= _rank(job) or waiting[0].since >= at - _ROUNDING_MS:
         return None
     first = waiting[0]
     by_seq = first.job.priority == job.priority  # then its lower number tells any owner that it is there
