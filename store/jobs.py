@@ -41,6 +41,11 @@ class FullJob:
     late_reports: list[tuple[str, str, Millis, str]] = field(default_factory=list)  # id, run, when, body
     evidence: int = 0
 
+    @property
+    def id(self) -> str:
+        """The job's."""
+        return self.job.id
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:

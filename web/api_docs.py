@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from web.conditions import unchanged
 from web.services import Services
 
 _KNOWN = {
@@ -35,7 +36,6 @@ async def _made(s: Services) -> Any:
 
 def _answer(request: web.Request, body: bytes, kind: str, tag: str, headers: dict[str, str]) -> web.Response:
     headers = _KNOWN | headers | {"ETag": tag}
-    known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
-    if known & {tag, "*"}:
-        return web.Response(status=304, headers={"ETag": tag})
-    return web.Response(body=body, content_type=kind, charset="utf-8" if kind == "text/html" else None, headers=headers)
+    charset = "utf-8" if kind == "text/html" else None
+    whole = web.Response(body=body, content_type=kind, charset=charset, headers=headers)
+    return unchanged(request, tag) or whole

@@ -30,9 +30,10 @@ from store.jobs import job_and_run
 from store.rows import JobRow, RunRow
 from web.access import Agent, Member, stamp
 from web.asset_bodies import disposition, name_from, sha256_from, type_from
+from web.conditions import unchanged
 from web.edge import EdgeHandler, RequestTimeout
-from web.evidence import cursor_of, job_of_path, next_link
-from web.parsing import whole_number
+from web.evidence import job_of_path
+from web.pages import asked, cut, link
 from web.ports import AssetDraft, AssetReader
 from web.services import Services
 
@@ -148,13 +149,11 @@ def _quotas(s: Services) -> AssetQuotas:
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
     """The files of a job, oldest first; the cursor is the last one's id."""
     job_id = await job_of_path(request, s, who)
-    limit = whole_number(request.query.get("limit"), "limit", least=1, most=MOST, default=PAGE)
-    after = cursor_of(request)
-    rows = await s.store.fetch(lambda db: asset_page(db, job_id, after, limit + 1))
-    items = [_document(row) for row in rows[:limit]]
-    cursor = items[-1].id if len(rows) > limit else None
-    body = encode(AssetPage(items=items, next_cursor=cursor))
-    return web.Response(body=body, content_type="application/json", headers=next_link(request, cursor))
+    page = asked(request, most=MOST, default=PAGE)
+    rows = await s.store.fetch(lambda db: asset_page(db, job_id, page.after, page.one_more))
+    kept, cursor = cut(rows, page)
+    body = encode(AssetPage(items=[_document(row) for row in kept], next_cursor=cursor))
+    return web.Response(body=body, content_type="application/json", headers=link(request, cursor))
 
 
 async def download(request: web.Request, s: Services, who: Member) -> web.StreamResponse:
@@ -164,9 +163,9 @@ async def download(request: web.Request, s: Services, who: Member) -> web.Stream
     if asset is None:
         raise NotFound("No such file")
     headers = _headers(asset)
-    known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
-    if known & {headers["ETag"], "*"}:
-        return web.Response(status=304, headers={"ETag": headers["ETag"]})
+    known = unchanged(request, headers["ETag"])
+    if known is not None:
+        return known
     reader = await s.assets.open(asset.sha256)
     try:
         if reader is None or reader.size_bytes != asset.size_bytes:

@@ -1,4 +1,4 @@
-"""Conditional requests on what carries a version: `ETag`, `If-None-Match` (304) and `If-Match` (412)."""
+"""Conditional requests: `ETag`, `If-None-Match` (304) and, on what carries a version, `If-Match` (412)."""
 
 import re
 
@@ -13,10 +13,10 @@ def tag_of(version: int) -> str:
     return f'"{version}"'
 
 
-def is_known(request: web.Request, version: int) -> bool:
-    """Whether whoever asks has this version already."""
-    given = request.headers.get("If-None-Match", "")
-    return given.strip() == "*" or str(version) in _TAG.findall(given)
+def unchanged(request: web.Request, tag: str) -> web.Response | None:
+    """The answer to who has what carries this `ETag` already; None when it is to be sent."""
+    known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
+    return web.Response(status=304, headers={"ETag": tag}) if known & {tag, "*"} else None
 
 
 def expected_versions(request: web.Request) -> frozenset[int] | None:
@@ -25,3 +25,10 @@ def expected_versions(request: web.Request) -> frozenset[int] | None:
     if given is None or given.strip() == "*":
         return None
     return frozenset(int(tag) for tag in _TAG.findall(given) if _VERSION.fullmatch(tag))
+
+
+def also_expecting(expected: frozenset[int] | None, version: int | None) -> frozenset[int] | None:
+    """The same, narrowed to the version that the body names, if it names one."""
+    if version is None:
+        return expected
+    return frozenset({version}) if expected is None else expected & {version}

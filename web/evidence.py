@@ -4,13 +4,13 @@ from aiohttp import web
 
 from actors.documents import encode
 from interlock.clock import rfc3339
-from interlock.errors import InvalidRequest, NotFound
+from interlock.errors import NotFound
 from interlock.ids import is_id
 from interlock.wire import Evidence, EvidencePage
 from store.evidence import EvidenceRow, evidence_page
 from store.jobs import org_and_host_of_job
 from web.access import Member
-from web.parsing import whole_number
+from web.pages import asked, cut, link
 from web.services import Services
 
 PAGE = 100
@@ -20,13 +20,11 @@ MOST = 500
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
     """`{"items": […], "nextCursor"}`; the cursor is the last item's id."""
     job_id = await job_of_path(request, s, who)
-    limit = whole_number(request.query.get("limit"), "limit", least=1, most=MOST, default=PAGE)
-    after = cursor_of(request)
-    rows = await s.store.fetch(lambda db: evidence_page(db, job_id, after, limit + 1))
-    items = [_document(row) for row in rows[:limit]]
-    cursor = items[-1].id if len(rows) > limit else None
-    body = encode(EvidencePage(items=items, next_cursor=cursor))
-    return web.Response(body=body, content_type="application/json", headers=next_link(request, cursor))
+    page = asked(request, most=MOST, default=PAGE)
+    rows = await s.store.fetch(lambda db: evidence_page(db, job_id, page.after, page.one_more))
+    kept, cursor = cut(rows, page)
+    body = encode(EvidencePage(items=[_document(row) for row in kept], next_cursor=cursor))
+    return web.Response(body=body, content_type="application/json", headers=link(request, cursor))
 
 
 async def job_of_path(request: web.Request, s: Services, who: Member) -> str:
@@ -36,19 +34,6 @@ async def job_of_path(request: web.Request, s: Services, who: Member) -> str:
     if found is None or found[0] != who.org_id:
         raise NotFound("No such job")
     return job_id
-
-
-def cursor_of(request: web.Request) -> str:
-    """The id behind which a page begins; empty without a cursor."""
-    cursor = request.query.get("cursor", "")
-    if cursor and not is_id(cursor):
-        raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
-    return cursor
-
-
-def next_link(request: web.Request, cursor: str | None) -> dict[str, str]:
-    """The header that leads to the next page, if there is one."""
-    return {} if cursor is None else {"Link": f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'}
 
 
 def _document(row: EvidenceRow) -> Evidence:

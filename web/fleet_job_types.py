@@ -17,7 +17,7 @@ from interlock.retry import Backoff
 from interlock.wire import Nothing, when
 from store.job_types import TypeRow, delete_type, put_type, type_names, types_named
 from web.access import Member
-from web.conditions import expected_versions, is_known, tag_of
+from web.conditions import also_expecting, expected_versions, tag_of, unchanged
 from web.fleet_changes import change
 from web.job_types import BUILT_IN, TypeDefinition, read
 from web.new_jobs import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS
@@ -53,9 +53,7 @@ async def show(request: web.Request, s: Services, who: Member) -> web.Response:
     """One type."""
     name = request.match_info["type"]
     shown = _document(s, name, await _row(s, who, name))
-    if is_known(request, shown.version):
-        return web.Response(status=304, headers={"ETag": tag_of(shown.version)})
-    return _answer(shown)
+    return unchanged(request, tag_of(shown.version)) or _answer(shown)
 
 
 async def put(request: web.Request, s: Services, who: Member) -> web.Response:
@@ -103,10 +101,8 @@ async def _row(s: Services, who: Member, name: str) -> TypeRow | None:
 def _expected(request: web.Request, version: int | None) -> frozenset[int] | None:
     expected = expected_versions(request)
     if request.headers.get("If-None-Match", "").strip() == "*":
-        expected = frozenset({0}) & (expected if expected is not None else {0})
-    if version is not None:
-        expected = frozenset({version}) & (expected if expected is not None else {version})
-    return expected
+        expected = also_expecting(expected, 0)
+    return also_expecting(expected, version)
 
 
 def _definition(wanted: PutJobType, name: str, s: Services) -> TypeDefinition:

@@ -19,10 +19,12 @@ from interlock.wire import CancelJob, JobPage, Nothing, Wait
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs
 from web import job_places
 from web.access import REQUEST_ID, Member
+from web.conditions import unchanged
 from web.documents import document
 from web.idempotency import key_from
 from web.new_jobs import decoder, new_job
-from web.parsing import clean_text, decode, raw_items, read_json, whole_number
+from web.pages import asked, cut, link
+from web.parsing import clean_text, decode, raw_items, read_json
 from web.pass_on import pass_to_owner
 from web.problems import problem
 from web.services import Services
@@ -33,8 +35,6 @@ log = logging.getLogger(__name__)
 _nothing = msgspec.json.Decoder(Nothing)
 _cancel = msgspec.json.Decoder(CancelJob)
 
-PAGE = 50
-MOST = 200
 BREATH = 65_536  # bytes of a batch that are looked at in one go: some ms
 
 
@@ -130,33 +130,24 @@ def _result(made: bytes | BaseException, request_id: str) -> bytes:
 
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
     """Newest first, each with its latest run; activates no actor."""
-    query = request.query
-    limit = whole_number(query.get("limit"), "limit", least=1, most=MOST, default=PAGE)
-    narrow = _filter(request)
-    jobs = await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, limit + 1))
-    more = len(jobs) > limit
-    jobs = jobs[:limit]
+    page = asked(request)
+    narrow = _filter(request, page.after)
+    jobs, cursor = cut(await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, page.one_more)), page)
     waiting = sorted({full.job.host_id for full in jobs if full.job.host_id and full.job.status == JobStatus.PENDING})
     hosts = await s.store.fetch(lambda db: glance_at_hosts(db, waiting)) if waiting else {}
     pooled = await job_places.waits_in_pool(s, who.org_id, jobs)
     now, offline_after = s.clock.now(), s.limits.offline_after_ms + SEEN_SAVED_EVERY
     waits = [pooled.get(full.job.id) or wait_from_rows(full, hosts, now, offline_after) for full in jobs]
     items = [document(full, wait) for full, wait in zip(jobs, waits, strict=True)]
-    cursor = jobs[-1].job.id if more else None
-    headers = {}
-    if cursor is not None:
-        headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
     body = encode(JobPage(items=items, next_cursor=cursor))
-    return web.Response(body=body, content_type="application/json", headers=headers)
+    return web.Response(body=body, content_type="application/json", headers=link(request, cursor))
 
 
-def _filter(request: web.Request) -> JobFilter:
+def _filter(request: web.Request, before: str) -> JobFilter:
     query = request.query
-    status, cursor, since = query.get("status"), query.get("cursor") or None, query.get("since")
+    status, since = query.get("status"), query.get("since")
     if status is not None and status not in set(JobStatus):
         raise InvalidRequest.at("?status", f"expected one of {', '.join(JobStatus)}")
-    if cursor is not None and not is_id(cursor):
-        raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
     return JobFilter(
         status=status,
         type=clean_text(query.get("type"), "type", 100),
@@ -164,7 +155,7 @@ def _filter(request: web.Request) -> JobFilter:
         created_by_id=clean_text(query.get("createdBy"), "createdBy", 100),
         since=None if since is None else parse_rfc3339(since.replace(" ", "+"), path="?since"),
         text=clean_text(query.get("q"), "q", 200),
-        before_id=cursor,
+        before_id=before or None,
     )
 
 
@@ -175,10 +166,8 @@ async def show(request: web.Request, s: Services, who: Member) -> web.Response:
 
 def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    known = {text.strip().removeprefix("W/") for text in request.headers.get("If-None-Match", "").split(",")}
-    if request.method == "GET" and known & {tag, "*"}:
-        return web.Response(status=304, headers={"ETag": tag})
-    return web.Response(body=body, status=status, content_type="application/json", headers={"ETag": tag})
+    known = unchanged(request, tag) if request.method == "GET" else None
+    return known or web.Response(body=body, status=status, content_type="application/json", headers={"ETag": tag})
 
 
 async def _document(s: Services, who: Member, job_id: str) -> bytes:

@@ -33,12 +33,12 @@ class Asked(NamedTuple):
         return self.limit + 1
 
 
-def asked(request: web.Request) -> Asked:
+def asked(request: web.Request, *, most: int = MOST, default: int = PAGE) -> Asked:
     """What the query asks for."""
     cursor = request.query.get("cursor", "")
     if cursor and not is_id(cursor):
         raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
-    return Asked(cursor, whole_number(request.query.get("limit"), "limit", least=1, most=MOST, default=PAGE))
+    return Asked(cursor, whole_number(request.query.get("limit"), "limit", least=1, most=most, default=default))
 
 
 def cut(rows: Sequence[Item], page: Asked) -> tuple[Sequence[Item], str | None]:

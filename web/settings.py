@@ -9,7 +9,7 @@ from interlock.fleet import CONNECTORS, PLATFORM, Config, Connector, PutSettings
 from store.accounts import By
 from store.settings import put_setting
 from web.access import Agent, Member
-from web.conditions import expected_versions, is_known, tag_of
+from web.conditions import also_expecting, expected_versions, tag_of, unchanged
 from web.configs import config_from
 from web.parsing import decode, read_json
 from web.services import Services
@@ -38,18 +38,14 @@ async def put(request: web.Request, s: Services, who: Member) -> web.Response:
     body = await read_json(request, s.web_limits.max_body_bytes)
     wanted = decode(body, _put, s.web_limits.max_json_depth)
     document = _document(wanted, s.web_limits.max_payload_bytes)
-    expected = expected_versions(request)
-    if wanted.version is not None:
-        expected = frozenset({wanted.version}) & (expected or {wanted.version})
+    expected = also_expecting(expected_versions(request), wanted.version)
     by = By(who.by.kind, who.by.id, s.clock.now(), s.ids.new(), who.by.request_id, who.by.address)
     setting = await s.store.change(lambda db: put_setting(db, who.org_id, document, by, expected))
     return _shown(s.configs.learn(who.org_id, config_from(setting)))
 
 
 def _answer(request: web.Request, config: Config) -> web.Response:
-    if is_known(request, config.version):
-        return web.Response(status=304, headers={"ETag": tag_of(config.version)})
-    return _shown(config)
+    return unchanged(request, tag_of(config.version)) or _shown(config)
 
 
 def _shown(config: Config) -> web.Response:

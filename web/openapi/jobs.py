@@ -4,7 +4,7 @@ from interlock.bulk import BulkJobs, BulkResult
 from interlock.errors import InvalidState, NotFound, PayloadSchema, PayloadTooLarge, QuotaExceeded
 from interlock.states import JobStatus
 from interlock.wire import AssetPage, CancelJob, CreateJob, EvidencePage, Job, JobPage, LogPage, Nothing
-from web import assets, evidence, jobs, logs
+from web import assets, evidence, logs, pages
 from web.openapi.common import (
     CURSOR,
     IDEMPOTENCY_KEY,
@@ -28,7 +28,7 @@ _NARROW = (
     Param("createdBy", printable(100), "Only jobs that this account has created."),
     Param("since", TIME, "Only jobs that were created then or later."),
     Param("q", printable(200), "Only jobs of which the id, type or payload contains this text."),
-    Param("limit", whole(1, jobs.MOST, jobs.PAGE), "How many items at most."),
+    Param("limit", whole(1, pages.MOST, pages.PAGE), "How many items at most."),
     CURSOR._replace(schema={"type": "string", "pattern": ID}),
 )
 _TARGET = (NotFound, PayloadTooLarge, PayloadSchema, QuotaExceeded)
