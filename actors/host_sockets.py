@@ -88,11 +88,8 @@ def _gone(state: HostState, d: Decision) -> None:
 
 def ack(state: HostState, message: Ack, d: Decision) -> None:
     """The agent takes what it was offered. Said twice, it is answered twice."""
-    state.heard(d)
-    _not_superseded(state, message.session, d)
-    attempt = _meant(state, message)
+    attempt = _answered(state, message, d)
     if attempt is None:
-        d.look_up = message
         return
     _not_taken(attempt, message.session)
     state.advance(attempt, RunEvent.ACKED, d)
@@ -105,11 +102,8 @@ def ack(state: HostState, message: Ack, d: Decision) -> None:
 
 def reject(state: HostState, message: Reject, d: Decision) -> None:
     """The agent will not do it, now or later."""
-    state.heard(d)
-    _not_superseded(state, message.session, d)
-    attempt = _meant(state, message)
+    attempt = _answered(state, message, d)
     if attempt is None:
-        d.look_up = message
         return
     state.advance(attempt, RunEvent.REJECTED, d, Ending(error_message=message.reason))
     serve(state, d)
@@ -135,6 +129,16 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     if state.attempt_of_run(run.id) is not None:
         raise _not_offered(run.status)
     raise Unavailable("The run is just being moved; ask again")  # by another node: this memory is old
+
+
+def _answered(state: HostState, message: Ack | Reject, d: Decision) -> Attempt | None:
+    """The offer that the agent answers; None when it stands nowhere here and the rows are asked."""
+    state.heard(d)
+    _not_superseded(state, message.session, d)
+    attempt = _meant(state, message)
+    if attempt is None:
+        d.look_up = message
+    return attempt
 
 
 def _not_superseded(state: HostState, session: Session | None, d: Decision) -> None:
