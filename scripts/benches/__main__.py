@@ -81,38 +81,26 @@ def _add_rounds(bench: argparse.ArgumentParser) -> None:
 def _fleet(options: argparse.Namespace, folder: Path) -> None:
     sizes = _asked(options, QUICK if options.quick else Sizes())
     fleet = Fleet(sizes, folder, _say)
-    fleet.prepare()
-    known = facts(folder, fleet.loop)
-    _play(fleet, sizes.rounds)
-    _print(options, sizes, known, fleet, rows(sizes, fleet.values))
+    _take(options, sizes, folder, fleet, lambda: rows(sizes, fleet.values))
 
 
 def _production(options: argparse.Namespace, folder: Path) -> None:
     sizes = _asked(options, QUICK_PRODUCTION if options.quick else ProductionSizes())
     with ExitStack() as engines:
         production = Production(sizes, folder, _say, engines)
-        production.prepare()
-        known = facts(folder, production.loop, production.engines)
-        _play(production, sizes.rounds)
-        _print(options, sizes, known, production, production_rows(sizes, production.values))
+        _take(options, sizes, folder, production, lambda: production_rows(sizes, production.values))
 
 
 def _overload(options: argparse.Namespace, folder: Path) -> None:
     sizes = _asked(options, QUICK_OVERLOAD if options.quick else OverloadSizes())
     overload = Overload(sizes, folder, _say)
-    overload.prepare()
-    known = facts(folder, overload.loop)
-    _play(overload, sizes.rounds)
-    _print(options, sizes, known, overload, overload_rows(overload.values))
+    _take(options, sizes, folder, overload, lambda: overload_rows(overload.values))
 
 
 def _sockets(options: argparse.Namespace, folder: Path) -> None:
     sizes = _asked(options, QUICK_SOCKETS if options.quick else SocketSizes())
     sockets = Sockets(sizes, folder, _say)
-    sockets.prepare()
-    known = facts(folder, sockets.loop)
-    _play(sockets, sizes.rounds)
-    _print(options, sizes, known, sockets, sockets_rows(sizes, sockets.values))
+    _take(options, sizes, folder, sockets, lambda: sockets_rows(sizes, sockets.values))
 
 
 Asked = TypeVar("Asked", bound=Effort)
@@ -128,15 +116,16 @@ def _asked(options: argparse.Namespace, sizes: Asked) -> Asked:
     return sizes
 
 
-def _play(steps: Steps, rounds: int) -> None:
-    for number in range(1, rounds + 1):
-        _say(f"round {number} of {rounds}")
-        steps.round()
-
-
-def _print(
-    options: argparse.Namespace, sizes: Effort, known: dict[str, str], steps: Steps, found: Sequence[Row]
+def _take(
+    options: argparse.Namespace, sizes: Effort, folder: Path, steps: Steps, rows_of_it: Callable[[], Sequence[Row]]
 ) -> None:
+    """Prepare, take all rounds, and print what they came to."""
+    steps.prepare()
+    known = facts(folder, steps.loop, steps.engines)
+    for number in range(1, sizes.rounds + 1):
+        _say(f"round {number} of {sizes.rounds}")
+        steps.round()
+    found = rows_of_it()
     if options.output == "json":
         print(as_document(options.command, sizes, known, steps, found))
     else:

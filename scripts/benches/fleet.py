@@ -1,27 +1,23 @@
 """`bench fleet`: how many jobs travel through a server, how fast, and what each costs, beside bare aiohttp."""
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from benches.embedded import Embedded
 from benches.figures import percentile
 from benches.plan import BenchFailed, FleetHost, Outcome, Plan
-from benches.processes import Server, bare, interlock
-from benches.seed import Seed, copy_to_disk, sow
+from benches.processes import Server, bare
+from benches.seed import Seed, sow
 from benches.sizes import Sizes
-from benches.steps import Figures, Say, Step, Steps
+from benches.steps import Figures, Say, Step
 
 
-class Fleet(Steps):
+class Fleet(Embedded):
     """One server on its embedded default."""
 
     def __init__(self, sizes: Sizes, folder: Path, say: Say) -> None:
-        super().__init__(sizes, say)
+        super().__init__(sizes, folder, say)
         self.sizes = sizes
-        self.loop = ""
-        self._folder = folder
-        self._seeds: dict[str, Seed] = {}
 
     def prepare(self) -> None:
         """Data directories to copy from, and a look at the kind of loop that the server runs on."""
@@ -31,8 +27,7 @@ class Fleet(Steps):
         self._seeds["small"] = sow(self._folder / "small", z.hosts)
         self._seeds["deep"] = sow(self._folder / "deep", z.hosts, others=z.others, pending=z.pending_each)
         self._seeds["wide"] = sow(self._folder / "wide", z.idle)
-        with self._server("small") as (server, _):
-            self.loop = server.loop
+        self._look_at_loop()
 
     def steps(self) -> Sequence[Step]:
         """Each takes what is compared within seconds of each other."""
@@ -50,7 +45,7 @@ class Fleet(Steps):
         z = self.sizes
         with bare(self.loop, self._folder) as server:
             echo = self._driven(Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients))
-        with self._server("small") as (server, seed):
+        with self._embedded("small") as (server, seed):
             jobs = self._drive(load, server, seed, z.jobs)
         return {
             f"{load} bare": echo.rate,
@@ -63,7 +58,7 @@ class Fleet(Steps):
         with bare(self.loop, self._folder) as server:
             plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=self.sizes.echoes // 10)
             trip = self._driven(plan).latencies_ms
-        with self._server("small") as (server, seed):
+        with self._embedded("small") as (server, seed):
             taken = self._drive("dispatch", server, seed, self.sizes.dispatched).latencies_ms
         percentiles = {f"dispatch p{percent}": percentile(taken, percent) for percent in (50, 99)}
         return {"round trip": percentile(trip, 50)} | percentiles
@@ -72,7 +67,7 @@ class Fleet(Steps):
         """Beside an org in which nothing else waits, and one in which much does."""
         figures: Figures = {}
         for name in ("small", "deep"):
-            with self._server(name) as (server, seed):
+            with self._embedded(name) as (server, seed):
                 figures[f"start {name}"] = server.ready_seconds
                 figures[f"drain {name}"] = self._drive("drain", server, seed, self.sizes.drained).rate
         return figures
@@ -80,9 +75,9 @@ class Fleet(Steps):
     def _memory(self) -> Figures:
         """Hosts that only have rows against none; then hosts that have each polled once against those rows."""
         few, many = self.sizes.hosts, self.sizes.idle
-        with self._server("small") as (server, _):
+        with self._embedded("small") as (server, _):
             without = server.resident_bytes
-        with self._server("wide") as (server, seed):
+        with self._embedded("wide") as (server, seed):
             rows, actors = server.resident_bytes - without, server.host_actors
             self._touch(server, seed.hosts[:few])  # so that what is loaded and pooled once is not counted
             before, known = server.resident_bytes, server.host_actors
@@ -97,17 +92,6 @@ class Fleet(Steps):
         self._driven(Plan(load="touch", port=server.port, pid=server.pid, count=len(hosts), hosts=hosts))
 
     # ---- how -------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _server(self, name: str) -> Iterator[tuple[Server, Seed]]:
-        """A new server on a copy of that data directory."""
-        seed, copy = self._seeds[name], self._folder / "running"
-        copy_to_disk(seed.folder, copy)
-        try:
-            with interlock(copy) as server:
-                yield server, seed
-        finally:
-            shutil.rmtree(copy)
 
     def _drive(self, load: str, server: Server, seed: Seed, count: int) -> Outcome:
         z = self.sizes

@@ -51,7 +51,6 @@ class Overload(Steps):
     def __init__(self, sizes: OverloadSizes, folder: Path, say: Say) -> None:
         super().__init__(sizes, say)
         self.sizes = sizes
-        self.loop = ""
         self._folder = folder
         self._seed: Seed
         self._copies = 0

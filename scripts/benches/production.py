@@ -9,12 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeAlias
 
+from benches.embedded import Embedded
 from benches.figures import percentile
 from benches.plan import Outcome, Plan, Victim
 from benches.processes import Server, bare, interlock
 from benches.production_sizes import ProductionSizes
-from benches.seed import Seed, copy_to_disk, sow
-from benches.steps import Figures, Say, Step, Steps
+from benches.seed import Seed, sow
+from benches.steps import Figures, Say, Step
 from engines.postgres import Postgres, postgres
 from engines.redis_server import OwnRedis, own_redis
 
@@ -25,16 +26,12 @@ Taken: TypeAlias = Callable[[], Outcome]
 Served: TypeAlias = Callable[[], AbstractContextManager[tuple[Server, Seed]]]
 
 
-class Production(Steps):
+class Production(Embedded):
     """Servers on engines of our own, which keep what they are told: fsync is on."""
 
     def __init__(self, sizes: ProductionSizes, folder: Path, say: Say, engines: ExitStack) -> None:
-        super().__init__(sizes, say)
+        super().__init__(sizes, folder, say)
         self.sizes = sizes
-        self.loop = ""
-        self.engines = ""  # their versions
-        self._folder = folder
-        self._seeds: dict[str, Seed] = {}
         self._postgres: Postgres = engines.enter_context(postgres(durable=True, settings=POSTGRES))
         self._redis: OwnRedis = engines.enter_context(own_redis())
         self._chance = random.Random(1)  # noqa: S311 - which host is looked at first
@@ -49,8 +46,7 @@ class Production(Steps):
             url = self._postgres.create(f"seed_{name}")
             folder = self._folder / f"pg-{name}"
             self._seeds[f"pg {name}"] = sow(folder, hosts, others=others, pending=pending, url=url)
-        with self._embedded("small") as (server, _):
-            self.loop = server.loop
+        self._look_at_loop()
         self._single("warming up")  # a new PostgreSQL is slower at first
         ((version,),) = self._postgres.run("SHOW server_version")
         with self._redis.client() as client:
@@ -149,17 +145,6 @@ class Production(Steps):
         return self._driven(plan).latencies_ms
 
     # ---- how -------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _embedded(self, name: str, launcher: str = "") -> Iterator[tuple[Server, Seed]]:
-        """A new server on a copy of that data directory."""
-        seed, copy = self._seeds[name], self._folder / "running"
-        copy_to_disk(seed.folder, copy)
-        try:
-            with interlock(copy, launcher=launcher) as server:
-                yield server, seed
-        finally:
-            shutil.rmtree(copy)
 
     @contextmanager
     def _in_place(self, seed: Seed, options: Sequence[str] = ()) -> Iterator[tuple[Server, Seed]]:

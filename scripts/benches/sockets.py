@@ -1,29 +1,25 @@
 """`bench sockets`: agents on WebSockets, beside bare aiohttp that echoes frames."""
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from benches.embedded import Embedded
 from benches.figures import percentile
 from benches.plan import FleetHost, Outcome, Plan
-from benches.processes import Server, bare, interlock
-from benches.seed import Seed, copy_to_disk, sow
+from benches.processes import Server, bare
+from benches.seed import Seed, sow
 from benches.sockets_sizes import SocketSizes
-from benches.steps import Figures, Say, Step, Steps
+from benches.steps import Figures, Say, Step
 
 _LOAD_SECONDS = 300.0  # that one load may take
 
 
-class Sockets(Steps):
+class Sockets(Embedded):
     """One server on its embedded default."""
 
     def __init__(self, sizes: SocketSizes, folder: Path, say: Say) -> None:
-        super().__init__(sizes, say)
+        super().__init__(sizes, folder, say)
         self.sizes = sizes
-        self.loop = ""
-        self._folder = folder
-        self._seeds: dict[str, Seed] = {}
 
     def prepare(self) -> None:
         """Data directories to copy from, and a look at the kind of loop that the server runs on."""
@@ -32,8 +28,7 @@ class Sockets(Steps):
         self._seeds["small"] = sow(self._folder / "small", z.hosts)
         self._seeds["wide"] = sow(self._folder / "wide", z.hosts + z.idle)
         self._seeds["waiting"] = sow(self._folder / "waiting", 1, others=z.idle, pending=1)
-        with self._server("small") as (server, _):
-            self.loop = server.loop
+        self._look_at_loop()
 
     def steps(self) -> Sequence[Step]:
         """Each takes what is compared within seconds of each other."""
@@ -53,7 +48,7 @@ class Sockets(Steps):
         with bare(self.loop, self._folder) as server:
             plan = Plan(load="socket_echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.hosts)
             echo = self._driven(plan)
-        with self._server("small") as (server, seed):
+        with self._embedded("small") as (server, seed):
             jobs = self._drive(load, server, seed, seed.hosts, count)
         figures = {
             f"{load} bare": echo.rate,
@@ -68,20 +63,20 @@ class Sockets(Steps):
         with bare(self.loop, self._folder) as server:
             plan = Plan(load="sit_bare", port=server.port, pid=server.pid, count=z.idle, clients=z.hosts)
             bare_ones = self._driven(plan)
-        with self._server("wide") as (server, seed):
+        with self._embedded("wide") as (server, seed):
             agents = self._drive("sit", server, seed, seed.hosts, z.idle, clients=z.hosts)
         each, bare_each = agents.figures["KB each"], bare_ones.figures["KB each"]
         return {"connection KB": each, "bare connection KB": bare_each, "KB more": each - bare_each}
 
     def _storm(self) -> Figures:
-        with self._server("waiting") as (server, seed):
+        with self._embedded("waiting") as (server, seed):
             return dict(self._drive("socket_storm", server, seed, [*seed.hosts, *seed.others], 0).figures)
 
     def _cancel(self) -> Figures:
         with bare(self.loop, self._folder) as server:
             plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=3000)
             trip = percentile(self._driven(plan).latencies_ms, 50)
-        with self._server("small") as (server, seed):
+        with self._embedded("small") as (server, seed):
             taken = self._drive("socket_cancel", server, seed, seed.hosts, self.sizes.cancels).latencies_ms
         percentiles = {f"cancel p{percent}": percentile(taken, percent) for percent in (50, 99)}
         return {"round trip": trip} | percentiles
@@ -90,23 +85,12 @@ class Sockets(Steps):
         """All read; then one of them does not."""
         figures: Figures = {}
         for load in ("dashboards", "slow_dashboard"):
-            with self._server("small") as (server, seed):
+            with self._embedded("small") as (server, seed):
                 outcome = self._drive(load, server, seed, seed.hosts, self.sizes.watched)
             figures |= {load: outcome.rate} | {f"{load} {name}": value for name, value in outcome.figures.items()}
         return figures | {"slow MB more": figures["slow_dashboard MB"] - figures["dashboards MB"]}
 
     # ---- how -------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _server(self, name: str) -> Iterator[tuple[Server, Seed]]:
-        """A new server on a copy of that data directory."""
-        seed, copy = self._seeds[name], self._folder / "running"
-        copy_to_disk(seed.folder, copy)
-        try:
-            with interlock(copy) as server:
-                yield server, seed
-        finally:
-            shutil.rmtree(copy)
 
     def _drive(
         self, load: str, server: Server, seed: Seed, hosts: Sequence[FleetHost], count: int, clients: int = 0

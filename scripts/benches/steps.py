@@ -30,12 +30,18 @@ class Steps(ABC):
     """Takes the figures; `values` has those of each name in the order in which they were taken."""
 
     def __init__(self, effort: Effort, say: Say) -> None:
+        self.loop = ""  # the kind of loop that the server runs on, once that was looked at
+        self.engines = ""  # versions of what it rests on, beside SQLite
         self.values: dict[str, list[float]] = defaultdict(list)
         self.cores: dict[str, list[Cores]] = defaultdict(list)  # by load
         self.count = self.disturbed = 0  # steps, and those that others disturbed even in the quietest try
         self._effort = effort
         self._say = say
         self._taken: list[tuple[str, Cores]] = []  # by the step that is being taken
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """What all rounds start from."""
 
     @abstractmethod
     def steps(self) -> Sequence[Step]:

@@ -1,0 +1,35 @@
+"""Benches of servers on their embedded default, each on a fresh copy of a data directory that was sown once."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benches.processes import Server, interlock
+from benches.seed import Seed, copy_to_disk
+from benches.steps import Effort, Say, Steps
+
+
+class Embedded(Steps):
+    """`_seeds` are the data directories to copy from, by name."""
+
+    def __init__(self, effort: Effort, folder: Path, say: Say) -> None:
+        super().__init__(effort, say)
+        self._folder = folder
+        self._seeds: dict[str, Seed] = {}
+
+    def _look_at_loop(self) -> None:
+        """To be called once there is a small seed."""
+        with self._embedded("small") as (server, _):
+            self.loop = server.loop
+
+    @contextmanager
+    def _embedded(self, name: str, launcher: str = "") -> Iterator[tuple[Server, Seed]]:
+        """A new server on a copy of that data directory."""
+        seed, copy = self._seeds[name], self._folder / "running"
+        copy_to_disk(seed.folder, copy)
+        try:
+            with interlock(copy, launcher=launcher) as server:
+                yield server, seed
+        finally:
+            shutil.rmtree(copy)
