@@ -79,7 +79,7 @@ async def test_if_match_names_the_version_that_is_to_be_changed(tenant: Tenant) 
 async def test_a_version_in_the_body_does_not_stand_in_for_an_if_match_that_matches_nothing(tenant: Tenant) -> None:
     read = (await put(tenant, OTHER)).json
     assert (await put(tenant, read, **{"If-Match": "rubbish"})).refusal == (412, "precondition_failed")
-    assert (await put(tenant, read, **{"If-Match": '"1"'})).json["version"] == 2
+    assert (await put(tenant, read, **{"If-Match": '"1"'})).status == 200
 
 
 async def test_who_has_the_present_version_is_told_so(tenant: Tenant) -> None:

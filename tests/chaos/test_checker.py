@@ -310,6 +310,18 @@ def test_an_owner_may_overlook_another_nodes_urgent_job_for_as_long_as_is_promis
     assert tale.violations() == []
 
 
+def test_a_job_that_was_offered_may_have_been_chosen_some_time_before_it_started(tale: Tale) -> None:
+    tale.create("low", 100)
+    tale.create("high", 103, priority=5)
+    tale.attempt("low", 29_000, 29_010)
+    tale.attempt("high", 40_000, 40_010)
+    assert tale.kinds == {"order"}
+    tale.change_run("low", 0, offers=1)
+    assert tale.violations() == []
+    tale.change_run("low", 0, started_at=WALL + 31_000, finished_at=WALL + 31_010)
+    assert "order" in tale.kinds
+
+
 def test_a_retry_that_holds_its_host_lets_nothing_begin_before_it_is_due(tale: Tale) -> None:
     tale.create("held", 100, type=HOLDING)
     tale.attempt("held", 110, 120, "failed", last=False)
