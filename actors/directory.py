@@ -20,6 +20,7 @@ from actors.messages import (
     Disconnect,
     EndPoll,
     ExplainWait,
+    Look,
     Message,
     MoveInLine,
     Poll,
@@ -485,12 +486,17 @@ class Directory:
 
     # ---- other nodes -----------------------------------------------------------------------------------------------
 
-    def changed(self, host_id: str) -> None:
-        """The host's row has just been changed by this process: nothing new goes out before its actor has read it."""
+    def changed(self, host_id: str) -> LoopFuture:
+        """The host's row has just been changed by this process: nothing new goes out before its actor has read it. The
+        reply comes then.
+        """
         actor = self.hosts.get(host_id)
-        if actor is not None and actor.state is not None:
-            actor.state.stale = True
-        self.rung(host_id)
+        if actor is None or actor.state is None or self._closed is not None:
+            return LoopFuture.of(None)
+        actor.state.stale = True
+        reply = self._ask(actor, Look())
+        self._look_at_clock(actor)
+        return reply
 
     def rung(self, host_id: str) -> None:
         """Another node has written to a host's rows, or has taken it over; or to the pool that is called so."""

@@ -1,11 +1,15 @@
 """Changes to an organization's fleet: each in the audit trail, and at once known to the hosts' owners."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from actors.messages import Caller
+from interlock.errors import InterlockError
 from store.accounts import By
 from web.services import Services
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -17,8 +21,11 @@ async def change(s: Services, caller: Caller, work: Callable[[Any, By], Result])
 
 
 async def tell_owner(s: Services, host_id: str) -> None:
-    """The host's row has changed: its actor reads it, here or at the node that owns the host."""
-    s.directory.changed(host_id)
+    """The host's row has changed: its actor reads it, here before this returns, or at the node that owns the host."""
+    try:
+        await s.directory.changed(host_id)
+    except InterlockError as error:
+        log.warning("Host %s could not be looked at after a change: %s", host_id, error.detail)  # it will look again
     cluster = s.cluster
     if cluster is not None and not s.directory.holds(host_id):
         owner = await s.store.fetch(lambda database: cluster.owner_of(database, host_id))

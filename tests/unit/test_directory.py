@@ -283,9 +283,11 @@ def test_nothing_new_goes_out_before_a_change_of_the_hosts_row_is_read(town: Tow
     poll = town.poll(host_id)
     town.settle()
     town.database.execute_sql("UPDATE host SET paused = 1, rev = rev + 1")
-    town.directory.changed(host_id)
+    read = town.directory.changed(host_id)
     town.create(host_id)
+    assert not read.done
     town.settle()
+    assert read.done
     assert not poll.answer.done
     state = town.directory.hosts[host_id].state
     assert state is not None
