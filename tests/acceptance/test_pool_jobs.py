@@ -6,23 +6,10 @@ from typing import Any
 import pytest
 
 from interlock.clock import SystemClock, rfc3339
-from tests.support.callers import Agent, Document, Plane, Reply, Tenant
+from tests.support.callers import Agent, Plane, Reply, Tenant
 
 SEARCH = "SEARCH_SINGLE"
 NOW = SystemClock().now
-
-
-@pytest.fixture
-def tenant(plane: Plane) -> Tenant:
-    return plane.tenant()
-
-
-async def put(tenant: Tenant, **fields: Any) -> Document:
-    """A pool job, which must be accepted."""
-    reply = await tenant.user.post(tenant.jobs_path, {"type": SEARCH, **fields})
-    assert reply.status == 201, reply
-    made: Document = reply.json
-    return made
 
 
 async def label(tenant: Tenant, host: Agent, **labels: str) -> None:
@@ -33,7 +20,7 @@ async def label(tenant: Tenant, host: Agent, **labels: str) -> None:
 
 async def test_a_pool_job_goes_to_the_agent_that_polls(tenant: Tenant) -> None:
     host = tenant.host()
-    job = await put(tenant, payload={"query": "cafés"})
+    job = await tenant.pool(payload={"query": "cafés"})
     assert (job["hostId"], job["status"], job["jobRuns"][0]["status"]) == (None, "PENDING", "pending")
     run = await host.take()
     assert (run["jobId"], run["payload"], run["attempt"]) == (job["id"], {"query": "cafés"}, 1)
@@ -53,7 +40,7 @@ async def test_a_pool_job_goes_to_the_agent_that_polls(tenant: Tenant) -> None:
 async def test_a_short_poll_is_answered_at_once_when_the_pool_is_empty(tenant: Tenant) -> None:
     host = tenant.host()
     assert (await host.poll(0)).status == 204
-    job = await put(tenant)
+    job = await tenant.pool()
     assert (await host.poll(0)).json["jobId"] == job["id"]
     assert (await host.poll(0)).status == 204
 
@@ -61,7 +48,7 @@ async def test_a_short_poll_is_answered_at_once_when_the_pool_is_empty(tenant: T
 async def test_a_parked_poll_gets_a_pool_job_that_comes(tenant: Tenant) -> None:
     host = tenant.host()
     async with tenant.parked(host) as poll:
-        job = await put(tenant)
+        job = await tenant.pool()
         assert (await poll).json["jobId"] == job["id"]
 
 
@@ -72,14 +59,14 @@ async def test_of_many_parked_polls_each_job_goes_to_one(tenant: Tenant) -> None
         async with asyncio.timeout(20):
             while not (await tenant.queue(host))["connections"]:
                 pass
-    jobs = [await put(tenant) for _ in range(5)]
+    jobs = [await tenant.pool() for _ in range(5)]
     taken = [(await poll).json["jobId"] for poll in polls]
     assert sorted(taken) == sorted(job["id"] for job in jobs)
 
 
 async def test_a_hosts_own_jobs_go_first(tenant: Tenant) -> None:
     host = tenant.host()
-    pooled = await put(tenant, priority=1000)
+    pooled = await tenant.pool(priority=1000)
     own = await tenant.create(host)
     first = await host.take()
     assert first["jobId"] == own["id"]
@@ -89,7 +76,7 @@ async def test_a_hosts_own_jobs_go_first(tenant: Tenant) -> None:
 
 async def test_pool_jobs_go_by_priority_and_then_by_age(tenant: Tenant) -> None:
     host = tenant.host()
-    jobs = [await put(tenant, priority=priority) for priority in (0, 5, 0, -1, 5)]
+    jobs = [await tenant.pool(priority=priority) for priority in (0, 5, 0, -1, 5)]
     order = []
     for _ in jobs:
         run = await host.take()
@@ -100,7 +87,7 @@ async def test_pool_jobs_go_by_priority_and_then_by_age(tenant: Tenant) -> None:
 
 async def test_a_failed_pool_job_goes_back_and_another_host_may_take_it(tenant: Tenant) -> None:
     one, other = tenant.host("one"), tenant.host("other")
-    job = await put(tenant)
+    job = await tenant.pool()
     run = await one.take()
     answer = await one.finish(run["jobRunId"], "failed", errorMessage="no luck")
     assert (answer["jobStatus"], answer["willRetry"]) == ("PENDING", True)
@@ -119,16 +106,16 @@ async def test_a_failed_pool_job_goes_back_and_another_host_may_take_it(tenant: 
 
 async def test_a_job_with_labels_waits_for_a_host_that_carries_them(tenant: Tenant) -> None:
     plain, special = tenant.host("plain"), tenant.host("special")
-    job = await put(tenant, labels={"gpu": "yes"})
+    job = await tenant.pool(labels={"gpu": "yes"})
     assert job["wait"]["reason"] == "no_matching_host"
     assert "gpu=yes" in job["wait"]["detail"]
-    after = await put(tenant)
+    after = await tenant.pool()
     assert (await plain.poll(0)).json["jobId"] == after["id"]
     await label(tenant, special, gpu="yes", region="eu")
     assert (await tenant.show(job))["wait"]["reason"] == "host_offline"
     run = await special.take()
     assert run["jobId"] == job["id"]
-    second = await put(tenant, labels={"gpu": "yes"})
+    second = await tenant.pool(labels={"gpu": "yes"})
     assert (await tenant.show(second))["wait"]["reason"] == "host_busy"
     listed = (await tenant.user.get(tenant.jobs_path)).json["items"]
     assert listed[0]["wait"]["reason"] == "host_busy"
@@ -160,7 +147,7 @@ async def test_labels_that_no_host_could_carry_are_refused(tenant: Tenant, label
 
 
 async def test_a_waiting_pool_job_is_cancelled_at_once(tenant: Tenant) -> None:
-    job = await put(tenant)
+    job = await tenant.pool()
     for _ in range(2):
         reply = await tenant.cancel(job, {"reason": "enough"})
         assert (reply.status, reply.json["status"]) == (200, "CANCELLED")
@@ -169,7 +156,7 @@ async def test_a_waiting_pool_job_is_cancelled_at_once(tenant: Tenant) -> None:
 
 async def test_a_running_pool_job_is_cancelled_by_its_agent(tenant: Tenant) -> None:
     host = tenant.host()
-    job = await put(tenant)
+    job = await tenant.pool()
     run = await host.take()
     reply = await tenant.cancel(job)
     assert (reply.status, reply.json["cancelRequested"]) == (202, True)
@@ -181,7 +168,7 @@ async def test_a_running_pool_job_is_cancelled_by_its_agent(tenant: Tenant) -> N
 
 async def test_a_running_pool_job_is_forced_to_its_end(tenant: Tenant) -> None:
     host = tenant.host()
-    job = await put(tenant)
+    job = await tenant.pool()
     await host.take()
     reply = await tenant.cancel(job, {"force": True})
     assert (reply.status, reply.json["status"]) == (200, "CANCELLED")
@@ -189,7 +176,7 @@ async def test_a_running_pool_job_is_forced_to_its_end(tenant: Tenant) -> None:
 
 async def test_an_ended_pool_job_is_tried_afresh_in_the_pool(tenant: Tenant) -> None:
     one, other = tenant.host("one"), tenant.host("other")
-    job = await put(tenant, maxAttempts=1)
+    job = await tenant.pool(maxAttempts=1)
     assert (await tenant.retry(job)).refusal == (409, "invalid_state")
     await one.finish((await one.take())["jobRunId"], "failed")
     assert (await tenant.show(job))["status"] == "FAILED"
@@ -204,7 +191,7 @@ async def test_an_ended_pool_job_is_tried_afresh_in_the_pool(tenant: Tenant) -> 
 
 
 async def test_a_cancelled_pool_job_is_tried_afresh(tenant: Tenant) -> None:
-    job = await put(tenant)
+    job = await tenant.pool()
     await tenant.cancel(job)
     assert (await tenant.retry(job)).json["status"] == "PENDING"
     assert (await tenant.host().take())["jobId"] == job["id"]
@@ -212,14 +199,14 @@ async def test_a_cancelled_pool_job_is_tried_afresh(tenant: Tenant) -> None:
 
 async def test_a_scheduled_pool_job_is_taken_once_it_is_due(tenant: Tenant) -> None:
     host = tenant.host()
-    job = await put(tenant, runAt=rfc3339(NOW() + 700))
+    job = await tenant.pool(runAt=rfc3339(NOW() + 700))
     assert (job["jobRuns"][0]["status"], job["wait"]["reason"]) == ("scheduled", "scheduled")
     assert (await host.poll(0)).status == 204
     assert (await host.take())["jobId"] == job["id"]
 
 
 async def test_a_pool_job_that_nobody_started_in_time_expires(tenant: Tenant) -> None:
-    job = await put(tenant, startBefore=rfc3339(NOW() + 300))
+    job = await tenant.pool(startBefore=rfc3339(NOW() + 300))
     async with tenant.watch(after=0) as board:
         await board.until("job_run.done", jobId=job["id"])
     shown = await tenant.show(job)
@@ -259,7 +246,7 @@ async def test_the_same_key_makes_one_pool_job(tenant: Tenant) -> None:
 
 async def test_the_pools_of_two_orgs_have_nothing_to_do_with_each_other(plane: Plane, tenant: Tenant) -> None:
     stranger = plane.tenant()
-    job = await put(tenant)
+    job = await tenant.pool()
     assert (await stranger.host().poll(0)).status == 204
     assert (await stranger.cancel(job)).refusal == (404, "not_found")
     assert (await stranger.retry(job)).refusal == (404, "not_found")
@@ -278,7 +265,7 @@ async def test_the_routes_of_s2_make_and_show_pool_jobs(plane: Plane, tenant: Te
 async def test_dashboards_hear_of_pool_jobs(tenant: Tenant) -> None:
     host = tenant.host()
     async with tenant.watch() as board:
-        job = await put(tenant)
+        job = await tenant.pool()
         assert (await board.until("job.created", jobId=job["id"]))["data"]["hostId"] is None
         run = await host.take()
         assert (await board.until("job_run.started", jobId=job["id"]))["data"]["hostId"] == host.id

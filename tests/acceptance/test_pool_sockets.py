@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.support.callers import PATIENCE, Agent, Document, Plane, Tenant
 
@@ -52,23 +51,10 @@ async def connected(host: Agent, **query: str) -> AsyncIterator[Socket]:
         yield made
 
 
-@pytest.fixture
-def tenant(plane: Plane) -> Tenant:
-    return plane.tenant()
-
-
-async def put(tenant: Tenant, **fields: Any) -> Document:
-    """A pool job, which must be accepted."""
-    reply = await tenant.user.post(tenant.jobs_path, {"type": SEARCH, **fields})
-    assert reply.status == 201, reply
-    made: Document = reply.json
-    return made
-
-
 async def test_a_connected_idle_host_is_told_of_a_pool_job_and_its_ack_takes_it(tenant: Tenant) -> None:
     host = tenant.host()
     async with connected(host) as agent:
-        job = await put(tenant, payload={"q": 1})
+        job = await tenant.pool(payload={"q": 1})
         assert await agent.hint() == job["id"]
         hint = agent.seen[-1]
         assert hint["data"] == {"jobId": job["id"], "type": SEARCH}  # no payload before it is taken
@@ -82,14 +68,14 @@ async def test_a_connected_idle_host_is_told_of_a_pool_job_and_its_ack_takes_it(
 
 
 async def test_a_host_that_connects_hears_of_what_waits(tenant: Tenant) -> None:
-    jobs = [await put(tenant) for _ in range(3)]
+    jobs = [await tenant.pool() for _ in range(3)]
     async with connected(tenant.host()) as agent:
         assert [await agent.hint() for _ in jobs] == [job["id"] for job in jobs]
 
 
 async def test_a_host_that_becomes_idle_hears_of_what_waits_again(tenant: Tenant) -> None:
     async with connected(tenant.host()) as agent:
-        first, second = await put(tenant), await put(tenant)
+        first, second = await tenant.pool(), await tenant.pool()
         assert [await agent.hint(), await agent.hint()] == [first["id"], second["id"]]
         await agent.ack(first["id"])
         await agent.say("job:done", jobId=first["id"])
@@ -99,7 +85,7 @@ async def test_a_host_that_becomes_idle_hears_of_what_waits_again(tenant: Tenant
 async def test_of_several_acks_the_first_wins_and_the_rest_hear_already_taken(tenant: Tenant) -> None:
     async with AsyncExitStack() as stack:
         agents = [await stack.enter_async_context(connected(tenant.host(f"h{n}"))) for n in range(5)]
-        job = await put(tenant)
+        job = await tenant.pool()
         assert [await agent.hint() for agent in agents] == [job["id"]] * 5
         answers = await asyncio.gather(*(agent.ack(job["id"]) for agent in agents))
         assert sorted(answer["event"] for answer in answers) == ["error"] * 4 + ["job:ack_success"]
@@ -117,7 +103,7 @@ async def test_a_busy_host_is_told_nothing_and_its_ack_is_refused(tenant: Tenant
         own = await tenant.create(host)
         await agent.until("job:new")
         await agent.ack(own["id"])
-        job = await put(tenant)
+        job = await tenant.pool()
         assert await free.hint() == job["id"]
         assert (await agent.ack(job["id"]))["data"]["code"] == "invalid_state"
         assert not [frame for frame in agent.seen if frame["event"] == "job:available"]
@@ -127,14 +113,14 @@ async def test_a_busy_host_is_told_nothing_and_its_ack_is_refused(tenant: Tenant
 async def test_a_rejected_hint_is_not_repeated_to_that_host(tenant: Tenant) -> None:
     host = tenant.host()
     async with connected(host) as agent:
-        refused, wanted = await put(tenant), await put(tenant)
+        refused, wanted = await tenant.pool(), await tenant.pool()
         assert [await agent.hint(), await agent.hint()] == [refused["id"], wanted["id"]]
         await agent.say("job:reject", jobId=refused["id"], reason="not for me")
         await agent.until("job:reject_ack")
         await agent.ack(wanted["id"])
         await agent.say("job:done", jobId=wanted["id"])
         await agent.until("job:done_ack")
-        third = await put(tenant)
+        third = await tenant.pool()
         assert await agent.hint() == third["id"]
     assert (await tenant.show(refused))["status"] == "PENDING"
     assert (await tenant.host("other").take())["jobId"] == refused["id"]
@@ -144,16 +130,16 @@ async def test_an_ack_that_comes_too_late_does_not_make_its_host_hear_again_of_w
     tenant: Tenant,
 ) -> None:
     async with connected(tenant.host("one")) as one, connected(tenant.host("other")) as other:
-        gone = await put(tenant)
+        gone = await tenant.pool()
         assert await one.hint() == await other.hint() == gone["id"]
         await one.ack(gone["id"])
         await one.say("job:done", jobId=gone["id"])
         await one.until("job:done_ack")
-        waits = await put(tenant)
+        waits = await tenant.pool()
         assert await other.hint() == waits["id"]
         for _ in range(3):
             assert (await other.ack(gone["id"]))["data"]["code"] == "already_taken"
-        marker = await put(tenant)
+        marker = await tenant.pool()
         assert await other.hint() == marker["id"]
 
 
@@ -163,7 +149,7 @@ async def test_who_does_not_carry_the_labels_cannot_ack_the_job_even_if_it_has_h
     for each in (host, fitting):
         assert (await admin.ask("PATCH", f"{tenant.path}/hosts/{each.id}", labels)).status == 200
     async with connected(host) as agent, connected(fitting) as other:
-        job = await put(tenant, **labels)
+        job = await tenant.pool(**labels)
         assert await agent.hint() == await other.hint() == job["id"]
         assert (await admin.ask("PATCH", f"{tenant.path}/hosts/{host.id}", {"labels": {}})).status == 200
         assert (await agent.ack(job["id"]))["data"]["code"] == "not_found"
@@ -174,17 +160,17 @@ async def test_who_does_not_carry_the_labels_cannot_ack_the_job_even_if_it_has_h
 async def test_hosts_of_another_org_and_without_the_labels_hear_nothing(plane: Plane, tenant: Tenant) -> None:
     stranger, plain = plane.tenant(), tenant.host("plain")
     async with connected(stranger.host()) as foreign, connected(plain) as unfit:
-        mine = await put(tenant, labels={"gpu": "yes"})
-        theirs = await put(stranger)
+        mine = await tenant.pool(labels={"gpu": "yes"})
+        theirs = await stranger.pool()
         assert await foreign.hint() == theirs["id"]
         assert (await foreign.ack(mine["id"]))["data"]["code"] == "not_found"
-        marker = await put(tenant)
+        marker = await tenant.pool()
         assert await unfit.hint() == marker["id"]
 
 
 async def test_a_failed_pool_job_of_a_socket_goes_back_and_is_hinted_to_all(tenant: Tenant) -> None:
     async with connected(tenant.host("one")) as one, connected(tenant.host("other")) as other:
-        job = await put(tenant)
+        job = await tenant.pool()
         assert [await one.hint(), await other.hint()] == [job["id"]] * 2
         await one.ack(job["id"])
         await one.say("job:error", jobId=job["id"], error="no luck")
@@ -196,7 +182,7 @@ async def test_a_failed_pool_job_of_a_socket_goes_back_and_is_hinted_to_all(tena
 async def test_a_run_whose_process_was_replaced_goes_back_to_the_pool(tenant: Tenant) -> None:
     host = tenant.host()
     async with connected(host, instanceId="one", running="") as agent:
-        job = await put(tenant)
+        job = await tenant.pool()
         await agent.ack(await agent.hint())
     async with connected(host, instanceId="two", running="") as agent:
         assert await agent.hint() == job["id"]
@@ -204,10 +190,10 @@ async def test_a_run_whose_process_was_replaced_goes_back_to_the_pool(tenant: Te
 
 
 async def test_an_ack_of_what_is_no_job_is_refused(tenant: Tenant) -> None:
-    job = await put(tenant)
+    job = await tenant.pool()
     await tenant.cancel(job)
     async with connected(tenant.host()) as agent:
         assert (await agent.ack("0" * 36))["data"]["code"] in {"not_found", "invalid_request"}
         assert (await agent.ack(job["id"]))["data"]["code"] == "invalid_state"
-        running = await put(tenant)
+        running = await tenant.pool()
         assert await agent.hint() == running["id"]

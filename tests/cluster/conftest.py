@@ -59,13 +59,6 @@ def rows(url: str, tmp_path_factory: pytest.TempPathFactory) -> PostgresRows:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-        yield session
-
-
-@pytest.fixture
 async def town(nodes: list[Node], rows: PostgresRows, session: aiohttp.ClientSession) -> AsyncIterator[Town]:
     """Every test finds both nodes running, and leaves them so."""
     for node in nodes:

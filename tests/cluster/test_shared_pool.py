@@ -11,16 +11,7 @@ import aiohttp
 from tests.cluster.rig import Town, by_way_of, insist, says, soon, until
 from tests.support.callers import PATIENCE, Agent, Document, Tenant
 
-SEARCH = "SEARCH_SINGLE"
 JOBS = 60
-
-
-async def put(tenant: Tenant, **fields: Any) -> Document:
-    """A pool job, which must be accepted."""
-    reply = await tenant.user.post(tenant.jobs_path, {"type": SEARCH, **fields})
-    assert reply.status == 201, reply
-    made: Document = reply.json
-    return made
 
 
 @asynccontextmanager
@@ -35,7 +26,7 @@ async def test_a_pool_job_made_at_one_node_reaches_a_parked_poll_at_the_other(to
     at_a, at_b = town.tenant()
     host = at_a.host()
     async with parked_at(host, at_b) as poll:
-        job = await put(at_a)
+        job = await at_a.pool()
         taken = (await poll).json
     assert taken["jobId"] == job["id"]
     await by_way_of(host, town.b).finish(taken["jobRunId"])
@@ -56,7 +47,7 @@ async def test_agents_of_both_nodes_race_and_every_job_is_run_once(town: Town) -
 
     async def make() -> None:
         for number in range(JOBS // 2):
-            await asyncio.gather(put((at_a, at_b)[number % 2]), put((at_b, at_a)[number % 2]))
+            await asyncio.gather((at_a, at_b)[number % 2].pool(), (at_b, at_a)[number % 2].pool())
 
     await asyncio.wait_for(asyncio.gather(make(), *(work(host) for host in hosts)), PATIENCE)
     assert len(ran) == JOBS
@@ -74,7 +65,7 @@ async def test_agents_on_sockets_of_both_nodes_are_told_and_one_ack_wins(town: T
             for name, plane in (("one", town.a), ("other", town.b))
         ]
         for _ in range(5):
-            job = await put(at_a)
+            job = await at_a.pool()
             assert [await hint(socket) for socket in sockets] == [job["id"]] * 2
             answers = await asyncio.gather(*(ack(socket, job["id"]) for socket in sockets))
             assert sorted(answer["event"] for answer in answers) == ["error", "job:ack_success"]
@@ -116,7 +107,7 @@ async def ack(socket: aiohttp.ClientWebSocketResponse, job_id: str) -> Document:
 
 async def test_a_waiting_pool_job_is_cancelled_by_either_node(town: Town) -> None:
     at_a, at_b = town.tenant()
-    jobs = [await put(at_a), await put(at_b)]
+    jobs = [await at_a.pool(), await at_b.pool()]
     for job, tenant in zip(jobs, (at_b, at_a), strict=True):
         reply = await tenant.cancel(job)
         assert (reply.status, reply.json["status"]) == (200, "CANCELLED")
@@ -128,7 +119,7 @@ async def test_a_waiting_pool_job_is_cancelled_by_either_node(town: Town) -> Non
 async def test_a_running_pool_job_is_stopped_through_the_other_node(town: Town) -> None:
     at_a, at_b = town.tenant()
     host = at_a.host()
-    job = await put(at_b)
+    job = await at_b.pool()
     run = await host.take()
     reply = await at_b.cancel(job)
     assert (reply.status, reply.json["cancelRequested"]) == (202, True)
@@ -140,14 +131,14 @@ async def test_a_running_pool_job_is_stopped_through_the_other_node(town: Town) 
 async def test_a_retry_of_a_pool_job_is_taken_by_a_host_of_the_other_node(town: Town) -> None:
     at_a, at_b = town.tenant()
     one, other = at_a.host("one"), by_way_of(at_a.host("other"), town.b)
-    job = await put(at_a)
+    job = await at_a.pool()
     run = await one.take()
     assert (await one.finish(run["jobRunId"], "failed"))["willRetry"] is True
     again = await other.take(20)
     assert (again["jobId"], again["attempt"]) == (job["id"], 2)
     await other.finish(again["jobRunId"])
     assert (await at_a.retry(job)).refusal == (409, "invalid_state")
-    failed = await put(at_b, maxAttempts=1)
+    failed = await at_b.pool(maxAttempts=1)
     await other.finish((await other.take())["jobRunId"], "failed")
     assert (await at_a.retry(failed)).json["status"] == "PENDING"
     assert (await until(lambda: other.poll(1), lambda reply: reply.status == 200)).json["jobId"] == failed["id"]
@@ -156,8 +147,8 @@ async def test_a_retry_of_a_pool_job_is_taken_by_a_host_of_the_other_node(town: 
 async def test_what_is_due_in_a_pool_comes_once_whoever_made_it(town: Town) -> None:
     at_a, at_b = town.tenant()
     host = by_way_of(at_a.host(), town.b)
-    due = await put(at_a, runAt=soon(0.5))
-    late = await put(at_b, startBefore=soon(0.5), labels={"no": "host"})
+    due = await at_a.pool(runAt=soon(0.5))
+    late = await at_b.pool(startBefore=soon(0.5), labels={"no": "host"})
     assert (await host.take(20))["jobId"] == due["id"]
     assert (await says(at_a, late, "expired"))["errorCode"] == "expired"
     assert len((await at_b.show(due))["jobRuns"]) == 1

@@ -7,7 +7,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,6 @@ from tests.support.callers import Agent, Plane, Reply, Tenant
 from tests.support.server import INTERLOCK, Rows, Server
 
 START_SECONDS = 30  # for a server that must give up
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False) as session:
-        yield session
 
 
 @contextmanager

@@ -204,6 +204,13 @@ class Tenant:
         made: Document = reply.json
         return made
 
+    async def pool(self, **fields: Any) -> Document:
+        """A job for whoever takes it first, which must be accepted."""
+        reply = await self.user.post(self.jobs_path, {"type": "SEARCH_SINGLE", **fields})
+        assert reply.status == 201, reply
+        made: Document = reply.json
+        return made
+
     async def show(self, job: Document) -> Document:
         """The job as it is now."""
         reply = await self.user.get(f"{self.jobs_path}/{job['id']}")

@@ -139,19 +139,20 @@ def agent_url(agent: Agent, **query: str) -> URL:
 @asynccontextmanager
 async def plain(agent: Agent, *, key: str | None = None, **query: str) -> AsyncIterator[PlainTalk]:
     """The agent's plain socket, whose key is in the header."""
-    headers = {"Authorization": f"Bearer {key or agent.token}"}
-    async with agent.session.ws_connect(agent_url(agent, **query), headers=headers) as socket:
-        talk = PlainTalk(socket)
-        try:
-            yield talk
-        finally:
-            await talk.leave()
+    async with _talking(agent, {"Authorization": f"Bearer {key or agent.token}"}, query) as talk:
+        yield talk
 
 
 @asynccontextmanager
 async def stranger(agent: Agent, **query: str) -> AsyncIterator[PlainTalk]:
     """A plain socket without a credential."""
-    async with agent.session.ws_connect(agent_url(agent, **query)) as socket:
+    async with _talking(agent, {}, query) as talk:
+        yield talk
+
+
+@asynccontextmanager
+async def _talking(agent: Agent, headers: dict[str, str], query: dict[str, str]) -> AsyncIterator[PlainTalk]:
+    async with agent.session.ws_connect(agent_url(agent, **query), headers=headers) as socket:
         talk = PlainTalk(socket)
         try:
             yield talk

@@ -8,6 +8,7 @@ import pytest
 from interlock.errors import RateLimited, Unavailable
 from interlock.frames import EXCHANGES, PUSHES, JobGiven
 from interlock.wire import TakenJob
+from tests.support.sockets import ANSWERS
 from web.agent_socket import close_frame, text_frame
 from web.allowance import Allowance
 from web.gateway import HANDLERS
@@ -15,22 +16,10 @@ from web.links import Links, SocketLimits
 from web.socketio import is_packet
 from web.socketio_peers import with_fields
 
-CONTRACT = {
-    "heartbeat": "heartbeat_ack",
-    "job:ack": "job:ack_success",
-    "job:reject": "job:reject_ack",
-    "job:progress": "job:progress_ack",
-    "job:log": "job:log_ack",
-    "job:evidence": "job:evidence_ack",
-    "job:done": "job:done_ack",
-    "job:error": "job:error_ack",
-    "job:cancelled": "job:cancelled_ack",
-}
-
 
 def test_every_event_has_one_answer_and_one_handler() -> None:
-    assert {event: exchange.event for event, exchange in EXCHANGES.items()} == CONTRACT
-    assert {event: handler.answer for event, handler in HANDLERS.items()} == CONTRACT
+    assert {event: exchange.event for event, exchange in EXCHANGES.items()} == ANSWERS
+    assert {event: handler.answer for event, handler in HANDLERS.items()} == ANSWERS
     assert set(PUSHES) == {"config", "job:available", "job:new", "job:cancel", "job:resume", "error"}
 
 
