@@ -68,7 +68,7 @@ def once(scene: Scene, job: dict[str, Any], *statuses: str) -> None:
 async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing(
     scene: Scene, route: str, answered: bool
 ) -> None:
-    killed = asyncio.Event()
+    killed, restarted = asyncio.Event(), asyncio.Event()
 
     async def kill(at: str) -> bool:
         if at != route or killed.is_set():
@@ -76,6 +76,7 @@ async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing
         killed.set()
         await asyncio.to_thread(scene.server.kill)
         await asyncio.to_thread(scene.server.start)
+        restarted.set()
         return False
 
     job = await scene.tenant.create(scene.host)
@@ -89,6 +90,7 @@ async def test_a_server_killed_at_a_request_and_restarted_does_and_loses_nothing
         await killed.wait()
         scene.go()
         done = await scene.ended(job)
+        await restarted.wait()  # the job may have been seen to end just before: the next test needs the server too
     once(scene, done, "success")
     assert done["output"] == {"text": "out"}
 

@@ -284,8 +284,8 @@ def test_nothing_new_goes_out_before_a_change_of_the_hosts_row_is_read(town: Tow
     town.settle()
     town.database.execute_sql("UPDATE host SET paused = 1, rev = rev + 1")
     read = town.directory.changed(host_id)
-    town.create(host_id)
     assert not read.done
+    town.create(host_id)
     town.settle()
     assert read.done
     assert not poll.answer.done
