@@ -1,6 +1,8 @@
 """Who is asking, and may they? Every route names its access in `routes.py`; these functions enforce it."""
 
-from typing import NamedTuple
+import asyncio
+from collections.abc import Awaitable
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -18,6 +20,7 @@ from web.tokens import AgentClaims, UserClaims
 REQUEST_ID = web.RequestKey("request_id", str)
 _IDS = UuidIds()
 _LONGEST_ID = 100
+Frame = TypeVar("Frame")
 
 
 def request_id(request: web.Request) -> str:
@@ -82,6 +85,15 @@ def bearer(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("An Authorization header with a bearer token is needed")
     return token.strip()
+
+
+async def in_time(first_frame: Awaitable[Frame], seconds: float) -> Frame:
+    """What a socket without a credential says first; `Unauthenticated` when nothing comes, whatever it pings meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await first_frame
+    except TimeoutError as error:
+        raise Unauthenticated(f"No credential came within {seconds:g} s") from error
 
 
 async def open_door(s: Services) -> None:

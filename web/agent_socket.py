@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
 from interlock.frames import Auth, Frame, FrameId
-from web.access import Agent, agent_of, bearer, stamp
+from web.access import Agent, agent_of, bearer, in_time, stamp
 from web.agent_messages import instance_of, running_of
 from web.agents import listed
 from web.connections import POLICY, TRY_LATER, Connection, frame_id_of, refusal
@@ -153,12 +153,7 @@ async def connect(request: web.Request, s: Services, _: None) -> web.StreamRespo
 
 async def _introduced(socket: AgentSocket, s: Services, given: Auth) -> tuple[AgentClaims, Auth, FrameId]:
     """Who it is by its first frame, and what it declares there or in the URL."""
-    seconds = s.web_limits.socket_auth_seconds
-    try:
-        async with asyncio.timeout(seconds):  # `receive` would begin to wait afresh after each ping
-            message = await socket.next()
-    except TimeoutError as error:
-        raise Unauthenticated(f"No credential came within {seconds:g} s") from error
+    message = await in_time(socket.next(), s.web_limits.socket_auth_seconds)
     try:
         frame = decode(message[1], _frame, 0) if message and message[0] else None
         auth = (

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from interlock.clock import rfc3339
 from interlock.errors import Forbidden, InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
-from web.access import REQUEST_ID, Credential, at_socket, holder, shown, stamp
+from web.access import REQUEST_ID, Credential, at_socket, holder, in_time, shown, stamp
 from web.agent_socket import text_frame
 from web.event_stream import EventStream
 from web.problems import problem
@@ -68,11 +68,7 @@ def number(text: str) -> int:
 
 
 async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
-    try:
-        async with asyncio.timeout(seconds):  # `receive` would begin to wait afresh after each ping
-            message = await ws.receive()
-    except TimeoutError as error:
-        raise Unauthenticated(f"No credential came within {seconds:g} s") from error
+    message = await in_time(ws.receive(), seconds)
     try:
         frame = msgspec.json.decode(message.data, type=_AuthFrame) if message.type is WSMsgType.TEXT else None
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
