@@ -78,7 +78,7 @@ async def test_a_tricky_path_finds_nothing(scene: Scene, route: Route) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "//", "/api", "/api/", "/api/orgs/", "/jobs/", "/nothing", "/.env", "/api/orgs/x/jobs/"),
+        *("//", "/api", "/api/", "/api/orgs/", "/jobs/", "/nothing", "/.env", "/api/orgs/x/jobs/"),
         *("/static/../../etc/passwd", "/%2e%2e/etc/passwd", "/api/agent/hosts", "/socket.io/../healthz/x", "/ws/x"),
     ],
 )

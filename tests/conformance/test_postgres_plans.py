@@ -50,7 +50,7 @@ def test_the_fence_finds_each_host_by_its_id(crowded: Desk, size: int) -> None:
     statements = crowded.committer.statements
     rows = [statements.pick_fence(fence_values(place)) for place in range(1, size + 1)]
     said = plan(crowded, statements.fence, rows)
-    assert "Index Scan using host_pkey" in said, said
+    assert "host_pkey" in said, said
     assert "Seq Scan" not in said, said
 
 
@@ -68,7 +68,7 @@ def test_an_update_finds_each_row_by_its_id(crowded: Desk, size: int) -> None:
     update = crowded.committer.statements.runs.update
     runs = [run_row(job_row(), id=f"r{place}") for place in range(1, size + 1)]
     said = plan(crowded, update.statement, [update.pick((*run_image(run), RunStatus.PENDING)) for run in runs])
-    assert "Index Scan using job_run_pkey" in said, said
+    assert "job_run_pkey" in said, said
     assert "Seq Scan" not in said, said
 
 
