@@ -6,8 +6,8 @@ refused is dropped; if its host has a parked poll, a socket or a live run it is 
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
 
+from actors.claims import Claims
 from actors.elsewhere import APPENDED, Elsewhere
 from actors.host import HostActor
 from actors.host_state import SEEN_SAVED_EVERY
@@ -31,16 +31,17 @@ from actors.messages import (
 )
 from actors.org import OrgSupervisor
 from actors.org_pool import PREFIX, OrgPool
+from actors.parked import ParkedPolls
 from actors.pool_writer import PoolWriter
 from actors.pools import Pools
-from actors.ports import Done, Handle, LoopPort
+from actors.ports import Done, LoopPort
 from actors.rounds import Rounds
 from actors.sessions import Session
 from actors.surroundings import Surroundings
 from actors.switchboard import GOING_AWAY, POLICY, RESTART, Switchboard
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
-from store.claims import Claimed, claim, claim_free, release
+from store.claims import Claimed
 from store.jobs import pending_counts
 
 log = logging.getLogger(__name__)
@@ -65,20 +66,18 @@ class Directory:
     def __init__(self, around: Surroundings, loop: LoopPort, owner: str, *, started_at: Millis) -> None:
         self.hosts: dict[str, HostActor] = {}
         self.orgs: dict[str, OrgSupervisor] = {}
-        self.polls: dict[str, Poll] = {}
         self.switchboard = Switchboard()
         self.rebuilt = 0
+        self.claimed = 0  # hosts of which the rows were claimed
+        self.fenced = 0  # hosts that somebody else had claimed meanwhile
         self.failures: list[BaseException] = []  # unexpected errors, oldest first, for the simulator and /debug
         self._around = around
         self._loop = loop
-        self._owner = owner
         self._started_at = started_at  # runs that are older were live before a cold start
-        self._to_claim: list[tuple[str, bool]] = []  # and whether only while no living node owns it
+        self._claims = Claims(around, loop, owner, self._claimed)
         self._elsewhere = Elsewhere(around)
         self._owners: Rounds[tuple[Message, LoopFuture]] = Rounds(self._find_owner)
-        self._claiming: set[str] = set()
-        self._claim_waiters: list[LoopFuture] = []
-        self._poll_ends: dict[Poll, Handle] = {}
+        self._parked = ParkedPolls(loop, self._poll_over)
         self._retrying: set[str] = set()  # hosts that a timer will claim again
         self._closed: InterlockError | None = None
         self.pools = around.pool = Pools(self.supervisor, self.hosts.get, around.clock, lambda: around.alarms)
@@ -197,30 +196,22 @@ class Directory:
 
     # ---- polls -----------------------------------------------------------------------------------------------------
 
+    @property
+    def polls(self) -> dict[str, Poll]:
+        """The parked polls of this process, by host."""
+        return self._parked.by_host
+
     def poll(self, poll: Poll, wait_ms: Millis) -> None:
         """Take a poll in; it is answered in its own time, at the latest after `wait_ms`."""
         if self._closed is not None:
             poll.answer.settle(self._closed)
             return
-        self.polls[poll.host_id] = poll
-        poll.answer.then(lambda _: self._poll_answered(poll))
-        if poll.waits:
-            self._poll_ends[poll] = self._loop.call_later(wait_ms / 1000, self._poll_over, poll)
+        self._parked.put(poll, wait_ms)
         self._ask(self._actor(poll.host_id), Take(poll=poll)).then(lambda reply: self._poll_refused(poll, reply))
-
-    def _poll_answered(self, poll: Poll) -> None:
-        if self.polls.get(poll.host_id) is poll:
-            del self.polls[poll.host_id]
-        handle = self._poll_ends.pop(poll, None)
-        if handle is not None:
-            handle.cancel()
 
     def _poll_over(self, poll: Poll) -> None:
         """Its actor answers it, or has done so in a decision that is on its way; else whoever rebuilds the actor does."""
-        poll.over = True
         actor = self.hosts.get(poll.host_id)
-        if poll.answer.done:
-            return
         if actor is None or actor.state is None:
             poll.answer.settle(Unavailable(_REBUILT))
         else:
@@ -276,20 +267,18 @@ class Directory:
         for host_id in host_ids:
             if host_id not in self.hosts and self._closed is None:
                 self._start(host_id)
-                self._claim_soon(host_id, free=not self._around.ownership.alone)
+                self._claims.soon(host_id, free=not self._around.ownership.alone)
 
     async def all_claimed(self) -> None:
         """Return when no host's rows are still to be read."""
-        while self._to_claim or self._claiming or self._retrying:
-            waiter = LoopFuture()
-            self._claim_waiters.append(waiter)
-            await waiter
+        while self._claims.open or self._retrying:
+            await self._claims.progress()
 
     def _actor(self, host_id: str) -> HostActor:
         actor = self.hosts.get(host_id)
         if actor is None:
             actor = self._start(host_id)
-            self._claim_soon(host_id)
+            self._claims.soon(host_id)
         return actor
 
     def _start(self, host_id: str) -> HostActor:
@@ -300,45 +289,21 @@ class Directory:
             actor.actor_ref.tell(Connect(session=session))  # before anything else that it hears
         return actor
 
-    def _claim_soon(self, host_id: str, *, free: bool = False) -> None:
-        if not self._to_claim:
-            self._loop.call_soon(self._claim)
-        self._to_claim.append((host_id, free))
-
-    def _claim(self) -> None:
-        """Claim all hosts that are asked for in this turn of the loop, many in one transaction."""
-        wanted, self._to_claim = self._to_claim, []
-        for free in (False, True):
-            hosts = [host_id for host_id, only_free in wanted if only_free is free]
-            size = self._around.limits.claims_per_batch
-            for start in range(0, len(hosts), size):
-                batch = hosts[start : start + size]
-                self._claiming.update(batch)
-                work = _claiming_free(self._owner, batch, self._around) if free else _claiming(self._owner, batch)
-                self._around.journal.exclusive(work, self._claimed(batch, free=free))
-
-    def _claimed(self, batch: list[str], *, free: bool = False) -> Callable[[Any, BaseException | None], None]:
-        def done(rows: dict[str, Claimed] | None, error: BaseException | None) -> None:
-            self._claiming.difference_update(batch)
-            for host_id in batch:
-                actor = self.hosts.get(host_id)
-                if actor is None or actor.state is not None:
-                    continue
-                if rows is None:
-                    self._drop(actor, f"its rows cannot be read: {error}", retry=True)
-                elif host_id in rows:
-                    self._wake(actor, rows[host_id])
-                elif free and (host_id in self.polls or len(actor.inbox) > (host_id in self.sessions)):
-                    self._claim_soon(host_id)  # a living node has it, but an agent has come here meanwhile
-                else:
-                    del self.hosts[host_id]
-                    actor.refuse_all(Unavailable(_ELSEWHERE) if free else NotFound("No such host"))
-                    self.switchboard.close(host_id, *((RESTART, "restart") if free else (POLICY, "no such host")))
-            waiters, self._claim_waiters = self._claim_waiters, []
-            for waiter in waiters:
-                waiter.set()
-
-        return done
+    def _claimed(self, host_id: str, rows: Claimed | None, error: BaseException | None, free: bool) -> None:
+        self.claimed += rows is not None
+        actor = self.hosts.get(host_id)
+        if actor is None or actor.state is not None:
+            return
+        if error is not None:
+            self._drop(actor, f"its rows cannot be read: {error}", retry=True)
+        elif rows is not None:
+            self._wake(actor, rows)
+        elif free and (host_id in self.polls or len(actor.inbox) > (host_id in self.sessions)):
+            self._claims.soon(host_id)  # a living node has it, but an agent has come here meanwhile
+        else:
+            del self.hosts[host_id]
+            actor.refuse_all(Unavailable(_ELSEWHERE) if free else NotFound("No such host"))
+            self.switchboard.close(host_id, *((RESTART, "restart") if free else (POLICY, "no such host")))
 
     def _wake(self, actor: HostActor, claimed: Claimed) -> None:
         actor.wake(claimed, started_at=self._started_at)
@@ -368,6 +333,7 @@ class Directory:
         self.pools.left(actor)
         self.rebuilt += 1
         if actor.fenced:
+            self.fenced += 1
             self._let_go(actor)
             return
         retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
@@ -480,9 +446,7 @@ class Directory:
             self._set_timer(actor, None)
             self.pools.left(actor)
             actor.refuse_all(Unavailable(_REBUILT))
-        size = self._around.limits.claims_per_batch
-        for start in range(0, len(released), size):
-            self._around.journal.exclusive(_releasing(self._owner, released[start : start + size]), _log_failure)
+        self._claims.release(released)
 
     # ---- other nodes -----------------------------------------------------------------------------------------------
 
@@ -554,7 +518,7 @@ class Directory:
         """
         self._closed = Unavailable("The server is stopping", retry_after=2)
         self.switchboard.close_all(GOING_AWAY, "the server is stopping")
-        for poll in {*self._poll_ends, *self.polls.values()}:
+        for poll in self._parked.all():
             actor = self.hosts.get(poll.host_id)
             if actor is not None and actor.state is not None and actor.actor_ref.is_alive():
                 actor.actor_ref.tell(EndPoll(poll=poll, why=self._closed))
@@ -562,21 +526,3 @@ class Directory:
                 poll.answer.settle(self._closed)
         for actor in self.hosts.values():
             self._set_timer(actor, None)
-
-
-def _claiming_free(owner: str, host_ids: list[str], around: Surroundings) -> Callable[[Any], dict[str, Claimed]]:
-    ownership = around.ownership
-    return lambda database: claim_free(database, owner, host_ids, ownership.now(database))
-
-
-def _claiming(owner: str, host_ids: list[str]) -> Callable[[Any], dict[str, Claimed]]:
-    return lambda database: claim(database, owner, host_ids)
-
-
-def _releasing(owner: str, released: list[tuple[str, int]]) -> Callable[[Any], None]:
-    return lambda database: release(database, owner, released)
-
-
-def _log_failure(_: Any, error: BaseException | None) -> None:
-    if error is not None:
-        log.warning("Hosts could not be released: %s", error)
