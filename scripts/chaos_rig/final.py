@@ -22,6 +22,7 @@ class FinalRun(msgspec.Struct, frozen=True, kw_only=True):
     run_no: int | None = None
     offers: int = 0  # how often it was pushed to a socket: it was chosen then, some time before it started
     error_code: str | None = None
+    asked_to_stop: str | None = None  # the word of a node that is not its host's owner
     output: str | None = None
 
 

@@ -212,6 +212,13 @@ def test_a_cancel_answered_202_must_not_be_forgotten(tale: Tale) -> None:
     assert "the cancel of job one was forgotten" in tale.said
 
 
+def test_a_word_that_a_run_ended_too_early_to_heed_is_kept(tale: Tale) -> None:
+    tale.add(CancelAsked(at=25 * MS, job="one"), CancelAnswered(at=26 * MS, job="one", status=202))
+    (run,) = tale.jobs["one"].runs
+    tale.change("one", runs=[msgspec.structs.replace(run, asked_to_stop="cancel")])
+    assert tale.violations() == []
+
+
 @pytest.mark.parametrize("status", [200, 202])
 def test_nothing_begins_after_its_cancel_was_answered(tale: Tale, status: int) -> None:
     tale.add(CancelAsked(at=12 * MS, job="one"), CancelAnswered(at=13 * MS, job="one", status=status))

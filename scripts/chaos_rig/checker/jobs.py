@@ -93,7 +93,7 @@ def cancels(ledger: Ledger) -> Iterator[Violation]:
             continue
         if entry.status == _OK and job.status != JobStatus.CANCELLED:
             yield Violation("outcome", f"the cancel of job {job.id} was answered 200: {_story(job)}", entry.at)
-        if entry.status == _ASKING and not job.cancel_requested:
+        if entry.status == _ASKING and not (job.cancel_requested or job.runs[-1].asked_to_stop):
             yield Violation("outcome", f"the cancel of job {job.id} was forgotten: {_story(job)}", entry.at)
         after = [run.id for run in job.runs if (run.started_at or 0) > ledger.wall_ms(entry.at) + 1]
         if after and entry.status in {_OK, _ASKING}:
