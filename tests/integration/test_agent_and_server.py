@@ -172,6 +172,7 @@ class TestNetworkCut:
         job = await scene.tenant.create(scene.host)
         async with scene.place.running():
             await scene.at_work(job)
+            await scene.leased()
             scene.network.cut()
             await scene.job_until(job, lambda shown: shown["jobRuns"][0]["status"] == "lost")
             (left,) = scene.pids()
@@ -189,6 +190,7 @@ class TestNetworkCut:
         job = await scene.tenant.create(scene.host)
         async with scene.place.running():
             await scene.at_work(job)
+            await scene.leased()
             scene.network.cut()
             scene.go()
             await scene.written("finished")

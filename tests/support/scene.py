@@ -70,6 +70,11 @@ class Scene:
         """Return when the command of the job's first attempt runs."""
         await self.job_until(job, lambda shown: shown["jobRuns"][0]["id"] in self.starts())
 
+    async def leased(self) -> None:
+        """Return when the server has answered a heartbeat: from then on the agent's silence means something."""
+        before = self.network.passed["heartbeat"]
+        await seen(lambda: self.network.passed["heartbeat"] > before + 1)
+
     async def written(self, event: str) -> None:
         """Return when the agent's journal has such an entry."""
         journal = self.place.state / "journal.jsonl"
