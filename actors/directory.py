@@ -147,7 +147,7 @@ class Directory:
         def found(owner: str | None, error: BaseException | None) -> None:
             for message, reply in asked:
                 if error is not None:
-                    log.warning("The owner of host %s cannot be found: %s", host_id, error)
+                    log.warning("The owner of host %s cannot be found: %s", host_id, error, extra={"host": host_id})
                     reply.settle(Unavailable("The host's owner cannot be found at the moment"))
                 else:
                     self._send(owner, host_id, message, reply)
@@ -327,7 +327,7 @@ class Directory:
     def _drop(self, actor: HostActor, why: str, *, retry: bool) -> None:
         if self.hosts.get(actor.host_id) is not actor:
             return
-        log.warning("The actor of host %s is dropped: %s", actor.host_id, why)
+        log.warning("The actor of host %s is dropped: %s", actor.host_id, why, extra={"host": actor.host_id})
         del self.hosts[actor.host_id]
         self._set_timer(actor, None)
         self.pools.left(actor)

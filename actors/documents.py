@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from interlock.wire import Counts, Job, JobEvent, JobRun, LateReport, RunResult, TakenJob, UserRef, Wait, when
+from store.labels import pairs_of
 from store.rows import JobRow, RunRow
 
 encode = msgspec.json.Encoder().encode
@@ -54,7 +55,7 @@ def job_document(
         type=job.type,
         status=job.status,
         progress=job.progress,
-        payload=raw(job.payload),
+        payload=raw(job.payload_shown or job.payload),
         output=raw(job.output),
         error_code=job.error_code,
         error_message=job.error_message,
@@ -63,6 +64,7 @@ def job_document(
         late_reports=late_reports or [],
         server_instance_id=job.server_instance_id,
         host_id=job.host_id,
+        labels=None if job.labels is None else dict(sorted(pairs_of(job.labels))),
         assigned_agent_id=job.assigned_agent_id,
         created_by_id=job.created_by_id,
         created_by=creator,
@@ -82,7 +84,8 @@ def job_document(
 
 
 def taken_document(job: JobRow, run: RunRow) -> TakenJob:
-    """The answer to a poll."""
+    """The job as its agent gets it: the only document with the whole payload."""
+    traceparent, _, tracestate = (job.trace or "").partition(" ")
     return TakenJob(
         job_id=job.id,
         job_run_id=run.id,
@@ -91,6 +94,8 @@ def taken_document(job: JobRow, run: RunRow) -> TakenJob:
         payload=raw(job.payload),
         attempt=run.attempt,
         timeout_seconds=job.timeout_ms / 1000,
+        traceparent=traceparent or None,
+        tracestate=tracestate or None,
     )
 
 
@@ -109,3 +114,10 @@ def job_event(job: JobRow, run: RunRow, *, will_retry: bool = False) -> JobEvent
         error_message=run.error_message,
         error_code=run.error_code,
     )
+
+
+def started_event(job: JobRow, run: RunRow) -> JobEvent:
+    """The same of a run that has just started, with how long it could have been taken before."""
+    event = job_event(job, run)
+    event.waited_ms = max((run.started_at or 0) - (run.available_at or run.created_at), 0)
+    return event

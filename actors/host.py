@@ -260,7 +260,7 @@ class HostActor(LoopActor):
         try:
             work()
         except BaseException as error:
-            log.exception("Unexpected error in the actor of host %s", self.host_id)
+            log.exception("Unexpected error in the actor of host %s", self.host_id, extra={"host": self.host_id})
             self._around.dropped(self, "an unexpected error", error)
             if reply is not None:
                 _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))

@@ -1,6 +1,7 @@
 """Evidence: what a job has already is not stored again, by whichever attempt or request it comes."""
 
 from actors.decision import Decision
+from actors.hidden import masked_item
 from actors.host_state import HostState
 from actors.messages import EvidenceItem, RefusedItem
 from actors.ports import Effect
@@ -34,7 +35,7 @@ def keep_items(
             verdicts.append(EvidenceVerdict(verdict="rejected", message=why))
         else:
             known[item.hash] = new_id = d.ids.new()
-            _append(job, run, new_id, item, d)
+            _append(job, run, new_id, masked_item(job, item), d)
             verdicts.append(EvidenceVerdict(verdict="created", id=new_id))
     created = len(known) - len(stored.ids)
     if created:

@@ -1,6 +1,7 @@
 """A run's log: lines by the agent's own numbers, each stored once, up to a bound that shows."""
 
 from actors.decision import Decision
+from actors.hidden import masked_lines
 from actors.host_state import HostState
 from actors.log_book import LogBook
 from actors.messages import Line
@@ -41,7 +42,7 @@ def _keep(state: HostState, run_id: str, book: LogBook) -> LogBook:
 def write_lines(state: HostState, job: JobRow, run: RunRow, book: LogBook, lines: tuple[Line, ...], d: Decision) -> int:
     """Store those that are not there yet; how many rows were written, the one that says "truncated" among them."""
     written = 0
-    for line in lines:
+    for line in masked_lines(job, lines):
         if line.line_no is None or not book.has(line.line_no):
             written += _write(state, job, run, book, line, None, d)
     if written:
@@ -51,7 +52,8 @@ def write_lines(state: HostState, job: JobRow, run: RunRow, book: LogBook, lines
 
 def write_message(state: HostState, job: JobRow, run: RunRow, book: LogBook, text: str, d: Decision) -> None:
     """A progress message is a line of the log that has no number."""
-    _write(state, job, run, book, Line(None, "info", text, None), job.progress, d)
+    (line,) = masked_lines(job, (Line(None, "info", text, None),))
+    _write(state, job, run, book, line, job.progress, d)
 
 
 def _write(

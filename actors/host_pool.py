@@ -8,7 +8,7 @@ nothing but time.
 from typing import NamedTuple
 
 from actors.decision import Decision
-from actors.documents import encode, job_event, run_document, taken_document
+from actors.documents import encode, run_document, started_event, taken_document
 from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.line import Attempt
@@ -153,7 +153,7 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     job.attempts = run.attempt
     d.claim = Claim(job, run)
     d.host_changed = True
-    d.effects.append(Effect("job_run.started", job_event(job, run)))
+    d.effects.append(Effect("job_run.started", started_event(job, run)))
     state.claiming = job.id
     document = taken_document(job, run)
     if ack is not None:

@@ -3,6 +3,7 @@
 from actors.decision import Decision
 from actors.documents import encode, run_document
 from actors.endings import Ending
+from actors.hidden import masked_json, masked_report
 from actors.host_evidence import answer, keep_items
 from actors.host_logs import book_of, learn, write_lines, write_message
 from actors.host_polls import next_document, serve, sign_of_life, take_next
@@ -33,7 +34,7 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
     if attempt is None:
         d.look_up = message
         return
-    report, run = message.report, attempt.run
+    report, run = masked_report(attempt.job, message.report), attempt.run
     state.unread = False
     output = None if report.output is None else encode(report.output).decode()
     event = _EVENTS[report.status]
@@ -191,7 +192,9 @@ def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: 
             next=following,
         )
         return
-    d.append("late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, message.body, message.digest)
+    d.append(
+        "late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, masked_json(job, message.body), message.digest
+    )
     if not state.host.declares and run.run_no == state.host.run_no:
         state.set_gate(d, closed=False)  # it is this very run that the machine may have been at: it no longer is
         serve(state, d)

@@ -7,6 +7,7 @@ from actors import host_pool
 from actors.decision import Decision
 from actors.documents import run_document, taken_document
 from actors.endings import Ending
+from actors.hidden import masked_text
 from actors.host_offers import withdraw
 from actors.host_polls import declare, serve
 from actors.host_state import HostState
@@ -105,7 +106,7 @@ def reject(state: HostState, message: Reject, d: Decision) -> None:
     attempt = _answered(state, message, d)
     if attempt is None:
         return
-    state.advance(attempt, RunEvent.REJECTED, d, Ending(error_message=message.reason))
+    state.advance(attempt, RunEvent.REJECTED, d, Ending(error_message=masked_text(attempt.job, message.reason)))
     serve(state, d)
 
 

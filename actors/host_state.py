@@ -9,7 +9,7 @@ run ends is in `endings`. The handlers by kind of message are in `host_polls`, `
 from typing import NamedTuple
 
 from actors.decision import Decision
-from actors.documents import job_event, run_document
+from actors.documents import job_event, run_document, started_event
 from actors.endings import UNREPORTED, Ending, close_job, try_again, write_ending
 from actors.limits import Limits
 from actors.line import Attempt, Line
@@ -346,7 +346,7 @@ class HostState:
         job.assigned_agent_id = self.host.id
         job.attempts = run.attempt
         self.fresh_log = run.id
-        d.effects.append(Effect("job_run.started", job_event(job, run)))
+        d.effects.append(Effect("job_run.started", started_event(job, run)))
 
     def _end(self, attempt: Attempt, was: RunStatus, event: RunEvent, d: Decision, ending: Ending) -> None:
         job, run = attempt.job, attempt.run

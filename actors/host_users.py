@@ -74,6 +74,8 @@ def new_row(new: NewJob, host_id: str | None, timeout_ms: Millis, d: Decision) -
         priority=new.priority,
         run_at=new.run_at,
         labels=new.labels if host_id is None else None,
+        payload_shown=new.payload_shown,
+        trace=new.trace,
         start_before=new.start_before,
         max_attempts=new.max_attempts,
     )

@@ -57,6 +57,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     start_before: Millis | None
     creator: UserRef
     labels: str | None = None  # what the host of a pool job must carry: JSON text, as hosts have it
+    payload_shown: str | None = None  # the payload as all but its agent see it; None: as it is
+    trace: str | None = None  # W3C `traceparent`, and behind a space `tracestate` if there is one
 
 
 class CreateJob(Message, frozen=True, kw_only=True):

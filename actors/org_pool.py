@@ -134,7 +134,7 @@ class OrgPool:
                 self.memory.fill(read)
                 self.serve()
             else:
-                log.warning("What waits in the pool of %s cannot be read: %s", org_id, error)
+                log.warning("What waits in the pool of %s cannot be read: %s", org_id, error, extra={"org": org_id})
                 self._could_not_read()
 
         self._around.reader.read(
@@ -224,7 +224,9 @@ class OrgPool:
 
     def _due(self, found: DueInPool | None, error: BaseException | None) -> None:
         if found is None:
-            log.warning("What is due in the pool of %s cannot be read: %s", self.org_id, error)
+            log.warning(
+                "What is due in the pool of %s cannot be read: %s", self.org_id, error, extra={"org": self.org_id}
+            )
             self._looks = 0
             return
         left = len(found.due) + len(found.expired)

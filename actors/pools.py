@@ -31,6 +31,7 @@ class Pools:
         self._actor_of = actor_of
         self._clock = clock
         self._alarms = alarms
+        self.missed = 0  # claims of pool jobs that had gone meanwhile
         self._told: dict[str, tuple[str, Wish]] = {}  # by host: its org, and what its supervisor knows
 
     # ---- for host actors -------------------------------------------------------------------------------------------
@@ -50,6 +51,7 @@ class Pools:
             if said == "back":
                 self._alarms().set_alarm(PREFIX + org_id, int(what))
         if taken or missed or free:
+            self.missed += len(missed)
             self._tell(org_id, PoolNotes(host_id=host_id, taken=taken, missed=missed, free=free))
             told = self._told.get(host_id)
             if taken or (told is not None and told[1].poll is not None):

@@ -1,6 +1,5 @@
 """`interlock admin`: the operator's commands on the machine itself. They write the rows directly, beside a running
-server, which sees them at once. Each prints exactly one JSON object, but for
-`token --raw`.
+server, which sees them at once. Each prints exactly one JSON object, but for `token --raw` and `export`.
 """
 
 import os
@@ -16,7 +15,7 @@ from peewee import Database
 from interlock.clock import SystemClock
 from interlock.errors import InterlockError, InvalidRequest, NotFound
 from interlock.ids import UuidIds
-from runtime import rotation
+from runtime import admin_data, rotation
 from runtime.secret import signing_secret
 from runtime.settings import Settings, load_settings
 from store import accounts, open_database, sessions
@@ -37,7 +36,7 @@ def admin() -> None:
     """Make organizations, people, hosts and tokens. Example: interlock admin create-org acme."""
 
 
-def _command(function: Callable[..., dict[str, Any] | str]) -> click.Command:
+def _command(function: Callable[..., dict[str, Any] | str | None]) -> click.Command:
     """A command that opens the database, prints what the function returns, and says errors calmly."""
 
     def run(data_dir: str | None, database_url: str | None, config: str | None, **options: Any) -> None:
@@ -45,7 +44,8 @@ def _command(function: Callable[..., dict[str, Any] | str]) -> click.Command:
             given = {"data_dir": data_dir, "database_url": database_url}
             settings = load_settings(given, os.environ, Path(config) if config else None)
             result = function(settings, **options)
-            click.echo(result if isinstance(result, str) else msgspec.json.encode(result))
+            if result is not None:
+                click.echo(result if isinstance(result, str) else msgspec.json.encode(result))
         except InterlockError as error:
             raise click.ClickException(error.detail) from error
 
@@ -243,3 +243,7 @@ def token(settings: Settings, email: str, org: str | None, ttl: int, *, raw: boo
 
     signed = _write(settings, work)
     return signed if raw else {"token": signed}
+
+
+for _function in admin_data.COMMANDS:
+    _command(_function)

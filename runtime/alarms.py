@@ -16,11 +16,13 @@ from dramatiq.brokers.stub import StubBroker
 
 from interlock.clock import Clock, Millis
 from runtime.errands import Errands
+from store.tally import Tally
 
 log = logging.getLogger(__name__)
 
 HORIZON: Millis = 60_000  # only alarms due within a minute are set; the sweep sets the others in time
 QUEUE = "alarms"
+DELAY_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60)
 STOP_SECONDS = 2.0  # that the worker's threads may take to end; they are daemons
 
 Ring = Callable[[str], None]
@@ -72,6 +74,7 @@ class DramatiqAlarms:
         self._failing = False
         self.rung = 0
         self.failed = 0  # alarms that could not be set
+        self.delays = Tally(DELAY_SECONDS)  # from when an alarm was due until it rang
 
     def start(self) -> None:
         """Begin to ring."""
@@ -107,7 +110,7 @@ class DramatiqAlarms:
         """On a thread, if the broker may block."""
         ahead = due_at - self._clock.now()
         try:
-            self._alarm.send_with_options(args=(host_id, self._node), delay=ahead if ahead > 0 else None)
+            self._alarm.send_with_options(args=(host_id, self._node, due_at), delay=ahead if ahead > 0 else None)
         except dramatiq.DramatiqError as error:
             if not self._failing:
                 log.warning("Alarms cannot be set, the sweep stands in: %s", error)
@@ -127,9 +130,11 @@ class DramatiqAlarms:
         for key in [key for key in self._armed if key[1] < now - HORIZON]:
             del self._armed[key]
 
-    def _rung(self, host_id: str, node: str = "") -> None:
-        """On a worker's thread."""
+    def _rung(self, host_id: str, node: str = "", due_at: Millis = 0) -> None:
+        """On a worker's thread. A node of an older version has not sent when it was due."""
         self.rung += 1
+        if due_at:
+            self.delays.add(max(self._clock.now() - due_at, 0) / 1000)
         if node and node != self._node and self._elsewhere is not None:
             self._on_loop(self._elsewhere, node, host_id)
         else:

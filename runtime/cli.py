@@ -27,7 +27,7 @@ def serve(config: str | None, **given: Any) -> None:
     """Run the server. Example: interlock serve --port 8080 --data-dir ./data."""
     try:
         settings = load_settings(given, os.environ, Path(config) if config else None)
-        begin_log(settings.log_level)
+        begin_log(settings.log_level, settings.log_format)
         asyncio.run(run(settings))
     except InterlockError as error:
         raise click.ClickException(

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterable
+import time
 from typing import Any
 
 from aiohttp import web
@@ -17,7 +17,10 @@ from interlock.errors import InterlockError
 from interlock.ids import UuidIds
 from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
+from runtime.figures import make_metrics
 from runtime.redis_parts import Parts, build_parts
+from runtime.request_limits import rates_for
+from runtime.retention import Retention
 from runtime.rotation import SecretWatch, older_signing_secrets
 from runtime.secret import signing_secret
 from runtime.settings import Settings
@@ -32,9 +35,10 @@ from web.configs import Configs
 from web.edge import EdgeRunner, Patience
 from web.followers import Followers
 from web.idempotency import Idempotency
+from web.issuer_keys import IssuerKeys
+from web.key_fetch import fetch_from
 from web.links import Links
 from web.lookups import Lookups
-from web.metrics import Metrics
 from web.passwords import Passwords
 from web.revocations import Revocations
 from web.services import Services, WebLimits
@@ -69,9 +73,12 @@ class ControlPlane:
         self.services: Services
         self._parts: Parts
         self._cluster: Cluster | None = None
+        self._issuer_keys: IssuerKeys | None = None
         self._sweep: Sweep
+        self._retention: Retention
         self._config_watch: Watch
         self._secret_watch: SecretWatch
+        self._key_watch: Watch | None = None
         self._runner: EdgeRunner
 
     async def start(self) -> None:
@@ -98,6 +105,11 @@ class ControlPlane:
             await self._cluster.start()
             self._config_watch.start()
         self._secret_watch.start()
+        if self._issuer_keys is not None and self._key_watch is not None:
+            await self._issuer_keys.look()
+            self._key_watch.start()
+        if self.services.request_rates is not None:
+            await self.services.request_rates.start()
         await self._bring_back()
         await self._listen()
 
@@ -128,6 +140,8 @@ class ControlPlane:
         directory = Directory(around, loop, owner, started_at=clock.now())
         trusted_ms = round(settings.lookup_cache_seconds * 1000)
         lookups, links = Lookups(store, clock, trusted_ms), Links(settings.sockets())
+        issuer = settings.issuer()
+        keys = None if issuer is None else IssuerKeys(issuer, fetch_from(issuer), time.monotonic)
         sessions = Sessions(store, lookups, clock, settings.front(), settings.session_limits())
         self._sweep = Sweep(store, directory, parts.alarms, clock, settings.sweep_seconds, cluster=cluster)
         self.services = Services(
@@ -137,7 +151,7 @@ class ControlPlane:
             ids=self._ids,
             limits=limits,
             web_limits=_web_limits(settings),
-            tokens=Tokens(secret, clock, older),
+            tokens=Tokens(secret, clock, older, limits=settings.token_limits(), issuer=issuer, keys=keys),
             lookups=lookups,
             configs=Configs(store, clock, trusted_ms, lambda: links),
             links=links,
@@ -150,9 +164,22 @@ class ControlPlane:
             assets=self._assets,
             uploads=Uploads(settings.max_uploads, settings.max_uploads_per_org),
             idempotency=Idempotency(store, clock, self._ids),
-            metrics=_metrics(store, directory, parts, self._sweep),
+            metrics=make_metrics(store, directory, parts, self._sweep, settings.data_path),
             cluster=cluster,
+            request_rates=rates_for(settings, clock),
         )
+        self._issuer_keys = keys
+        if keys is not None:
+            self._key_watch = Watch("key-watch", settings.jwks_retry_seconds, keys.look)
+        self._retention = Retention(
+            store,
+            settings.retention(),
+            clock,
+            settings.asset_path,
+            settings.retention_every_seconds,
+            embedded=settings.is_embedded,
+        )
+        self.services.metrics.counters += self._retention.counters
         self._config_watch = Watch("config-watch", settings.node_look_seconds, self.services.configs.look)
         self._secret_watch = SecretWatch(store, settings, self.services.tokens)
         if cluster is not None:
@@ -174,6 +201,7 @@ class ControlPlane:
         s.directory.activate(await s.store.fetch(hosts_with_live_runs))
         self._parts.alarms.start()
         self._sweep.start()
+        self._retention.start()
         await s.directory.all_claimed()
 
     async def _listen(self) -> None:
@@ -208,9 +236,14 @@ class ControlPlane:
         s.streams.wake_all()
         if hasattr(self, "_runner"):
             await self._runner.cleanup()
+        await self._retention.stop()
         await self._sweep.stop()
         await self._config_watch.stop()
         await self._secret_watch.stop()
+        if self._key_watch is not None:
+            await self._key_watch.stop()
+        if s.request_rates is not None:
+            await s.request_rates.stop()
         await asyncio.to_thread(self._parts.alarms.stop)
         await self._parts.stop()
         for task in self._tasks:
@@ -241,6 +274,9 @@ def _web_limits(settings: Settings) -> WebLimits:
         max_schema_checks=settings.max_schema_checks,
         max_job_types=settings.max_job_types,
         max_json_depth=settings.max_json_depth,
+        job_wait_max_seconds=settings.job_wait_max_seconds,
+        job_waiters=settings.job_waiters,
+        job_waiters_per_org=settings.job_waiters_per_org,
         max_log_line_bytes=settings.max_log_line_bytes,
         max_evidence_items=settings.max_evidence_items,
         max_evidence_item_bytes=settings.max_evidence_item_bytes,
@@ -252,6 +288,7 @@ def _web_limits(settings: Settings) -> WebLimits:
         creates=settings.creates(),
         retry_after_seconds=settings.retry_after_seconds,
         answer_seconds=settings.answer_seconds,
+        access_log_share=settings.access_log_share,
         socket_auth_seconds=settings.socket_auth_seconds,
     )
 
@@ -263,30 +300,3 @@ def _passwords(settings: Settings) -> Passwords:
         waiting=settings.password_queue,
         least=settings.password_length,
     )
-
-
-def _metrics(store: Store, directory: Directory, parts: Parts, sweep: Sweep) -> Metrics:
-    metrics = Metrics()
-    parts.streams.listeners.append(metrics.count)
-    journal, alarms = store.journal, parts.alarms
-    metrics.gauges += [
-        ("interlock_host_actors", "Host actors in memory.", lambda: len(directory.hosts)),
-        ("interlock_parked_polls", "Long-polls that wait.", lambda: len(directory.polls)),
-        ("interlock_journal_queue", "Decisions that wait for the disk.", lambda: journal.depth),
-        ("interlock_mailbox_deepest", "Messages at the busiest host actor.", lambda: _deepest(directory)),
-    ]
-    metrics.counters += [
-        ("interlock_journal_batches", "Transactions of the journal.", lambda: journal.batches),
-        ("interlock_journal_entries", "Decisions that the journal has written.", lambda: journal.entries),
-        ("interlock_actors_rebuilt", "Incarnations of host actors that were dropped.", lambda: directory.rebuilt),
-        ("interlock_alarms_rung", "Alarms that dramatiq has rung.", lambda: alarms.rung),
-        ("interlock_sweeps", "Rounds of the sweep.", lambda: sweep.rounds),
-    ]
-    metrics.gauges += parts.gauges
-    metrics.counters += parts.counters
-    return metrics
-
-
-def _deepest(directory: Directory) -> int:
-    depths: Iterable[int] = (len(actor.inbox) for actor in directory.hosts.values())
-    return max(depths, default=0)

@@ -123,9 +123,9 @@ class Feed:
             while not self.local and self._place.n < self._newest and await self._fetch():
                 pass
         except RedisAway:
-            log.debug("Redis went away while %s was fetched", self.org_id)
+            log.debug("Redis went away while %s was fetched", self.org_id, extra={"org": self.org_id})
         except Exception:
-            log.exception("The events of %s could not be fetched", self.org_id)
+            log.exception("The events of %s could not be fetched", self.org_id, extra={"org": self.org_id})
         finally:
             self._pulling = None
 

@@ -1,11 +1,51 @@
-"""What the log says: one line for one thing. When the database is away, every host would else say so every second."""
+"""What the log says: one line for one thing, as JSON or as text, about whom where that is known, and never a secret.
+
+All lines come by the standard library's loggers; structlog makes them. Nothing that comes from outside can begin a line
+or move a terminal's cursor: control characters are written as escapes.
+"""
 
 import logging
+import re
+import sys
 import time
 from collections.abc import Callable
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from runtime.log_text import as_json, as_text
+from web.log_context import about
 
 FREE = 5  # warnings of one kind that are let through in a span
 SPAN = 60.0  # seconds
+LONGEST = 8192  # characters of one value; a traceback may have four times as many
+Format = Literal["auto", "json", "text"]
+
+_KNOWN = (
+    "request_id",
+    "org",
+    "host",
+    "job",
+    "run",
+    "trace",
+    "status",
+    "ms",
+    "bytes",
+    "address",
+)  # of `extra`, in order
+# Loggers that would say secrets at debug level: peewee says each statement with its values.
+_QUIET = {"peewee": logging.INFO}
+_SECRETS = tuple(
+    (re.compile(pattern, flags), put)
+    for pattern, flags, put in (
+        (r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*", 0, "***"),  # JWTs
+        (r"\b(Bearer|Basic)\s+[^\s\"',]+", re.IGNORECASE, r"\1 ***"),
+        (r"(\w://[^/@\s:]*):[^/@\s]+@", 0, r"\1:***@"),  # of URLs
+        (r"\b(password|passwd|secret|token|api_?key)(\"?\s*[=:]\s*\"?)[^\s\"',&]+", re.IGNORECASE, r"\1\2***"),
+        (r"(Failing row contains \().*", re.DOTALL, r"\1***)"),  # PostgreSQL's detail has the whole row
+    )
+)
 
 
 class Calm(logging.Filter):
@@ -34,19 +74,60 @@ class Calm(logging.Filter):
         return True
 
 
-class OneLine(logging.Formatter):
-    """Drivers' messages have several lines; ours have one. A traceback keeps its own."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        """The line without its traceback."""
-        record.message = " ".join(record.message.split())
-        return super().formatMessage(record)
-
-
-def begin_log(level: str) -> None:
-    """Log to stderr; at debug level everything is said."""
+def begin_log(level: str, wanted: Format = "auto") -> None:
+    """Log to stderr; at debug level every warning is said. `auto` is text on a terminal, and JSON elsewhere."""
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(formatter(in_json=wanted == "json" or (wanted == "auto" and not sys.stderr.isatty())))
     if level != "debug":
         handler.addFilter(Calm())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+
+
+def formatter(*, in_json: bool) -> logging.Formatter:
+    """Makes lines of the standard library's records."""
+    chain: list[Processor] = [
+        _who,
+        structlog.processors.format_exc_info,
+        _without_secrets,
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        as_json if in_json else as_text,
+    ]
+    return structlog.stdlib.ProcessorFormatter(processors=chain)
+
+
+def _who(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """When it was, how bad it is, who says so, and what it is about."""
+    record: logging.LogRecord = event["_record"]
+    known = about() if not record.name.startswith("actors") else {}  # a turn of an actor may be of many requests
+    given = {name: value for name in _KNOWN if (value := record.__dict__.get(name)) is not None}
+    return {
+        "at": _when(record.created),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": event["event"],
+        **{name: value for name in _KNOWN if (value := given.get(name, known.get(name))) is not None},
+        **{name: event[name] for name in ("exc_info", "stack_info", "_record", "_from_structlog") if name in event},
+    }
+
+
+def _when(at: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+    return f"{whole}.{int(at * 1000) % 1000:03}Z"
+
+
+def _without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No line should be given a secret; this is for what drivers and libraries say."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            most = LONGEST * 4 if name == "exception" else LONGEST
+            event[name] = without_secrets(value if len(value) <= most else value[: most - 1] + "…")
+    return event
+
+
+def without_secrets(text: Any) -> str:
+    """The text with what looks like a credential masked."""
+    for pattern, put in _SECRETS:
+        text = pattern.sub(put, text)
+    return str(text)

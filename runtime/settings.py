@@ -14,12 +14,16 @@ import msgspec
 
 from actors import Limits
 from interlock.errors import InterlockError
+from runtime.pruning import Policy
 from web.front import Front
 from web.gate import Bounds
+from web.issuer import Issuer
 from web.links import SocketLimits
 from web.passwords import Cost
+from web.request_limits import RequestLimits
 from web.sessions import SessionLimits
 from web.sign_in_limits import Attempts
+from web.tokens import TokenLimits
 
 PREFIX = "INTERLOCK_"
 
@@ -31,6 +35,7 @@ Url = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/?#@\s]+/?)?$")]
 Window = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 Span = Annotated[float, msgspec.Meta(ge=1, le=31_622_400)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=36_525)]
 
 
 class BadSettings(InterlockError):
@@ -50,7 +55,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
     public_url: Url = ""  # where browsers reach it, such as https://interlock.example.com; empty: where it listens
     trusted_proxies: str = ""  # addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed
+    jwks_url: str = ""  # https://… of the keys of an issuer that signs users' tokens too; empty: this server alone does
+    jwt_algorithm: Literal["RS256", "ES256", "EdDSA"] = "RS256"  # by which that issuer signs; ours are signed by HS256
+    jwt_issuer: str = ""  # the `iss` of its tokens
+    jwt_audience: str = "interlock"  # the `aud` of its tokens, or one of several
+    jwt_user_claim: str = "sub"  # which of its claims is the account's id; `email`: the address, if `email_verified`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # how much the log says
+    log_format: Literal["auto", "json", "text"] = "auto"  # of its lines; auto: text on a terminal, else JSON
+    access_log_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0  # of requests that get a line; 1: all, 0: none
 
     heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
     lease_seconds: Seconds = 60  # an agent that heartbeats is unreachable after this long without a word
@@ -63,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     startup_grace_seconds: Seconds = 300  # after a start no older run ends through time alone for this long
     poll_wait_max_seconds: Seconds = 50  # the longest long-poll
     poll_wait_seconds: Seconds = 25  # what agents are asked to wait
+    job_wait_max_seconds: Seconds = 50  # the longest that `Prefer: wait` waits for a job's end
     passivate_after_seconds: Seconds = 60  # an idle host actor leaves the memory after this long
     sweep_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2  # how often rows are searched for what is due
     shutdown_seconds: Seconds = 10  # how long requests under way may still take at a stop
@@ -82,17 +95,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     setup_seconds: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 3600  # how long the link for the set-up holds
     session_idle_seconds: Span = 86_400  # a browser's session is over when it was not used for this long
     session_seconds: Span = 1_209_600  # it is over after this long, however busy
+    jwt_leeway_seconds: Annotated[float, msgspec.Meta(ge=0, le=300)] = 10  # by which clocks may differ, for every token
+    jwt_longest_seconds: Span = 86_400  # an issuer's token that holds for longer is refused
+    jwks_max_age_seconds: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 600  # then its keys are asked for again
+    jwks_outage_seconds: Span = 86_400  # how long its keys go on counting while it is away
+    jwks_retry_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10  # it is asked no more often, whatever comes
+    jwks_timeout_seconds: Moment = 5  # what its answer may take
     ticket_seconds: Moment = 30  # how long a browser's ticket for one socket holds
     sign_in_window_seconds: Window = 300  # in which attempts to sign in count, from the first of them on
+    rate_window_seconds: Window = 60  # in which requests count, from the first of them on
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
+    retention_days: Days = 90  # that a finished job is kept, with all that belongs to it; 0: for ever
+    audit_retention_days: Days = 0  # that a line of the audit trail is kept; 0: for ever
+    retention_every_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=86_400)] = 60  # how often what is old is removed
+    retention_pause_seconds: Moment = 0.1  # between two portions of it
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # of a job, unless it or its type says otherwise
     max_offers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5  # of one run on sockets; then it is undeliverable
     unacked_offers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3  # in a row; then the host is unhealthy
+    max_head_bytes: Annotated[int, msgspec.Meta(ge=16, le=2**20)] = 65_536  # of a request's line and headers, about
     max_body_bytes: Bytes = 1_048_576  # of one request
     max_batch_bytes: Bytes = 16_777_216  # of one batch of jobs
     max_batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000  # in one batch
     max_payload_bytes: Bytes = 262_144  # of one job's payload or output
+    job_waiters: Count = 1000  # requests that may wait for jobs' ends at once; others are answered at once
+    job_waiters_per_org: Count = 200  # of them, from one organization
     max_schema_bytes: Bytes = 65_536  # of a job type's schema
     max_schema_checks: Count = 500_000  # that a payload may take by its type's schema; 1,000,000 take about 0.1 s
     max_job_types: Count = 500  # an organization's own; 0: no limit
@@ -109,15 +136,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_assets_per_job: Count = 1000  # files of one job
     max_asset_bytes_per_job: Count = 536_870_912  # of them all
     max_asset_bytes_per_org: Count = 0  # of all files of an organization
+    retention_jobs_per_org: Count = 0  # jobs that an organization keeps; then its oldest finished ones go. 0: no limit
+    retention_rows: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 500  # that one portion removes at most
+    retention_export_dir: str = ""  # the folder to which what is removed is appended first; empty: it is not
     max_uploads: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64  # files that may be received at once
     max_uploads_per_org: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16  # of them, from one organization's agents
     max_frame_bytes: Bytes = 1_048_576  # of one frame from an agent's socket; whose is larger is closed
-    socket_frames_per_second: Seconds = 200  # of one agent's socket, one more for each 64 KiB of a frame; 0: no limit
+    socket_frames_per_second: Seconds = 200  # of one socket, one more for each 64 KiB of a frame; 0: no limit
     socket_frames_at_once: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # before that rate counts
     socket_frames_under_way: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32  # unanswered; then no more is read
     socket_unsent_bytes: Bytes = 4_194_304  # that may wait for a slow agent or dashboard; beyond, its socket is closed
     sockets_unknown: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # that have yet to say who they are
     sockets_per_host: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 8  # at once, though only the newest is served
+    sockets_per_user: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100  # dashboards that an account has open
     max_pending_per_host: Count = 0  # waiting jobs of one host
     max_pending_per_org: Count = 0  # waiting jobs of one organization
     pool_window: Annotated[int, msgspec.Meta(ge=16, le=100_000)] = 256  # pool jobs with the same labels kept in memory
@@ -131,6 +162,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
     sign_ins_per_account: Count = 10  # attempts within the window; success forgives them
     sign_ins_per_address: Count = 100  # attempts within the window, of an IPv6 /64 or an IPv4 address
+    max_token_bytes: Annotated[int, msgspec.Meta(ge=16, le=8000)] = 4096  # of a token or key; a longer one is not read
+    max_jwks_bytes: Bytes = 262_144  # of an issuer's key set
+    requests_per_token: Count = 0  # within the rate's window, of one user's token; 0: no limit, and nothing is counted
+    requests_per_session: Count = 0  # of one session at a browser
+    requests_per_key: Count = 0  # of one agent's key, sockets and polls among them
+    requests_per_org: Count = 0  # of an organization's people and agents together
     sessions_per_user: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20  # at once; then the one longest unused ends
     password_length: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8  # characters that a new password has at least
     password_memory_mib: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 19  # MiB that argon2id takes for one check
@@ -189,6 +226,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_evidence_bytes_per_job=self.max_evidence_bytes_per_job,
         )
 
+    def retention(self) -> Policy:
+        """What is kept for how long; in ms."""
+        day = 86_400
+        return Policy(
+            jobs=_ms(self.retention_days * day),
+            jobs_per_org=self.retention_jobs_per_org,
+            audit=_ms(self.audit_retention_days * day),
+            rows_at_once=self.retention_rows,
+            pause_seconds=self.retention_pause_seconds,
+            export_folder=Path(self.retention_export_dir).expanduser() if self.retention_export_dir else None,
+        )
+
     def creates(self) -> Bounds:
         """How many creates may be under way at once, and how long others may wait for that."""
         most = max(self.creates_least, self.creates_most)
@@ -205,6 +254,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             unsent_bytes=self.socket_unsent_bytes,
             strangers=self.sockets_unknown,
             per_host=self.sockets_per_host,
+            per_user=self.sockets_per_user,
             revocation_look_seconds=self.revocation_look_seconds,
         )
 
@@ -229,9 +279,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """How browsers reach the server."""
         return Front(self.public_url.rstrip("/"), self.trusted_proxies)
 
-    def patience(self) -> tuple[float, float]:
-        """What the edge of the server needs: the seconds for a request's head and for its body."""
-        return self.request_head_seconds, self.request_body_seconds
+    def issuer(self) -> Issuer | None:
+        """Who else may sign users' tokens; None: nobody. Whether that makes sense is its `problem`."""
+        if not self.jwks_url:
+            return None
+        return Issuer(
+            algorithm=self.jwt_algorithm,
+            jwks_url=self.jwks_url,
+            name=self.jwt_issuer,
+            audience=self.jwt_audience,
+            user_claim=self.jwt_user_claim,
+            longest_seconds=self.jwt_longest_seconds,
+            max_age_seconds=self.jwks_max_age_seconds,
+            outage_seconds=self.jwks_outage_seconds,
+            retry_seconds=self.jwks_retry_seconds,
+            timeout_seconds=self.jwks_timeout_seconds,
+            max_bytes=self.max_jwks_bytes,
+        )
+
+    def token_limits(self) -> TokenLimits:
+        """Bounds on every token."""
+        return TokenLimits(leeway_seconds=self.jwt_leeway_seconds, max_bytes=self.max_token_bytes)
+
+    def rates(self) -> RequestLimits:
+        """How many requests may come in a window."""
+        return RequestLimits(
+            self.requests_per_token,
+            self.requests_per_session,
+            self.requests_per_key,
+            self.requests_per_org,
+            self.rate_window_seconds,
+        )
+
+    def patience(self) -> tuple[float, float, int]:
+        """What the edge of the server needs: the seconds for a request's head and for its body, and a head's bytes."""
+        return self.request_head_seconds, self.request_body_seconds, self.max_head_bytes
 
     def __repr__(self) -> str:
         """Without what may hold a password."""
@@ -261,9 +343,18 @@ def load_settings(
         settings.front()
     except ValueError as error:
         mistakes.append(f"trusted_proxies: {error}")
+    mistakes += filter(None, [_of_issuer(settings)])
     if mistakes:
         raise BadSettings("\n".join(mistakes))
     return settings
+
+
+def _of_issuer(settings: Settings) -> str | None:
+    """What is wrong with the issuer, if there is one; or that there is none, though one is spoken of."""
+    issuer = settings.issuer()
+    if issuer is not None:
+        return issuer.problem
+    return "jwks_url: is needed beside jwt_issuer" if settings.jwt_issuer else None
 
 
 def _from_file(file: Path, mistakes: list[str]) -> dict[str, Any]:

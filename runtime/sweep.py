@@ -55,6 +55,7 @@ class Sweep(Watch):
         self._alarms = alarms
         self._clock = clock
         self.rounds = 0
+        self.late = 0  # hosts and pools for which no alarm had rung in time
 
     async def once(self) -> None:
         """One round."""
@@ -84,11 +85,13 @@ class Sweep(Watch):
             if due_at > now:
                 self._alarms.set_alarm(host_id, due_at)
         due = [host_id for host_id, due_at in found.runs if due_at <= now]
+        self.late += len(due)
         self._directory.sweep(dict.fromkeys(due + found.expired))
         for org_id, due_at in found.pools:
             if due_at > now:
                 self._alarms.set_alarm(PREFIX + org_id, due_at)
         pools = [org_id for org_id, due_at in found.pools if due_at <= now]
+        self.late += len(pools)
         self._directory.sweep_pools(dict.fromkeys(pools + found.pools_expired))
         for org_id, pending in found.pending_by_org.items():
             self._directory.supervisor(org_id).actor_ref.tell(CountPending(pending=pending))

@@ -1,6 +1,8 @@
 """From a URL to a database, set up so that a commit that returned survives `kill -9` and power loss."""
 
+import contextlib
 import fcntl
+import os
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from playhouse.migrations import Runner
 
 from store.errors import DRIVER_ERRORS, DatabaseUnusable
 from store.postgres import check_server, disconnect, is_closed_by_server, one_migrator, open_postgres
+from store.sqlite_values import bind_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +40,21 @@ def open_database(url: str) -> Database:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
         path = url.removeprefix("sqlite://").removeprefix("/") if ":memory:" in url else url.removeprefix("sqlite://")
+        _make_private(path)
+        bind_quickly()
         return SqliteDatabase(path, pragmas=SQLITE_PRAGMAS, check_same_thread=False)
     if scheme in {"postgres", "postgresql"}:
         return open_postgres(url)
     raise DatabaseUnusable(f"{scheme or url!r} is no database that Interlock knows: use sqlite:// or postgresql://")
+
+
+def _make_private(path: str) -> None:
+    """A file that is not there yet is made for this user alone; SQLite gives its log the same rights. What is there, and
+    what cannot be made, is left to SQLite.
+    """
+    if ":memory:" not in path:
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def migrate(database: Database) -> list[str]:
@@ -124,7 +138,7 @@ class DataDirectory:
     def lock(self) -> None:
         """Hold it until this process ends; `DatabaseUnusable` when another server does."""
         try:
-            self._held = (self.path / "serve.lock").open("w")
+            self._held = os.fdopen(os.open(self.path / "serve.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w")
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DatabaseUnusable(f"another `interlock serve` uses {self.path}") from error

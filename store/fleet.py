@@ -3,14 +3,16 @@
 What a user changes here are columns that a host's owner never writes: it is rung, and reads them.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 from peewee import Database, fn
 
 from interlock.clock import Millis
-from interlock.errors import InvalidState, NotFound
+from interlock.errors import InvalidState, NotFound, PreconditionFailed
 from store.accounts import By, audit, create_key
 from store.locks import locked
 from store.models import LIVE_RUNS, OPEN_RUNS, AgentKey, Host, Job, JobRun, Membership, Organization, ServerInstance
@@ -19,6 +21,7 @@ from store.rows import HOST_COLUMNS, HostRow, host_from
 MOST_KEYS = 2  # of a host that hold at once: the old one and the new, while it is rotated
 
 _HOST = [getattr(Host, name) for name in HOST_COLUMNS]
+_SET_BY_PEOPLE = ("name", "labels", "paused", "note", "paused_until", "draining", "drain_until")
 
 
 class OrgRow(NamedTuple):
@@ -86,6 +89,16 @@ def _with_runs(database: Database, hosts: Any) -> list[HostSight]:
     return list(sights.values())
 
 
+def settings_mark(host: HostRow) -> str:
+    """16 hex digits that change whenever people change the host, and with nothing that its agent or its jobs do."""
+    values = [getattr(host, name) for name in _SET_BY_PEOPLE]
+    plain = [
+        bool(value) if name in {"paused", "draining"} else value
+        for name, value in zip(_SET_BY_PEOPLE, values, strict=True)
+    ]
+    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()[:16]
+
+
 def change_host(
     database: Database,
     org_id: str,
@@ -95,9 +108,14 @@ def change_host(
     detail: dict[str, Any],
     *,
     action: str = "host.update",
+    expected: Collection[str] | None = None,
 ) -> None:
-    """Write these columns, in a transaction of the caller's; `NotFound` when the org has no such host."""
+    """Write these columns, in a transaction of the caller's; `NotFound` when the org has no such host.
+
+    `expected` are marks of its settings of which the present one must be one, None for any; else `PreconditionFailed`.
+    """
     _held(database, org_id, host_id)
+    _expect(database, host_id, expected)
     Host.update(dict(values) | {"rev": Host.rev + 1}).where(Host.id == host_id).execute(database)
     audit(database, by, org_id, action, ("host", host_id), detail)
 
@@ -110,11 +128,14 @@ def open_jobs_of(database: Database, host_id: str, limit: int, instance_id: str 
     return [job_id for (job_id,) in query.tuples().execute(database)]
 
 
-def delete_host(database: Database, org_id: str, host_id: str, by: By) -> list[str] | None:
+def delete_host(
+    database: Database, org_id: str, host_id: str, by: By, expected: Collection[str] | None = None
+) -> list[str] | None:
     """Remove the host with its server instances and revoke its keys, whose ids are returned; unless a run of it is open:
-    then nothing, and None.
+    then nothing, and None. `expected` as above.
     """
     _held(database, org_id, host_id)
+    _expect(database, host_id, expected)
     if open_jobs_of(database, host_id, 1):
         return None
     kids = [key.kid for key in keys_of(database, org_id, host_id)]
@@ -123,6 +144,14 @@ def delete_host(database: Database, org_id: str, host_id: str, by: By) -> list[s
     Host.delete().where(Host.id == host_id).execute(database)
     audit(database, by, org_id, "host.delete", ("host", host_id), {})
     return kids
+
+
+def _expect(database: Database, host_id: str, expected: Collection[str] | None) -> None:
+    if expected is None:
+        return
+    (row,) = Host.select(*_HOST).where(Host.id == host_id).tuples().execute(database)
+    if settings_mark(host_from(row)) not in expected:
+        raise PreconditionFailed("The host has been changed meanwhile: read it again")
 
 
 def _held(database: Database, org_id: str, *host_ids: str) -> None:

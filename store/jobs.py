@@ -145,14 +145,6 @@ def _late() -> Query:
     return LateReport.select(*columns).where(LateReport.job_id == ARG).order_by(LateReport.id.desc()).limit(LATE_SHOWN)
 
 
-def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> list[FullJob]:
-    """Up to `limit` jobs, newest first, each with its latest run."""
-    query = _narrowed(Job.select(*_JOB), org_id, narrow)
-    with one_moment(database):
-        found = query.order_by(Job.id.desc()).limit(limit).tuples().execute(database)
-        return _with_latest_runs(database, [job_from(columns) for columns in found])
-
-
 def jobs_in(
     database: Database, org_id: str, narrow: JobFilter, statuses: Sequence[str], limit: int
 ) -> list[tuple[str, str]]:
@@ -190,12 +182,15 @@ def _narrowed(query: Any, org_id: str, narrow: JobFilter) -> Any:
         query = query.where(Job.id < narrow.before_id)
     if narrow.text is not None:
         query = query.where(
-            Job.type.contains(narrow.text) | Job.payload.contains(narrow.text) | (Job.id == narrow.text)
+            Job.type.contains(narrow.text)
+            | fn.COALESCE(Job.payload_shown, Job.payload).contains(narrow.text)  # nobody searches what is hidden
+            | (Job.id == narrow.text)
         )
     return query
 
 
-def _with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
+def with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:
+    """These jobs, each with its latest run."""
     if not jobs:
         return []
     latest: dict[str, RunRow] = {}

@@ -19,12 +19,15 @@ from interlock.errors import Unavailable
 from store.committer import Committer
 from store.database import connected, drop_if_broken
 from store.entries import Entry, Exclusive, Outcome, Refused
+from store.tally import Tally
 
 log = logging.getLogger(__name__)
 
 _STOPPED = "The journal has stopped"
 MAX_BATCH = 1000  # decisions in one transaction; more would only delay the first of them
 HELD_SECONDS = 0.005  # until hosts that somebody else holds are tried again, if nothing else comes first
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 LAST_SECONDS = 10.0  # for them at a stop: longer than the server lets an idle transaction hold anything
 
 
@@ -49,6 +52,8 @@ class Journal:
         self._thread: threading.Thread | None = None
         self.batches = 0
         self.entries = 0
+        self.commit_seconds = Tally(COMMIT_SECONDS)
+        self.batch_sizes = Tally(BATCH_SIZES)
 
     @property
     def depth(self) -> int:
@@ -140,8 +145,11 @@ class Journal:
         return batch
 
     def _write(self, batch: list[Entry]) -> None:
+        began = time.perf_counter()
         entries, outcomes, self._held = self._committer.write(self._held + batch)
         if entries:
+            self.commit_seconds.add(time.perf_counter() - began)
+            self.batch_sizes.add(len(entries))
             self.batches += 1
             self.entries += len(entries)
             self._tell(lambda: report(entries, outcomes))

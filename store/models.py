@@ -233,6 +233,8 @@ class Job(Model):
     start_before = _at(null=True)
     seq = BigIntegerField()
     labels = TextField(null=True)
+    payload_shown = TextField(null=True)
+    trace = TextField(null=True)
     max_attempts = IntegerField()
     status = CharField(max_length=20)
     attempts = IntegerField()
@@ -250,7 +252,11 @@ class Job(Model):
 
     class Meta:
         table_name = "job"
-        indexes = ((("org_id", "status", "id"), False), (("host_id", "id"), False), (("org_id", "id"), False))
+        indexes = (
+            (("org_id", "status", "id"), False),
+            (("org_id", "host_id", "id"), False),
+            (("org_id", "id", "type", "created_by_id"), False),
+        )
 
 
 Job.add_index(Job.start_before, where=SQL("start_before IS NOT NULL AND status = 'PENDING'"), name="job_expiring")
@@ -387,7 +393,7 @@ class Asset(Model):
     name = CharField(max_length=255)
     content_type = CharField(max_length=200)
     size_bytes = BigIntegerField()
-    sha256 = CharField(max_length=64)
+    sha256 = CharField(max_length=64, index=True)
     created_at = _at()
 
     class Meta:

@@ -49,7 +49,9 @@ class HostRow:
 
 @dataclass(slots=True)
 class JobRow:
-    """What a user asked for. `payload`, `output` and `policy` are JSON text."""
+    """What a user asked for. `payload`, `output` and `policy` are JSON text. The agent gets `payload`; all others see
+    `payload_shown`, where there is one.
+    """
 
     id: str
     org_id: str
@@ -66,6 +68,8 @@ class JobRow:
     seq: int = 0  # its place in line: the commit that creates it, or tries it afresh, allots it
     labels: str | None = None  # of a pool job: what its host must carry, a JSON object of strings; {} is any host
     log_seq: int = field(default=0, compare=False)  # the last line's number, when it was read: commits count it up
+    payload_shown: str | None = None  # the payload without what its type hides; None: nothing is hidden
+    trace: str | None = None  # W3C `traceparent`, and behind a space `tracestate` if there is one
     # What follows changes.
     start_before: Millis | None = None
     max_attempts: int = 3

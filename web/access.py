@@ -7,17 +7,26 @@ from typing import NamedTuple, TypeVar
 from aiohttp import web
 
 from actors.messages import Caller
-from interlock.errors import Forbidden, InvalidRequest, NotFound, SetupRequired, Unauthenticated, Unavailable
+from interlock.errors import (
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    SetupRequired,
+    Unauthenticated,
+    Unavailable,
+)
 from interlock.ids import UuidIds, is_id
 from interlock.wire import UserRef
 from store import accounts
 from store.accounts import Person
 from store.sessions import SessionRow
+from web.log_context import REQUEST_ID
+from web.request_limits import STANDING, Kind
 from web.services import Services
 from web.sessions import TICKET
 from web.tokens import AgentClaims, UserClaims
 
-REQUEST_ID = web.RequestKey("request_id", str)
 _IDS = UuidIds()
 _LONGEST_ID = 100
 Frame = TypeVar("Frame")
@@ -41,6 +50,9 @@ def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """What every answer carries. Whoever writes an answer himself calls it first: a signal would cost each request."""
     response.headers["X-Request-Id"] = request_id(request)
     response.headers["Server"] = "interlock"
+    standing = request.get(STANDING)
+    if standing is not None:
+        standing.write(response)
 
 
 class Member(NamedTuple):
@@ -115,8 +127,9 @@ def serving(s: Services) -> None:
 
 async def user(s: Services, token: str) -> tuple[Person, UserClaims]:
     """The account behind a user's token."""
-    claims = s.tokens.read_user(token)
-    person = await s.lookups.person(claims.user_id)
+    claims = await s.tokens.user(token)
+    lookups = s.lookups
+    person = await (lookups.person(claims.user_id) if claims.email is None else lookups.person_at(claims.email))
     if person is None:
         raise Unauthenticated("The token's account does not exist")
     return person, claims
@@ -127,9 +140,48 @@ async def signed_in(request: web.Request, s: Services) -> tuple[Person, str | No
     if "Authorization" not in request.headers and "Cookie" in request.headers:
         session = await s.sessions.of_request(request)
         if session is not None:
-            return await _of_session(s, session), None
+            person = await _of_session(s, session)
+            if s.request_rates is not None:
+                await counted(request, s, "session", session.id)
+            return person, None
     person, claims = await user(s, bearer(request))
+    if s.request_rates is not None:
+        await counted(request, s, "token", claims.name)
     return person, claims.org_id
+
+
+async def counted(request: web.Request | None, s: Services, kind: Kind, name: str) -> None:
+    """Count one request of a credential or an org; `RateLimited` when it is one too many. Nothing unless a setting says so."""
+    standing = None if s.request_rates is None else await s.request_rates.enter(kind, name)
+    if standing is None:
+        return
+    if request is not None:
+        known = request.get(STANDING)
+        if known is None or standing.left < known.left:
+            request[STANDING] = standing
+    if standing.left < 0:
+        what = {"token": "this token", "session": "this session", "key": "this key", "org": "this organization"}[kind]
+        wait = max(1.0, standing.ends_in or standing.window_seconds)
+        window = standing.window_seconds
+        raise RateLimited(f"More than {standing.limit} requests in {window} s by {what}", retry_after=wait)
+
+
+async def counted_agent(request: web.Request | None, s: Services, claims: AgentClaims) -> None:
+    """Count one request of an agent, for its key and for its org."""
+    if s.request_rates is not None:
+        await counted(request, s, "key", claims.kid)
+        await counted(request, s, "org", claims.org_id)
+
+
+async def counted_watcher(request: web.Request | None, s: Services, credential: Credential, org_id: str) -> None:
+    """Count one socket of a dashboard, for whoever opens it and for the org that it watches; it may watch it."""
+    if s.request_rates is None:
+        return
+    if credential.session_id is not None:
+        await counted(request, s, "session", credential.session_id)
+    elif credential.token is not None:
+        await counted(request, s, "token", (await s.tokens.user(credential.token)).name)
+    await counted(request, s, "org", org_id)
 
 
 async def at_socket(request: web.Request, s: Services) -> Credential | None:
@@ -180,6 +232,8 @@ async def member(request: web.Request, s: Services, role: str, org_id: str | Non
         raise NotFound("No such organization")
     if accounts.ROLES.index(held) < accounts.ROLES.index(role):
         raise Forbidden(f"This takes the role {role}; yours is {held}")
+    if s.request_rates is not None:
+        await counted(request, s, "org", org_id)
     return Member(person, org_id, held, caller(request, s, "user", person.id))
 
 
@@ -207,6 +261,8 @@ async def agent(request: web.Request, s: Services) -> Agent:
     found = await agent_of(s, bearer(request))
     if request.match_info.get("host_id", found.host_id) != found.host_id:
         raise Forbidden("This key belongs to another host")
+    if s.request_rates is not None:
+        await counted_agent(request, s, found)
     return Agent(found.host_id, found.org_id, found.kid)
 
 

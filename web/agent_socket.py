@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
 from interlock.frames import Auth, Frame, FrameId
-from web.access import Agent, agent_of, bearer, in_time, stamp
+from web.access import Agent, agent_of, bearer, counted_agent, in_time, stamp
 from web.agent_messages import instance_of, running_of
 from web.agents import listed
 from web.connections import POLICY, TRY_LATER, Connection, frame_id_of, refusal
@@ -132,6 +132,8 @@ async def connect(request: web.Request, s: Services, _: None) -> web.StreamRespo
     given = Auth(instance_id=request.query.get("instanceId"), running=listed(request.query.get("running")))
     _declared(given, "?")
     claims = await agent_of(s, bearer(request)) if "Authorization" in request.headers else None
+    if claims is not None:
+        await counted_agent(request, s, claims)
     frame_id: FrameId = None
     socket = AgentSocket(s)
     stamp(request, socket)
@@ -141,6 +143,7 @@ async def connect(request: web.Request, s: Services, _: None) -> web.StreamRespo
         try:
             if claims is None:
                 claims, given, frame_id = await _introduced(socket, s, given)
+                await counted_agent(None, s, claims)
                 held.close()
                 held.enter_context(s.links.of_host(claims.host_id))
             await _serve(socket, s, Agent(claims.host_id, claims.org_id, claims.kid), given, frame_id)

@@ -1,6 +1,5 @@
 """Agents over HTTP: poll, report, progress, logs, evidence, heartbeat. Unknown fields are passed over: agents may be newer."""
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from web.access import Agent, stamp
 from web.agent_messages import instance_of, logs_message, progress_message, result_message, running_of
 from web.evidence_items import items_from
 from web.parsing import decode, read_json
+from web.preferences import is_number, preferred_wait, whole_seconds
 from web.services import Services
 
 Value = TypeVar("Value")
@@ -25,8 +25,6 @@ _progress = msgspec.json.Decoder(Progress)
 _logs = msgspec.json.Decoder(Logs)
 _evidence = msgspec.json.Decoder(EvidenceIn)
 _heartbeat = msgspec.json.Decoder(Heartbeat)
-
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
@@ -78,19 +76,10 @@ def _wait_seconds(request: web.Request) -> int:
     """How long the poll may wait, not yet clamped; a preference that is not understood is passed over."""
     text = request.query.get("wait")
     if text is not None:
-        if not _NUMBER.fullmatch(text):
+        if not is_number(text):
             raise InvalidRequest.at("?wait", "expected seconds")
-        return _whole(text)
-    for preference in request.headers.get("Prefer", "").split(","):
-        name, _, value = preference.strip().partition("=")
-        if name.strip().lower() == "wait" and _NUMBER.fullmatch(value.strip()):
-            return _whole(value.strip())
-    return 0
-
-
-def _whole(text: str) -> int:
-    whole = text.partition(".")[0]
-    return 0 if whole.startswith("-") else min(int(whole[:18]), 10**6) if whole else 0
+        return whole_seconds(text)
+    return preferred_wait(request) or 0
 
 
 def listed(text: str | None) -> list[str] | None:

@@ -19,15 +19,19 @@ from interlock.errors import (
     TryLater,
     Unavailable,
 )
-from web import agent_socket, agents, assets, dashboards, logs, socketio
+from web import access_log, agent_socket, agents, assets, dashboards, logs, socketio, summary
 from web.access import request_id, stamp
 from web.connections import GOING_AWAY
 from web.deadlines import Deadlines
 from web.early import Doorman
 from web.edge import DOORMAN, expect, whole_body
 from web.gate import Gate
-from web.health import PROBE, Probe
+from web.health import OPEN_RUNS, PROBE, Probe
+from web.job_ends import ENDS, PLACE, JobEnds
+from web.log_context import CURRENT
+from web.open_runs import OpenRuns
 from web.problems import problem_response, retry_after
+from web.rate_book import RateBook
 from web.routes import ROUTES
 from web.services import SERVICES, Services
 
@@ -52,6 +56,7 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     gate = _gate(services)
     app[PROBE] = Probe(services.store)
+    app[OPEN_RUNS] = OpenRuns(services.store, services.metrics)
     app[DOORMAN] = _doorman(gate, services)
     deadlines = Deadlines(services.web_limits.answer_seconds, time.monotonic)
     look_seconds = services.links.limits.revocation_look_seconds
@@ -60,7 +65,16 @@ def make_app(services: Services) -> web.Application:
     services.metrics.gauges.append(
         ("interlock_agent_sockets", "Agents that are connected.", lambda: len(services.links))
     )
+    waiters = services.web_limits.job_waiters, services.web_limits.job_waiters_per_org
+    app.on_startup.append(_count_tasks)
+    ends = app[ENDS] = JobEnds(deadlines, *waiters)
+    services.metrics.gauges.append(
+        ("interlock_job_waiters", "Requests that wait for a job's end.", lambda: ends.waiting)
+    )
     app[socketio.DOOR] = socketio.Door()
+    rates = RateBook(services.clock)
+    services.streams.listeners.append(rates.count)
+    app[summary.SUMMARIES] = summary.Summaries(rates)
     app.cleanup_ctx.append(partial(_running, partial(services.links.watch, services.web_limits.answer_seconds)))
     app.on_shutdown.append(_restart)
     for route in ROUTES:
@@ -81,6 +95,11 @@ async def _running(work: Callable[[], Coroutine[Any, Any, None]], _: web.Applica
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def _count_tasks(app: web.Application) -> None:
+    loop = asyncio.get_running_loop()
+    app[SERVICES].metrics.gauges.append(("interlock_tasks", "Tasks of the loop.", lambda: len(asyncio.all_tasks(loop))))
 
 
 async def _restart(app: web.Application) -> None:
@@ -129,10 +148,10 @@ def _behind(gate: Gate, handler: Guarded) -> Guarded:
         weight = gate.weight(request.content_length)
         if not gate.enter(weight):
             await gate.wait(weight)
-        try:
+        with contextlib.ExitStack() as place:
+            place.callback(gate.leave, weight)
+            request[PLACE] = place
             return await handler(request, s, who)
-        finally:
-            gate.leave(weight)
 
     return answer
 
@@ -140,16 +159,22 @@ def _behind(gate: Gate, handler: Guarded) -> Guarded:
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every request gets an id and an answer; errors become problems."""
-    own_id = request_id(request)
+    own_id, s = request_id(request), request.app[SERVICES]
+    share = s.web_limits.access_log_share
+    began = time.monotonic() if share else 0.0
+    outside = CURRENT.set(request)
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - each has an answer
-        s = request.app[SERVICES]
         wait_seconds = s.web_limits.retry_after_seconds
         response = problem_response(_refusal(error, own_id), own_id, s.clock.chance(), wait_seconds)
+    finally:
+        CURRENT.reset(outside)
     if not response.prepared:
         stamp(request, response)
-    request.app[SERVICES].metrics.responses[response.status] += 1
+    s.metrics.responses[response.status] += 1
+    if share and s.clock.chance() < share:
+        access_log.write_line(request, response, s, began)
     return response
 
 

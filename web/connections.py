@@ -81,6 +81,11 @@ class Connection:
         self._room: asyncio.Future[None] | None = None
         self._early: list[tuple[str, Any]] | None = []  # what was pushed before the config went out
 
+    @property
+    def _about(self) -> dict[str, str]:
+        """Whose connection it is, for the log."""
+        return {"org": self.org_id, "host": self.host_id}
+
     # ---- to the agent ----------------------------------------------------------------------------------------------
 
     async def begin(self, frame_id: Any = None) -> None:
@@ -114,7 +119,7 @@ class Connection:
         try:
             self._wire.send(event, data, None)
         except Exception:  # whoever pushes must not fall with one agent
-            log.exception("An event %s could not be sent", event)
+            log.exception("An event %s could not be sent", event, extra=self._about)
             self.close(FAULT, "unexpected")
 
     def deliver(self, event: str, data: Any) -> None:
@@ -156,7 +161,7 @@ class Connection:
             self.refuse(error, event, frame_id, asked)
             return
         except Exception:  # whatever a frame does, it is the frame's own misfortune
-            log.exception("A frame %s could not be handled", event[:MAX_NAME])
+            log.exception("A frame %s could not be handled", event[:MAX_NAME], extra=self._about)
             self.refuse(Unavailable("This could not be decided"), event, frame_id, asked)
             return
         frame = _Frame(event, handler, asked, message, frame_id, weight_of(size), monotonic())
@@ -191,10 +196,10 @@ class Connection:
                 self._wire.send(frame.handler.answer, answer, frame.id)
                 return
             if not isinstance(reply.error, InterlockError):
-                log.error("A frame %s was not answered", frame.event, exc_info=reply.error)
+                log.error("A frame %s was not answered", frame.event, exc_info=reply.error, extra=self._about)
             self._refuse(frame, reply.error)
         except Exception:
-            log.exception("The answer to a frame %s could not be made", frame.event)
+            log.exception("The answer to a frame %s could not be made", frame.event, extra=self._about)
             self._refuse(frame, Unavailable("It was taken, but the answer could not be made"))
 
     def look(self, over: float) -> None:

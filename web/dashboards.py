@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from time import monotonic
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -11,9 +12,11 @@ from aiohttp import WSMsgType, web
 from interlock.clock import rfc3339
 from interlock.errors import Forbidden, InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
-from web.access import REQUEST_ID, Credential, at_socket, holder, in_time, shown, stamp
+from web.access import Credential, at_socket, counted_watcher, holder, in_time, shown, stamp
 from web.agent_socket import text_frame
+from web.allowance import Allowance
 from web.event_stream import EventStream
+from web.log_context import REQUEST_ID
 from web.problems import problem
 from web.services import Services
 
@@ -33,30 +36,35 @@ async def watch(request: web.Request, s: Services, _: None) -> web.StreamRespons
     """Upgrade, check the credential (header, cookie, or first frame), then send what is committed from now on."""
     org_id, after = request.query.get("orgId", ""), request.query.get("after")
     start = None if after is None else number(after)
-    credential = await at_socket(request, s)
+    credential, user_id = await at_socket(request, s), ""
     if credential is not None:
-        await may_watch(s, credential, org_id)
+        user_id = await may_watch(s, credential, org_id)
+        await counted_watcher(request, s, credential, org_id)
     if start is None and is_id(org_id):
         start = await s.streams.position(org_id)
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_EVERY, max_msg_size=MAX_FRAME, compress=False)
     stamp(request, ws)
-    try:
-        with s.links.stranger() if credential is None else contextlib.nullcontext():
-            await ws.prepare(request)
-            if credential is None:
-                credential = await shown(s, await _first_frame(ws, s.web_limits.socket_auth_seconds))
-                await may_watch(s, credential, org_id)
-    except InterlockError as error:
-        if not ws.prepared:
-            raise  # too many have yet to say who they are: 503
-        await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
-        await ws.close(code=1008, message=error.code.encode())
-        return ws
 
     async def write(frames: list[str]) -> None:
         await _write(request, ws, frames)
 
-    await _serve(ws, s, org_id, credential, tell(s, org_id, start, write, replays=after is not None))
+    with contextlib.ExitStack() as held:
+        held.enter_context(s.links.stranger() if credential is None else s.links.of_user(user_id))
+        try:
+            await ws.prepare(request)
+            if credential is None:
+                credential = await shown(s, await _first_frame(ws, s.web_limits.socket_auth_seconds))
+                user_id = await may_watch(s, credential, org_id)
+                await counted_watcher(None, s, credential, org_id)
+                held.close()
+                held.enter_context(s.links.of_user(user_id))
+        except InterlockError as error:
+            if not ws.prepared:
+                raise
+            await ws.send_str(_frame("error", problem(error, request[REQUEST_ID])).decode())
+            await ws.close(code=1008, message=error.code.encode())
+            return ws
+        await _serve(ws, s, org_id, credential, tell(s, org_id, start, write, replays=after is not None))
     return ws
 
 
@@ -80,11 +88,12 @@ async def _first_frame(ws: web.WebSocketResponse, seconds: float) -> str:
     return given
 
 
-async def may_watch(s: Services, credential: Credential, org_id: str) -> None:
-    """Raise what keeps the credential's user from watching the org."""
+async def may_watch(s: Services, credential: Credential, org_id: str) -> str:
+    """The id of the credential's user; raises what keeps him from watching the org."""
     person = await holder(s, credential)
     if not is_id(org_id) or await s.lookups.role(org_id, person.id) is None:
         raise NotFound("No such organization")
+    return person.id
 
 
 async def _serve(
@@ -92,12 +101,13 @@ async def _serve(
 ) -> None:
     sender = asyncio.create_task(sending)
     checker = asyncio.create_task(until_unwelcome(s, credential, org_id))
-    reader = asyncio.create_task(_read(ws))
+    reader = asyncio.create_task(_read(ws, _allowance(s)))
     stopping = asyncio.create_task(s.stopping.wait())
     tasks = (sender, checker, reader, stopping)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        code = 1001 if stopping.done() else 1008 if checker.done() else 1000
+        flood = reader.done() and reader.exception() is None and reader.result() == "flood"
+        code = 1001 if stopping.done() else 1008 if checker.done() or flood else 1000
     finally:
         for task in tasks:
             task.cancel()
@@ -112,11 +122,12 @@ async def tell(
     """Write what is committed in the org behind the number `start`, and behind the stream's birth without one; never
     returns. Without `replays` a stream that has been reborn since is begun at its birth, and no gap.
     """
-    async with s.streams.watching(org_id) as stream:
-        cursor = await s.streams.cursor(org_id, start)
-        if cursor is None and not replays:
-            cursor = await s.streams.cursor(org_id, None)
-        await _follow(write, stream, s, start or stream.born, cursor)
+    with s.metrics.watching():
+        async with s.streams.watching(org_id) as stream:
+            cursor = await s.streams.cursor(org_id, start)
+            if cursor is None and not replays:
+                cursor = await s.streams.cursor(org_id, None)
+            await _follow(write, stream, s, start or stream.born, cursor)
 
 
 async def _follow(
@@ -160,10 +171,17 @@ async def _write(request: web.Request, ws: web.WebSocketResponse, frames: list[s
     await request.protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writers wait for
 
 
-async def _read(ws: web.WebSocketResponse) -> None:
-    """Dashboards have nothing to say; return when they leave."""
-    async for _ in ws:
-        pass
+def _allowance(s: Services) -> Allowance:
+    limits = s.links.limits
+    return Allowance(limits.frames_per_second, limits.frames_at_once, monotonic())
+
+
+async def _read(ws: web.WebSocketResponse, allowance: Allowance) -> Literal["left", "flood"]:
+    """Dashboards have nothing to say, and may not say it without end; return when they leave."""
+    async for message in ws:
+        if allowance.spend(len(message.data or b""), monotonic()) == "end":
+            return "flood"
+    return "left"
 
 
 def _frame(event: str, data: Any) -> bytes:

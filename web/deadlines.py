@@ -5,7 +5,8 @@ they began, and somebody looks at the oldest of them twice a second.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -45,6 +46,17 @@ class Deadlines:
                 self._late.discard(task)
 
         return answer
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """While a request waits for something to happen. Its time begins afresh behind that."""
+        task = asyncio.current_task()
+        counted = task is not None and self._began.pop(task, None) is not None
+        try:
+            yield
+        finally:
+            if task is not None and counted:
+                self._began[task] = self._time()
 
     def look(self) -> None:
         """End the waiting of those whose time is over."""

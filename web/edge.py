@@ -34,10 +34,11 @@ class RequestTimeout(TryLater):
 
 
 class Patience(NamedTuple):
-    """How long a sender may take, in seconds; described in `runtime/settings.py`."""
+    """How long a sender may take, in seconds, and how large a head may be; described in `runtime/settings.py`."""
 
     head_seconds: float = 30.0
     body_seconds: float = 30.0
+    head_bytes: int = 65_536
 
 
 PATIENCE = Patience()
@@ -46,7 +47,7 @@ PATIENCE = Patience()
 class EdgeHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_head_begun", "_head_timer", "doorman", "patience")
+    __slots__ = ("_head_begun", "_head_bytes", "_head_timer", "doorman", "patience")
 
     def __init__(self, manager: web.Server, patience: Patience, doorman: Doorman | None, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -54,6 +55,7 @@ class EdgeHandler(RequestHandler):
         self.doorman = doorman
         self._head_timer: asyncio.TimerHandle | None = None  # set while a request's head is waited for
         self._head_begun = False
+        self._head_bytes = 0  # of a head that has not come whole
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Its first request is waited for from now on; a later one from its first byte."""
@@ -68,8 +70,11 @@ class EdgeHandler(RequestHandler):
         waiter = self._waiter
         if waiter is not None and not waiter.done():  # nothing whole has come of it
             self._head_begun = True
+            self._head_bytes += len(data)
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self.patience.head_seconds, self._head_is_late)
+            if self._head_bytes > self.patience.head_bytes:
+                self._give_up(InvalidRequest(f"The request line and headers may have {self.patience.head_bytes} bytes"))
         elif self._head_timer is not None:
             self._stop_waiting()
 
@@ -97,7 +102,7 @@ class EdgeHandler(RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        self._head_begun = False
+        self._head_begun, self._head_bytes = False, 0
 
     def _head_is_late(self) -> None:
         """Answer what has begun, as a request that could not be read; close in silence what has not."""
@@ -108,9 +113,13 @@ class EdgeHandler(RequestHandler):
         if not self._head_begun:
             self.force_close()
             return
-        error = RequestTimeout(f"The request line and headers may take {self.patience.head_seconds:g} s")
+        self._give_up(RequestTimeout(f"The request line and headers may take {self.patience.head_seconds:g} s"))
+
+    def _give_up(self, error: InterlockError) -> None:
+        """Answer a head that has not come whole with this, and close."""
         self._messages.append((_ErrInfo(error.status, error, error.detail), EMPTY_PAYLOAD))
-        waiter.set_result(None)
+        if self._waiter is not None:
+            self._waiter.set_result(None)
 
     def answer_and_close(self, request: web.BaseRequest) -> None:
         """Let the present answer be the connection's last, and do not wait for what is missing of the request."""
@@ -123,7 +132,11 @@ class EdgeHandler(RequestHandler):
         """Answer what could not be read as a request, and close the connection."""
         request_id = _IDS.new()
         fault = status >= _SERVER_FAULT and not isinstance(exc, ConnectionError)
-        log.log(logging.ERROR if fault else logging.DEBUG, "Request %s was not read: %r", request_id, exc)
+        # What could not be read may hold a credential: of a stranger's rubbish only its kind is told.
+        if fault:
+            log.error("Request %s was not read: %r", request_id, exc, extra={"request_id": request_id})
+        else:
+            log.debug("Request %s was not read: %s", request_id, type(exc).__name__, extra={"request_id": request_id})
         if request.writer.output_size > 0:
             raise ConnectionError("An answer is under way already")
         response = problem_response(_unread(exc, message, fault=fault), request_id, _CLOCK.chance())
@@ -137,7 +150,7 @@ class EdgeHandler(RequestHandler):
 
 
 def _unread(exc: BaseException | None, message: str | None, *, fault: bool) -> InterlockError:
-    if isinstance(exc, RequestTimeout):
+    if isinstance(exc, InterlockError):
         return exc
     first_line = (message or "").split("\n", 1)[0][:200]
     return Unavailable() if fault else InvalidRequest(first_line or "This is not an HTTP request")

@@ -34,8 +34,8 @@ async def style(_request: web.Request, _s: Services, _: None) -> web.Response:
 
 
 async def home(_request: web.Request, _s: Services, _: None) -> web.Response:
-    """302 to the page of the API. The address is relative: a proxy may have added a path."""
-    return web.Response(status=302, headers={"Location": "docs"})
+    """302 to the dashboard. The address is relative: a proxy may have added a path."""
+    return web.Response(status=302, headers={"Location": "app/"})
 
 
 def _text(text: str, kind: str) -> web.Response:

@@ -25,7 +25,9 @@ async def tell_owner(s: Services, host_id: str) -> None:
     try:
         await s.directory.changed(host_id)
     except InterlockError as error:
-        log.warning("Host %s could not be looked at after a change: %s", host_id, error.detail)  # it will look again
+        log.warning(
+            "Host %s could not be looked at after a change: %s", host_id, error.detail, extra={"host": host_id}
+        )  # it will look again
     cluster = s.cluster
     if cluster is not None and not s.directory.holds(host_id):
         owner = await s.store.fetch(lambda database: cluster.owner_of(database, host_id))

@@ -5,14 +5,13 @@ import math
 import msgspec
 from aiohttp import web
 
-from actors.documents import encode
 from interlock.errors import InvalidRequest
 from interlock.fleet import DrainHost
 from interlock.wire import Nothing
 from store.fleet import change_host
 from web.access import Member
 from web.fleet_changes import change, tell_owner
-from web.fleet_hosts import announced, host_id_of
+from web.fleet_hosts import announced, host_id_of, shown
 from web.parsing import decode, read_json
 from web.services import Services
 
@@ -33,7 +32,7 @@ async def begin(request: web.Request, s: Services, who: Member) -> web.Response:
         s, who.by, lambda db, by: change_host(db, who.org_id, host_id, values, by, detail, action="host.drain")
     )
     await tell_owner(s, host_id)
-    return web.Response(body=encode(await announced(s, who, host_id)), content_type="application/json")
+    return shown(s, await announced(s, who, host_id))
 
 
 async def end(request: web.Request, s: Services, who: Member) -> web.Response:

@@ -16,8 +16,9 @@ from interlock.ids import is_id
 from interlock.states import RunStatus
 from interlock.wire import HostEvent, Nothing, when
 from store import accounts
-from store.fleet import HostSight, change_host, delete_host, host_sight, hosts_page
+from store.fleet import HostSight, change_host, delete_host, host_sight, hosts_page, settings_mark
 from web.access import Member
+from web.conditions import check, expected_tags, mark_of, tag_of, unchanged
 from web.fleet_changes import change, tell_owner
 from web.fleet_endings import cancel_open_jobs, once_nothing_is_open
 from web.pages import asked, cut, link
@@ -50,41 +51,48 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
         accounts.create_key(database, kid, who.org_id, host_id, replace(by, audit_id=s.ids.new()))
 
     await change(s, who.by, work)
-    made = msgspec.structs.asdict(await _host(s, who, host_id))
-    body = encode(NewHost(**made, agent_key=s.tokens.agent_key(host_id, who.org_id, kid)))
-    location = f"/api/orgs/{who.org_id}/hosts/{host_id}"
-    return web.Response(body=body, status=201, content_type="application/json", headers={"Location": location})
+    sight = await _sight(s, who, host_id)
+    host = _document(s, sight)
+    body = encode(NewHost(**msgspec.structs.asdict(host), agent_key=s.tokens.agent_key(host_id, who.org_id, kid)))
+    headers = {"Location": f"/api/orgs/{who.org_id}/hosts/{host_id}", "ETag": _tag(sight, encode(host))}
+    return web.Response(body=body, status=201, content_type="application/json", headers=headers)
 
 
 async def show(request: web.Request, s: Services, who: Member) -> web.Response:
     """One host as it is now."""
-    return _shown(await _host(s, who, host_id_of(request)))
+    sight = await _sight(s, who, host_id_of(request))
+    answer = shown(s, sight)
+    return unchanged(request, answer.headers["ETag"]) or answer
 
 
 async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
     """What is given changes; a pause and labels count at once."""
-    host_id = host_id_of(request)
+    host_id, expected = host_id_of(request), _expected(request)
     wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _patch, s.web_limits.max_json_depth)
-    values = _changed(wanted, await _host(s, who, host_id), who)
-    if values:
-        detail = {name: value for name, value in values.items() if name != "paused_by"}
-        await change(s, who.by, lambda db, by: change_host(db, who.org_id, host_id, values, by, detail))
-        await tell_owner(s, host_id)
-        return _shown(await announced(s, who, host_id))
-    return _shown(await _host(s, who, host_id))
+    sight = await _sight(s, who, host_id)
+    check(expected, settings_mark(sight.host), "The host")
+    values = _changed(wanted, _document(s, sight), who)
+    if not values:
+        return shown(s, sight)
+    detail = {name: value for name, value in values.items() if name != "paused_by"}
+    await change(s, who.by, lambda db, by: change_host(db, who.org_id, host_id, values, by, detail, expected=expected))
+    await tell_owner(s, host_id)
+    return shown(s, await announced(s, who, host_id))
 
 
 async def delete(request: web.Request, s: Services, who: Member) -> web.Response:
     """204 when it is gone; 409 while it runs a job, unless `?force=1` ends that. What waits on it is cancelled."""
     decode(await read_json(request, s.web_limits.max_body_bytes) or b"{}", _nothing, s.web_limits.max_json_depth)
     host_id, force = host_id_of(request), request.query.get("force") in {"1", "true"}
+    expected = _expected(request)
 
     async def remove() -> list[str] | None:
-        host = await _host(s, who, host_id)
-        if host.current_job_run_id is not None and not force:
-            raise InvalidState("The host runs a job", current=msgspec.to_builtins(host))
+        sight = await _sight(s, who, host_id)
+        check(expected, settings_mark(sight.host), "The host")
+        if sight.live_run_id is not None and not force:
+            raise InvalidState("The host runs a job", current=msgspec.to_builtins(_document(s, sight)))
         await cancel_open_jobs(s, who, host_id, "The host is deleted", force=force)
-        return await change(s, who.by, lambda db, by: delete_host(db, who.org_id, host_id, by))
+        return await change(s, who.by, lambda db, by: delete_host(db, who.org_id, host_id, by, expected))
 
     kids = await once_nothing_is_open(remove)
     s.lookups.forget_host(host_id)
@@ -101,13 +109,30 @@ def host_id_of(request: web.Request) -> str:
     return host_id
 
 
-async def announced(s: Services, who: Member, host_id: str) -> Host:
+async def announced(s: Services, who: Member, host_id: str) -> HostSight:
     """The host, once dashboards have been told that it has changed."""
     sight = await _sight(s, who, host_id)
     host, gate = _document(s, sight), bool(sight.host.awaiting_idle)
     event = HostEvent(host_id=host_id, presence=host.presence, health=host.health, awaiting_idle=gate)
     s.streams.publish(who.org_id, "host.updated", event)
-    return host
+    return sight
+
+
+def shown(s: Services, sight: HostSight) -> web.Response:
+    """The host, with its `ETag`."""
+    body = encode(_document(s, sight))
+    return web.Response(body=body, content_type="application/json", headers={"ETag": _tag(sight, body)})
+
+
+def _tag(sight: HostSight, body: bytes) -> str:
+    """What people have set, and then all that is shown: `If-Match` looks at the first half, `If-None-Match` at both."""
+    return tag_of(f"{settings_mark(sight.host)}-{mark_of(body)}")
+
+
+def _expected(request: web.Request) -> frozenset[str] | None:
+    """The first halves of the tags in `If-Match`: an agent that polls or a job that ends is in no editor's way."""
+    tags = expected_tags(request)
+    return None if tags is None else frozenset(tag.partition("-")[0] for tag in tags)
 
 
 async def _sight(s: Services, who: Member, host_id: str) -> HostSight:
@@ -115,14 +140,6 @@ async def _sight(s: Services, who: Member, host_id: str) -> HostSight:
     if sight is None:
         raise NotFound("No such host")
     return sight
-
-
-async def _host(s: Services, who: Member, host_id: str) -> Host:
-    return _document(s, await _sight(s, who, host_id))
-
-
-def _shown(host: Host) -> web.Response:
-    return web.Response(body=encode(host), content_type="application/json")
 
 
 def _changed(wanted: PatchHost, host: Host, who: Member) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from interlock.wire import Json, Nothing
 from store.accounts import clean_name, create_instance
 from store.fleet import InstanceRow, change_instance, delete_instance, instance_of, instances_page, open_jobs_of
 from web.access import Member
+from web.conditions import check, expected_tags, mark_of, tag_of, unchanged
 from web.fleet_changes import change
 from web.fleet_endings import cancel_open_jobs, once_nothing_is_open
 from web.pages import asked, cut, link
@@ -41,26 +42,28 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
     config = _checked_config(wanted.config or {}, s.web_limits.max_payload_bytes)
     own_id, org_id, host_id = s.ids.new(), who.org_id, _checked_host(wanted.host_id)
     await change(s, who.by, lambda db, by: create_instance(db, own_id, org_id, host_id, wanted.name, by, config=config))
-    body = encode(_document(await _row(s, who, own_id)))
-    location = f"/api/orgs/{org_id}/server-instances/{own_id}"
-    return web.Response(body=body, status=201, content_type="application/json", headers={"Location": location})
+    answer = _shown(await _row(s, who, own_id))
+    answer.set_status(201)
+    answer.headers["Location"] = f"/api/orgs/{org_id}/server-instances/{own_id}"
+    return answer
 
 
 async def show(request: web.Request, s: Services, who: Member) -> web.Response:
     """One instance."""
-    row = await _row(s, who, request.match_info["instance_id"])
-    return web.Response(body=encode(_document(row)), content_type="application/json")
+    answer = _shown(await _row(s, who, request.match_info["instance_id"]))
+    return unchanged(request, answer.headers["ETag"]) or answer
 
 
 async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
     """What is given changes. It moves to another host only while no job about it is open, unless `?force=1` ends those."""
-    instance_id = request.match_info["instance_id"]
+    instance_id, expected = request.match_info["instance_id"], expected_tags(request)
     wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _patch, s.web_limits.max_json_depth)
     values = _changed(wanted, s.web_limits.max_payload_bytes)
     detail = {name: value for name, value in values.items() if name != "config"}
 
     async def write() -> InstanceRow | None:
         row = await _row(s, who, instance_id)
+        check(expected, _mark(row), "The server instance")  # it is only written while it is as it was read here
         if not values:
             return row
         if values.get("host_id", row.host_id) != row.host_id:
@@ -69,16 +72,17 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
 
     row = await once_nothing_is_open(write)
     s.lookups.forget_instance(instance_id)
-    return web.Response(body=encode(_document(row)), content_type="application/json")
+    return _shown(row)
 
 
 async def delete(request: web.Request, s: Services, who: Member) -> web.Response:
     """204 when it is gone; 409 while a job about it is open, unless `?force=1` ends those."""
     decode(await read_json(request, s.web_limits.max_body_bytes) or b"{}", _nothing, s.web_limits.max_json_depth)
-    instance_id = request.match_info["instance_id"]
+    instance_id, expected = request.match_info["instance_id"], expected_tags(request)
 
     async def remove() -> bool | None:
         row = await _row(s, who, instance_id)
+        check(expected, _mark(row), "The server instance")
         await _free(request, s, who, row)
         return await change(s, who.by, lambda db, by: delete_instance(db, row, by))
 
@@ -125,6 +129,15 @@ async def _row(s: Services, who: Member, instance_id: str) -> InstanceRow:
     if row is None:
         raise NotFound("No such server instance")
     return row
+
+
+def _shown(row: InstanceRow) -> web.Response:
+    headers = {"ETag": tag_of(_mark(row))}
+    return web.Response(body=encode(_document(row)), content_type="application/json", headers=headers)
+
+
+def _mark(row: InstanceRow) -> str:
+    return mark_of(encode(_document(row)))
 
 
 def _document(row: InstanceRow) -> ServerInstance:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import math
 import re
+from collections.abc import Collection
 
 import msgspec
 from aiohttp import web
@@ -29,6 +30,7 @@ from web.services import Services
 MAX_DELAY_SECONDS = 7 * 86_400  # between attempts
 MAX_FACTOR = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
+_MOST_VERSIONS = 2**63
 _ANY_OBJECT = '{"type":"object"}'
 
 _put = msgspec.json.Decoder(PutJobType)
@@ -63,7 +65,7 @@ async def put(request: web.Request, s: Services, who: Member) -> web.Response:
     if _NAME.fullmatch(name) is None:
         raise InvalidRequest.at("type", "expected 1 to 100 of A–Z a–z 0–9 . _ : - with a letter or digit first")
     definition = msgspec.json.encode(_definition(wanted, name, s)).decode()
-    expected, new_id, most = _expected(request, wanted.version), s.ids.new(), s.web_limits.max_job_types
+    expected, new_id, most = _expected(request, name, wanted.version), s.ids.new(), s.web_limits.max_job_types
     row, new = await change(
         s,
         who.by,
@@ -98,11 +100,14 @@ async def _row(s: Services, who: Member, name: str) -> TypeRow | None:
     return row
 
 
-def _expected(request: web.Request, version: int | None) -> frozenset[int] | None:
+def _expected(request: web.Request, name: str, version: int | None) -> Collection[int] | None:
     expected = expected_versions(request)
     if request.headers.get("If-None-Match", "").strip() == "*":
         expected = also_expecting(expected, 0)
-    return also_expecting(expected, version)
+    expected = also_expecting(expected, version)
+    if "If-Match" in request.headers and name not in BUILT_IN:  # one that is there, even for `*`
+        return range(1, _MOST_VERSIONS) if expected is None else expected - {0}
+    return expected
 
 
 def _definition(wanted: PutJobType, name: str, s: Services) -> TypeDefinition:

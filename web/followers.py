@@ -12,19 +12,22 @@ log = logging.getLogger(__name__)
 
 _MARK = '"jobId":"'
 _ID = 36  # characters
+_EVENT = '"event":"'
+_NO_END = frozenset({"job.created", "job.updated", "job.log", "job_run.started", "evidence.added"})
 
 
 class _Org:
     """Those who wait in one org, by job."""
 
     def __init__(self) -> None:
-        self.jobs: dict[str, set[asyncio.Event]] = {}
+        self.jobs: dict[str, dict[asyncio.Event, bool]] = {}  # and whether the job's end alone is waited for
         self.ready = asyncio.Event()  # from now on nothing is missed
         self.task: asyncio.Task[None] | None = None
 
-    def wake(self, job_id: str) -> None:
-        for changed in self.jobs.get(job_id, ()):
-            changed.set()
+    def wake(self, job_id: str, event: str = "") -> None:
+        for changed, ends_only in self.jobs.get(job_id, {}).items():
+            if not ends_only or event not in _NO_END:
+                changed.set()
 
     def wake_all(self) -> None:
         for job_id in self.jobs:
@@ -39,19 +42,21 @@ class Followers:
         self._orgs: dict[str, _Org] = {}
 
     @asynccontextmanager
-    async def follow(self, org_id: str, job_id: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the job has news; whoever waits clears it, looks, and then waits."""
+    async def follow(self, org_id: str, job_id: str, *, ends_only: bool = False) -> AsyncIterator[asyncio.Event]:
+        """An event that is set whenever the job has news, or only when it may have ended; whoever waits clears it, looks, and
+        then waits.
+        """
         org = self._orgs.get(org_id)
         if org is None:
             org = self._orgs[org_id] = _Org()
             org.task = asyncio.create_task(self._watch(org_id, org), name="followers")
         changed = asyncio.Event()
-        org.jobs.setdefault(job_id, set()).add(changed)
+        org.jobs.setdefault(job_id, {})[changed] = ends_only
         try:
             await org.ready.wait()
             yield changed
         finally:
-            org.jobs[job_id].discard(changed)
+            del org.jobs[job_id][changed]
             if not org.jobs[job_id]:
                 del org.jobs[job_id]
             if not org.jobs:
@@ -89,10 +94,14 @@ async def _tell(stream: EventStream, org: _Org) -> None:
         for frame in frames:
             job_id = _job_of(frame)
             if job_id is not None:
-                org.wake(job_id)
+                org.wake(job_id, frame.event or _event_of(frame))
             elif frame.event == "gap":
                 org.wake_all()
         cursor += len(frames)
+
+
+def _event_of(frame: Frame) -> str:
+    return (frame.encoded or "").partition(_EVENT)[2].partition('"')[0]
 
 
 def _job_of(frame: Frame) -> str | None:

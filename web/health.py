@@ -8,6 +8,7 @@ from peewee import Database
 from interlock.errors import Unavailable
 from store import Store
 from store.probe import write_probe
+from web.open_runs import OpenRuns
 from web.services import Services
 
 _PATIENCE = 2.0  # seconds that the database may take to answer
@@ -39,6 +40,7 @@ class Probe:
 
 
 PROBE: web.AppKey[Probe] = web.AppKey("probe", Probe)
+OPEN_RUNS: web.AppKey[OpenRuns] = web.AppKey("open_runs", OpenRuns)
 
 
 async def alive(_request: web.Request, _services: Services, _: None) -> web.Response:
@@ -54,9 +56,11 @@ async def ready(request: web.Request, s: Services, _: None) -> web.Response:
     return web.json_response({"status": "ready", "setUp": await s.lookups.is_set_up()})
 
 
-async def metrics(_request: web.Request, s: Services, _: None) -> web.Response:
-    """Prometheus text."""
-    return web.Response(body=s.metrics.text(), content_type="text/plain", charset="utf-8")
+async def metrics(request: web.Request, s: Services, _: None) -> web.Response:
+    """All figures, in Prometheus' text format or in OpenMetrics."""
+    await request.app[OPEN_RUNS].look()
+    body, media = s.metrics.text(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": media})
 
 
 def _read(database: Database) -> None:

@@ -16,18 +16,23 @@ from interlock.errors import CallerError, InterlockError, InvalidRequest, Invali
 from interlock.ids import is_id
 from interlock.states import JobStatus
 from interlock.wire import CancelJob, JobPage, Nothing, Wait
-from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts, list_jobs
+from store.job_lists import list_jobs
+from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts
 from web import job_places
-from web.access import REQUEST_ID, Member
+from web.access import Member
 from web.conditions import unchanged
 from web.documents import document
 from web.idempotency import key_from
+from web.job_ends import ENDS
+from web.log_context import REQUEST_ID
 from web.new_jobs import decoder, new_job
-from web.pages import asked, cut, link
+from web.pages import asked, link
 from web.parsing import clean_text, decode, raw_items, read_json
 from web.pass_on import pass_to_owner
+from web.preferences import APPLIED
 from web.problems import problem
 from web.services import Services
+from web.trace import trace_of
 from web.waits import wait_from_rows
 
 log = logging.getLogger(__name__)
@@ -39,23 +44,28 @@ BREATH = 65_536  # bytes of a batch that are looked at in one go: some ms
 
 
 async def create(request: web.Request, s: Services, who: Member) -> web.Response:
-    """201 once the job is on disk."""
+    """201 once the job is on disk; with `Prefer: wait` once it has ended, or with what it is after the wait."""
     body = await read_json(request, s.web_limits.max_body_bytes)
     wanted = decode(body, decoder, s.web_limits.max_json_depth)
     key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "create", body)
+    trace = trace_of(request)
     headers: dict[str, str] = {}
     if key is None:
-        made = await _create(s, who, wanted, None)
+        made = await _create(s, who, wanted, None, trace)
     else:
-        made, replayed = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key))
+        made, replayed = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key, trace))
         if replayed:
             headers["Idempotency-Replayed"] = "true"
-    headers["Location"] = f"/api/orgs/{who.org_id}/jobs/{made[7:43].decode()}"  # it begins {"id":"…
+    job_id = made[7:43].decode()  # it begins {"id":"…
+    headers["Location"] = f"/api/orgs/{who.org_id}/jobs/{job_id}"
+    applied = await request.app[ENDS].wait(request, s, who.org_id, job_id)
+    if applied is not None:
+        made, headers[APPLIED] = await _document(s, who, job_id), applied
     return web.Response(body=made, status=201, content_type="application/json", headers=headers)
 
 
-async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempotency | None) -> bytes:
-    job = await new_job(s, who, wanted)
+async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempotency | None, trace: str | None) -> bytes:
+    job = await new_job(s, who, wanted, trace)
     made: bytes = await s.directory.ask_org(who.org_id, messages.CreateJob(job=job, by=who.by, idempotency=key))
     return made
 
@@ -65,22 +75,23 @@ async def create_batch(request: web.Request, s: Services, who: Member) -> web.Re
     body = await read_json(request, s.web_limits.max_batch_bytes)
     items = raw_items(body, "jobs", s.web_limits.max_batch_jobs)
     key = key_from(request.headers.get("Idempotency-Key"), who.person.id, "batch", body)
+    trace = trace_of(request)
     if key is None:
-        made = await _create_all(s, who, items, request[REQUEST_ID])
+        made = await _create_all(s, who, items, request[REQUEST_ID], trace)
         return web.Response(body=made, content_type="application/json")
     made, replayed = await s.idempotency.once_in_parts(
-        who.org_id, key, lambda: _create_keyed(s, who, items, key, request[REQUEST_ID])
+        who.org_id, key, lambda: _create_keyed(s, who, items, key, request[REQUEST_ID], trace)
     )
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return web.Response(body=made, content_type="application/json", headers=headers)
 
 
-async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str) -> bytes:
+async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str, trace: str | None) -> bytes:
     """All items under way at once, so that they share a few commits; the answers in their order."""
     wanted: list[messages.NewJob | InterlockError] = []
     looked_at = 0
     for item in items:
-        wanted.append(await _wanted(s, who, item))
+        wanted.append(await _wanted(s, who, item, trace))
         looked_at += len(bytes(item))
         if looked_at > BREATH:
             looked_at = 0
@@ -91,12 +102,17 @@ async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], reques
 
 
 async def _create_keyed(
-    s: Services, who: Member, items: list[msgspec.Raw], key: messages.Idempotency, request_id: str
+    s: Services,
+    who: Member,
+    items: list[msgspec.Raw],
+    key: messages.Idempotency,
+    request_id: str,
+    trace: str | None,
 ) -> tuple[bytes, bool]:
     """Each item under a key of its own: after a crash half-way, the rest is made and nothing twice. Whether the answer is
     final: an item that may succeed later is tried again when the batch comes again.
     """
-    keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}")) for i, item in enumerate(items)]
+    keyed = [_once(s, who, bytes(item), key._replace(key=f"{key.key}#{i}"), trace) for i, item in enumerate(items)]
     made = await asyncio.gather(*keyed, return_exceptions=True)
     undecided = any(isinstance(each, BaseException) and not isinstance(each, CallerError) for each in made)
     return _results([_result(each, request_id) for each in made]), not undecided
@@ -106,16 +122,16 @@ def _results(results: list[bytes]) -> bytes:
     return b'{"results":[' + b",".join(results) + b"]}"
 
 
-async def _wanted(s: Services, who: Member, item: msgspec.Raw) -> messages.NewJob | InterlockError:
+async def _wanted(s: Services, who: Member, item: msgspec.Raw, trace: str | None) -> messages.NewJob | InterlockError:
     try:
-        return await new_job(s, who, decode(bytes(item), decoder, s.web_limits.max_json_depth))
+        return await new_job(s, who, decode(bytes(item), decoder, s.web_limits.max_json_depth), trace)
     except InterlockError as error:
         return error
 
 
-async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency) -> bytes:
+async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency, trace: str | None) -> bytes:
     wanted = decode(item, decoder, s.web_limits.max_json_depth)
-    made, _ = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key))
+    made, _ = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key, trace))
     return made
 
 
@@ -132,7 +148,7 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
     """Newest first, each with its latest run; activates no actor."""
     page = asked(request)
     narrow = _filter(request, page.after)
-    jobs, cursor = cut(await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, page.one_more)), page)
+    jobs, cursor = await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, page.limit))
     waiting = sorted({full.job.host_id for full in jobs if full.job.host_id and full.job.status == JobStatus.PENDING})
     hosts = await s.store.fetch(lambda db: glance_at_hosts(db, waiting)) if waiting else {}
     pooled = await job_places.waits_in_pool(s, who.org_id, jobs)
@@ -161,7 +177,12 @@ def _filter(request: web.Request, before: str) -> JobFilter:
 
 async def show(request: web.Request, s: Services, who: Member) -> web.Response:
     """One job with all its runs; why it waits comes from its host's actor."""
-    return _shown(request, await _document(s, who, request.match_info["job_id"]))
+    job_id = request.match_info["job_id"]
+    applied = await request.app[ENDS].wait(request, s, who.org_id, job_id)
+    answer = _shown(request, await _document(s, who, job_id))
+    if applied is not None:
+        answer.headers[APPLIED] = applied
+    return answer
 
 
 def _shown(request: web.Request, body: bytes, status: int = 200) -> web.Response:

@@ -25,6 +25,7 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     unsent_bytes: int = 4_194_304
     strangers: int = 1000
     per_host: int = 8
+    per_user: int = 100
     revocation_look_seconds: float = 1.0
 
 
@@ -51,7 +52,7 @@ class Links:
         self.limits = limits
         self.strangers = 0  # connections that have not said yet who they are
         self._open: dict[Link, None] = {}
-        self._of_host: Counter[str] = Counter()
+        self._of: Counter[str] = Counter()  # connections of a host or a user
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._open))
@@ -73,15 +74,26 @@ class Links:
     @contextmanager
     def of_host(self, host_id: str) -> Iterator[None]:
         """While a host has one connection more, old ones that are still closing included; `RateLimited` for too many."""
-        if self._of_host[host_id] >= self.limits.per_host:
-            raise RateLimited("This host's agent opens too many connections", retry_after=1)
-        self._of_host[host_id] += 1
+        with self._one_more(host_id, self.limits.per_host, "This host's agent opens too many connections"):
+            yield
+
+    @contextmanager
+    def of_user(self, user_id: str) -> Iterator[None]:
+        """While a user has one dashboard more; `RateLimited` for too many."""
+        with self._one_more(user_id, self.limits.per_user, "This account has too many sockets open"):
+            yield
+
+    @contextmanager
+    def _one_more(self, name: str, most: int, refusal: str) -> Iterator[None]:
+        if self._of[name] >= most:
+            raise RateLimited(refusal, retry_after=1)
+        self._of[name] += 1
         try:
             yield
         finally:
-            self._of_host[host_id] -= 1
-            if not self._of_host[host_id]:
-                del self._of_host[host_id]
+            self._of[name] -= 1
+            if not self._of[name]:
+                del self._of[name]
 
     @contextmanager
     def holding(self, link: Link) -> Iterator[None]:

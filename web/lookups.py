@@ -14,7 +14,7 @@ from interlock.clock import Clock, Millis
 from store import Store, accounts
 from store.accounts import Key, Person
 from store.job_types import types_named
-from store.sessions import SessionRow, session_of
+from store.sessions import SessionRow, login_of, session_of
 
 _MOST = 50_000  # answers kept; beyond, all are forgotten
 
@@ -39,6 +39,11 @@ class Lookups:
     async def person(self, user_id: str) -> Person | None:
         """The user."""
         known: Person | None = await self._look(("person", user_id), lambda db: accounts.person(db, user_id))
+        return known
+
+    async def person_at(self, email: str) -> Person | None:
+        """The user of that address, or of the same in lower case."""
+        known: Person | None = await self._look(("address", email), lambda db: _person_at(db, email))
         return known
 
     async def role(self, org_id: str, user_id: str) -> str | None:
@@ -139,3 +144,8 @@ class Lookups:
     def _asked(self, key: Hashable, done: "asyncio.Future[Any]") -> None:
         if self._asking.get(key) is done:
             del self._asking[key]
+
+
+def _person_at(database: Database, email: str) -> Person | None:
+    login = login_of(database, email)
+    return None if login is None else login.person

@@ -12,6 +12,7 @@ from interlock.ids import is_id
 from interlock.wire import CreateJob, Json
 from store.accounts import label_text
 from web.access import Member
+from web.hidden_fields import hidden_by, shown
 from web.job_types import TypeDefinition, definition_of
 from web.payload_schemas import LONG_CHECKS, check_payload, rules_of
 from web.services import Services
@@ -26,10 +27,10 @@ PRIORITIES = range(-1000, 1001)
 MIN_TIMEOUT_SECONDS = 0.001
 
 
-async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
-    """The job as its host's actor is asked for it."""
+async def new_job(s: Services, who: Member, wanted: CreateJob, trace: str | None = None) -> NewJob:
+    """The job as its host's actor is asked for it; `trace` as the job's row has it."""
     definition = await definition_of(s, who.org_id, wanted.type)
-    payload = await _payload(wanted, definition, s)
+    payload, payload_shown = await _payload(wanted, definition, s)
     host_id = await _host(s, who, wanted)
     labels = None if host_id is not None else _labels(wanted, definition)
     return NewJob(
@@ -46,22 +47,27 @@ async def new_job(s: Services, who: Member, wanted: CreateJob) -> NewJob:
         start_before=None if wanted.start_before is None else parse_rfc3339(wanted.start_before, path="$.startBefore"),
         creator=who.ref,
         labels=labels,
+        payload_shown=payload_shown,
+        trace=trace,
     )
 
 
-async def _payload(wanted: CreateJob, definition: TypeDefinition, s: Services) -> str:
+async def _payload(wanted: CreateJob, definition: TypeDefinition, s: Services) -> tuple[str, str | None]:
+    """The payload as JSON text; and as all but its agent see it, where its type hides something of it."""
     if wanted.payload is not None and wanted.input is not None:
         raise InvalidRequest.at("$.input", "input is another name of payload: give one of them")
     chosen: Json = wanted.payload if wanted.payload is not None else wanted.input or {}
     text: bytes = _encode(chosen)
     if len(text) > s.web_limits.max_payload_bytes:
         raise PayloadTooLarge(f"A payload may have {s.web_limits.max_payload_bytes} bytes")
-    if definition.schema is not None:
-        path = "$.payload" if wanted.input is None else "$.input"
-        rules = rules_of(definition.schema)
-        if check_payload(rules, chosen, text.decode(), path, s.web_limits.max_schema_checks) > LONG_CHECKS:
-            await asyncio.sleep(0)  # others want the loop too
-    return text.decode()
+    if definition.schema is None:
+        return text.decode(), None
+    path = "$.payload" if wanted.input is None else "$.input"
+    rules = rules_of(definition.schema)
+    if check_payload(rules, chosen, text.decode(), path, s.web_limits.max_schema_checks) > LONG_CHECKS:
+        await asyncio.sleep(0)  # others want the loop too
+    hidden = hidden_by(definition.schema)
+    return text.decode(), None if hidden is None else shown(hidden, chosen, path)
 
 
 async def _host(s: Services, who: Member, wanted: CreateJob) -> str | None:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PASSED_ON = "Interlock-Passed-On"  # a request that carries it is answered where it comes
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=1)  # seconds
-_THERE = ("Authorization", "Content-Type", "Prefer")
+_THERE = ("Authorization", "Content-Type", "Prefer", "If-Match", "If-None-Match")
 _OF_BROWSERS = ("Cookie", "X-CSRF-Token", "Origin", "Host")  # the owner checks them again
 _BACK = ("Content-Type", "Retry-After", "ETag", "Interlock-Cancel")
 

@@ -1,11 +1,12 @@
 """Errors as problem+json (RFC 9457). The one place that turns the error tree into statuses and bodies."""
 
+from math import ceil
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from interlock.errors import Conflict, InterlockError, InvalidRequest, MethodNotAllowed, TryLater
+from interlock.errors import Conflict, InterlockError, InvalidRequest, MethodNotAllowed, RateLimited, TryLater
 
 _encode = msgspec.json.Encoder().encode
 
@@ -17,7 +18,10 @@ def retry_after(error: TryLater, least: float, chance: float) -> int:
     """Whole seconds for `Retry-After`: half to one and a half of what the refusal or the setting asks for, by chance.
 
     All who were refused together would else come back together. The jitter comes after the cap, so that it is never cut.
+    Who has used up a window is told when it ends, or later: who comes before is refused again.
     """
+    if isinstance(error, RateLimited):
+        return max(1, ceil(error.retry_after * (1 + chance / 2)))
     wanted = min(max(error.retry_after, least), LONGEST_SECONDS)
     return max(1, round(wanted * (0.5 + chance)))
 

@@ -14,6 +14,7 @@ from web import (
     assets,
     audit_trail,
     bulk,
+    dashboard,
     dashboards,
     debug,
     evidence,
@@ -34,6 +35,7 @@ from web import (
     settings,
     sign_in,
     socketio,
+    summary,
 )
 from web.pass_on import at_owner
 from web.s2 import with_s2_names
@@ -198,6 +200,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_MEMBERS}/{{user_id}}", org("viewer"), fleet_members.show),
     Route("PATCH", f"{_MEMBERS}/{{user_id}}", org("owner"), fleet_members.patch),
     Route("DELETE", f"{_MEMBERS}/{{user_id}}", org("owner"), fleet_members.delete),
+    Route("GET", "/api/orgs/{org_id}/summary", org("viewer"), summary.show),
     Route("GET", "/api/orgs/{org_id}/audit", org("admin"), audit_trail.list_all),
     Route("GET", "/api/orgs/{org_id}/settings", org("viewer"), settings.show),
     Route("PUT", "/api/orgs/{org_id}/settings", org("admin"), settings.put),
@@ -222,6 +225,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", public, api_docs.document),
     Route("GET", "/docs", public, api_docs.page),
     Route("GET", "/", public, first_page.home),
+    Route("GET", "/app", public, dashboard.page),
+    Route("GET", "/app/static/{version}/{path:.+}", public, dashboard.static),
+    Route("GET", "/app/{path:.*}", public, dashboard.page),
     Route("GET", "/setup", public, first_page.page),
     Route("GET", "/setup.js", public, first_page.script),
     Route("GET", "/setup.css", public, first_page.style),

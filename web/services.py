@@ -19,6 +19,7 @@ from web.lookups import Lookups
 from web.metrics import Metrics
 from web.passwords import Passwords
 from web.ports import AssetStorePort, ClusterPort, EventStreamsPort
+from web.request_limits import RequestRates
 from web.revocations import Revocations
 from web.sessions import Sessions
 from web.sign_in_limits import SignIns
@@ -38,6 +39,9 @@ class WebLimits:
     max_schema_checks: int = 500_000
     max_job_types: int = 500
     max_json_depth: int = 64
+    job_wait_max_seconds: float = 50.0
+    job_waiters: int = 1000
+    job_waiters_per_org: int = 200
     max_log_line_bytes: int = 16_384
     max_asset_bytes: int = 67_108_864
     max_assets_per_job: int = 1000
@@ -49,6 +53,7 @@ class WebLimits:
     creates: Bounds = BOUNDS
     retry_after_seconds: float = 2.0
     answer_seconds: float = 10.0
+    access_log_share: float = 0.0
     socket_auth_seconds: float = 5.0
 
 
@@ -77,6 +82,7 @@ class Services:
     idempotency: Idempotency
     metrics: Metrics
     cluster: ClusterPort | None = None  # None: this process is alone
+    request_rates: RequestRates | None = None  # None: requests are not counted
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

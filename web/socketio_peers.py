@@ -8,7 +8,7 @@ import msgspec
 
 from interlock.errors import InterlockError, InvalidRequest, TryLater
 from interlock.frames import Auth, FrameId
-from web.access import Agent, Credential, agent_of, shown
+from web.access import Agent, Credential, agent_of, counted_agent, counted_watcher, shown
 from web.agent_messages import instance_of, running_of
 from web.connections import POLICY, TRY_LATER, Connection, frame_id_of
 from web.dashboards import may_watch, number, tell, until_unwelcome
@@ -122,8 +122,11 @@ class AgentPeer:
 class DashboardPeer:
     """A dashboard: each event of its org is emitted under its own name, with `seq` and `at` beside the fields of its data."""
 
-    def __init__(self, s: Services, line: Line, given: Auth, credential: Credential, start: int | None) -> None:
+    def __init__(
+        self, s: Services, line: Line, given: Auth, credential: Credential, start: int | None, held: ExitStack
+    ) -> None:
         self._s = s
+        self._held = held
         self._line = line
         self._org_id = given.org_id or ""
         self._credential = credential
@@ -162,19 +165,25 @@ class DashboardPeer:
     def gone(self) -> None:
         """It has gone."""
         self._line.over = True
+        self._held.close()
         if self._task is not None:
             self._task.cancel()
 
 
 async def _join_agent(s: Services, line: Line, given: Auth) -> AgentPeer:
-    return AgentPeer(s, line, await agent_of(s, given.token or ""), given)
+    claims = await agent_of(s, given.token or "")
+    await counted_agent(None, s, claims)
+    return AgentPeer(s, line, claims, given)
 
 
 async def _join_dashboard(s: Services, line: Line, given: Auth) -> DashboardPeer:
     credential = await shown(s, given.ticket or given.token or "")
-    await may_watch(s, credential, given.org_id or "")
+    user_id = await may_watch(s, credential, given.org_id or "")
+    await counted_watcher(None, s, credential, given.org_id or "")
     start = await s.streams.position(given.org_id or "") if given.after is None else number(str(given.after))
-    return DashboardPeer(s, line, given, credential, start)
+    with ExitStack() as held:
+        held.enter_context(s.links.of_user(user_id))
+        return DashboardPeer(s, line, given, credential, start, held.pop_all())
 
 
 def make(s: Services) -> SocketIo:

@@ -20,7 +20,10 @@ from web.event_stream import EventStreams
 _NO_EVENT = JobEvent(
     job_id="", job_run_id="", type="", host_id=None, status="", job_status="", attempt=0, will_retry=False
 )
-_MAKERS = (elsewhere, host_pool, host_state, host_users, pool_decisions, user_action)
+_MAKERS = (
+    *((module, "job_event") for module in (elsewhere, host_state, host_users, pool_decisions, user_action)),
+    *((module, "started_event") for module in (host_pool, host_state)),
+)
 
 
 def no_fence() -> None:
@@ -52,8 +55,8 @@ def _counted(committer: Committer, batch: HostBatch, counters: dict[str, tuple[i
 
 def no_events() -> None:
     """None are made, numbered or sent."""
-    for module in _MAKERS:
-        patch.object(module, "job_event", lambda *_, **__: _NO_EVENT).start()
+    for module, maker in _MAKERS:
+        patch.object(module, maker, lambda *_, **__: _NO_EVENT).start()
     for streams in (EventStreams, RedisEventStreams):
         patch.object(streams, "publish", lambda *_: None).start()
 

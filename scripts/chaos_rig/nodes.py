@@ -129,7 +129,8 @@ class Node:
     def complaints(self) -> list[str]:
         """Lines of its log that name an unexpected error."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
-        return [line for line in lines if "Traceback" in line or " ERROR " in line or " CRITICAL " in line]
+        words = ("Traceback", '"level":"error"', '"level":"critical"', " ERROR ", " CRITICAL ")
+        return [line for line in lines if any(word in line for word in words)]
 
     def tail(self) -> str:
         """The end of its log."""

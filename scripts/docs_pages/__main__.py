@@ -4,11 +4,19 @@ import argparse
 import sys
 from pathlib import Path
 
+from docs_pages.commands import commands_page
 from docs_pages.lifecycle import lifecycle_page
+from docs_pages.routes import events_page, routes_page
 from docs_pages.settings import settings_page
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {"lifecycle.md": lifecycle_page, "settings.md": settings_page}
+PAGES = {
+    "lifecycle.md": lifecycle_page,
+    "settings.md": settings_page,
+    "reference/commands.md": commands_page,
+    "reference/events.md": events_page,
+    "reference/routes.md": routes_page,
+}
 
 
 def main() -> int:
@@ -20,6 +28,7 @@ def main() -> int:
     stale = [name for name, page in PAGES.items() if _read(options.folder / name) != page()]
     for name in stale:
         if not options.check:
+            (options.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (options.folder / name).write_text(PAGES[name](), encoding="utf-8")
         print(f"{name}: {'stale; run ./scripts/docs' if options.check else 'written'}")
     return 1 if stale and options.check else 0

@@ -116,7 +116,7 @@ class Counts(Lenient):
     evidence: int = 0
 
 
-class Job(Lenient):
+class Job(Lenient, kw_only=True):
     """A job as users see it. `wait` is null unless the job is waiting."""
 
     id: str
@@ -133,6 +133,7 @@ class Job(Lenient):
     late_reports: list[LateReport]
     server_instance_id: str | None
     host_id: str | None
+    labels: dict[str, str] | None = None  # of a pool job: what its host must carry; {} is any host
     assigned_agent_id: str | None
     created_by_id: str | None
     created_by: UserRef | None
@@ -205,8 +206,10 @@ class EvidencePage(Lenient):
 ReportStatus = Literal["success", "failed", "cancelled", "rejected"]
 
 
-class TakenJob(Lenient):
-    """The answer to a poll: the host's next job. `run_no` rises per host; an agent refuses a lower one."""
+class TakenJob(Lenient, omit_defaults=True):
+    """The answer to a poll: the host's next job. `run_no` rises per host; an agent refuses a lower one. `traceparent` and
+    `tracestate` are those of the request that created it (W3C Trace Context), if it brought any.
+    """
 
     job_id: str
     job_run_id: str
@@ -215,6 +218,8 @@ class TakenJob(Lenient):
     payload: Any
     attempt: int
     timeout_seconds: float
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Report(Lenient):
@@ -394,7 +399,9 @@ class HeartbeatAnswer(Lenient):
 
 
 class JobEvent(Lenient, omit_defaults=True):
-    """`data` of `job.created`, `job_run.started`, `job_run.done`, `job.updated`, `job.cancelled`."""
+    """`data` of `job.created`, `job_run.started`, `job_run.done`, `job.updated`, `job.cancelled`. `waitedMs`, on
+    `job_run.started` alone: from when the run could be taken until it was.
+    """
 
     job_id: str
     job_run_id: str
@@ -409,6 +416,7 @@ class JobEvent(Lenient, omit_defaults=True):
     error_code: str | None = None
     progress: int | None = None
     needs_user_action: bool | None = None
+    waited_ms: int | None = None
 
 
 class HostEvent(Lenient):

@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, redis_server: OwnRedis) -> 
     """On that Redis. It must end cleanly, and its log must name no unexpected error."""
     data_dir: Path = tmp_path_factory.mktemp("data")
     settings = {"redis_url": redis_server.url, "redis_timeout_seconds": 0.3, "redis_retry_seconds": 0.05}
-    with Server(data_dir, **settings) as running:  # type: ignore[arg-type]  # an address among the numbers
+    with Server(data_dir, **settings) as running:
         yield running
     assert running.tracebacks() == []
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.support.callers import Agent, Caller
-from tests.support.routes import ALL_ROUTES, NOBODY, Route, name_of
+from tests.support.routes import ALL_ROUTES, NAMES, NOBODY, Route, name_of
 from tests.support.server import Server
 
 
@@ -54,7 +54,7 @@ async def refused(server: Server, *words: str) -> str:
 
 @pytest.mark.parametrize("route", ALL_ROUTES, ids=name_of)
 async def test_until_an_account_exists_every_route_asks_for_the_set_up(nobody: Caller, route: Route) -> None:
-    path = route.path.format(**dict.fromkeys(("org", "job", "host", "run", "instance", "member"), NOBODY))
+    path = route.path.format(**dict.fromkeys(NAMES.values(), NOBODY))
     for token in (None, "x"):
         caller = Caller(nobody.session, nobody.url, token)
         reply = await caller.ask(route.method, path, route.body)

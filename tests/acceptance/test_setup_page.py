@@ -33,6 +33,6 @@ async def test_the_script_finds_every_place_of_the_page_that_it_names(plane: Pla
     assert reply.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
-async def test_the_front_door_leads_to_the_page_of_the_api(plane: Plane) -> None:
+async def test_the_front_door_leads_to_the_dashboard(plane: Plane) -> None:
     reply = await plane.stranger.get("/")
-    assert (reply.status, reply.headers["Location"]) == (302, "docs")
+    assert (reply.status, reply.headers["Location"]) == (302, "app/")

@@ -9,7 +9,8 @@ from interlock.states import RunStatus
 from store.assets import AssetQuotas, AssetRow, add_asset, asset_of, asset_page, check_room
 from store.entries import Append
 from store.evidence import EvidenceStored, evidence_page, evidence_stored, run_and_evidence
-from store.jobs import JobFilter, full_job, list_jobs
+from store.job_lists import list_jobs
+from store.jobs import JobFilter, full_job
 from store.logs import TRUNCATED, LogStored, is_over, log_stored, run_and_log
 from store.rows import RunRow
 from tests.support.desk import Desk, append, log_line, moved
@@ -69,7 +70,7 @@ def test_pages_are_oldest_first_and_every_value_is_kept_to_the_letter(desk: Desk
     assert [row.hash for row in first + rest] == ["0", "1", "2", "3", "4"]
     assert (first[0].title, first[0].url, first[0].job_run_id) == ("Café Ω 漢😀 ' \" \\ %s", "http://x/0", run.id)
     assert (first[0].created_at, first[0].collected_at, first[0].size_bytes) == (AT, AT, 10)
-    full, (listed,) = full_job(desk.database, "org", job.id), list_jobs(desk.database, "org", JobFilter(), 10)
+    full, (listed,) = full_job(desk.database, "org", job.id), list_jobs(desk.database, "org", JobFilter(), 10).jobs
     assert full is not None
     assert (full.evidence, listed.evidence) == (5, 5)
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from peewee import Database
 
-from interlock.errors import InvalidRequest, InvalidState, NotFound
+from interlock.errors import InvalidRequest, InvalidState, NotFound, PreconditionFailed
 from interlock.states import RunStatus
 from store import accounts, fleet, open_database
 from store.accounts import By
@@ -253,3 +253,60 @@ def test_the_audit_trail_is_read_newest_first_and_narrowed(database: Database, h
         assert audit_page(database, "org", narrow, "", 9) == lines[:1]
     assert audit_page(database, "org", AuditFilter(actor_id="nobody"), "", 9) == []
     assert lines == audit_page(database, "org", AuditFilter(target_id=host_id), "", 9)
+
+
+def mark_of(database: Database, host_id: str) -> str:
+    sight = fleet.host_sight(database, "org", host_id)
+    assert sight is not None
+    return fleet.settings_mark(sight.host)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "us"},
+        {"labels": "{}"},
+        {"paused": True},
+        {"note": "disk"},
+        {"paused_until": 5},
+        {"draining": True},
+        {"drain_until": 5},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_a_hosts_mark_changes_with_what_people_set(database: Database, host_id: str, values: dict[str, Any]) -> None:
+    before = mark_of(database, host_id)
+    with transaction(database):
+        fleet.change_host(database, "org", host_id, values, by(), {}, expected={before, "other"})
+    assert mark_of(database, host_id) != before
+    for write in (
+        lambda: fleet.change_host(database, "org", host_id, {"name": "late"}, by(), {}, expected={before}),
+        lambda: fleet.delete_host(database, "org", host_id, by(), {before}),
+    ):
+        with pytest.raises(PreconditionFailed), transaction(database):
+            write()
+    sight = fleet.host_sight(database, "org", host_id)
+    assert sight is not None
+    assert sight.host.name != "late"
+
+
+def test_a_hosts_mark_stays_while_its_agent_and_its_jobs_move(database: Database, host_id: str) -> None:
+    before = mark_of(database, host_id)
+    a_run(database, host_id, RunStatus.RUNNING)
+    Host.update(last_seen_at=9, run_no=3, instance_id="i", awaiting_idle=True, unhealthy="x", rev=7).execute(database)
+    assert mark_of(database, host_id) == before
+
+
+def test_of_two_changes_that_expect_the_same_mark_one_is_written(url: str, database: Database, host_id: str) -> None:
+    before, others = mark_of(database, host_id), [open_database(url) for _ in range(4)]
+
+    def edit(other: Database) -> bool:
+        try:
+            with other.connection_context(), transaction(other):
+                fleet.change_host(other, "org", host_id, {"note": new_id()}, by(), {}, expected={before})
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(others)) as threads:
+        assert sorted(threads.map(edit, others)) == [False, False, False, True]

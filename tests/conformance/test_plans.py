@@ -1,37 +1,20 @@
 """The queries that run all the time are answered from an index, however many rows there are."""
 
-import re
 from typing import Any
 
 import pytest
-from peewee import Database, SqliteDatabase
+from peewee import SqliteDatabase
 
 from interlock.states import JobStatus
 from store.claims import claim, due_by, expired_by, hosts_with_live_runs, read_open
-from store.jobs import JobFilter, full_job, glance_at_hosts, list_jobs, log_lines
+from store.job_lists import list_jobs
+from store.jobs import JobFilter, full_job, glance_at_hosts, log_lines
 from store.keys import stored_answer
 from tests.support.desk import Desk, append, created
+from tests.support.plans import Explaining
 from tests.support.rows import job_row, new_id, run_row
 
 MANY = 200  # ended jobs of other hosts, so that some indexes are better than others
-
-
-class Explaining:
-    """A database that remembers how it would answer what it is asked."""
-
-    def __init__(self, database: Database) -> None:
-        self._execute: Any = database.execute_sql
-        self._explain = "EXPLAIN QUERY PLAN" if isinstance(database, SqliteDatabase) else "EXPLAIN"
-        self.plans: list[str] = []
-
-    def execute(self, sql: str, params: Any = None) -> Any:
-        if not sql.startswith("SET"):
-            self.plans += [row[-1] for row in self._execute(f"{self._explain} {sql}", params).fetchall()]
-        return self._execute(sql, params)
-
-    def scans(self) -> list[str]:
-        """Where a whole table is read, in either database's words."""
-        return [plan for plan in self.plans if re.search(r"^SCAN(?!.*USING)|Seq Scan", plan)]
 
 
 @pytest.fixture

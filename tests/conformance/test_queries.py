@@ -12,13 +12,13 @@ from interlock.states import JobStatus, RunStatus
 from store import accounts
 from store.accounts import By
 from store.entries import Entry
+from store.job_lists import list_jobs
 from store.jobs import (
     JobFilter,
     full_job,
     glance_at_hosts,
     job_and_last_run,
     job_and_run,
-    list_jobs,
     log_lines,
     org_and_host_of_job,
     pending_counts,
@@ -47,7 +47,7 @@ def job(desk: Desk, **values: object) -> JobRow:
 
 
 def found(desk: Desk, limit: int = 10, **narrow: object) -> list[str]:
-    return [full.job.id for full in list_jobs(desk.database, "org", JobFilter(**narrow), limit)]  # type: ignore[arg-type]
+    return [full.job.id for full in list_jobs(desk.database, "org", JobFilter(**narrow), limit).jobs]  # type: ignore[arg-type]
 
 
 def test_a_list_is_newest_first_and_bounded_and_goes_on_behind_its_cursor(desk: Desk) -> None:
@@ -94,7 +94,7 @@ def test_a_jobs_page_has_all_that_hangs_on_it(desk: Desk) -> None:
     assert (full.job, full.runs, full.creator) == (made, [run], ("ann", "Ann", "ann@x.y"))
     assert (full.logs, [late[1:] for late in full.late_reports]) == (2, [(run.id, AT, "{}")])
     assert full_job(desk.database, "another", made.id) is None
-    (listed,) = list_jobs(desk.database, "org", JobFilter(), 10)
+    (listed,) = list_jobs(desk.database, "org", JobFilter(), 10).jobs
     assert (listed.job, listed.runs, listed.logs) == (made, [run], 2)
 
 

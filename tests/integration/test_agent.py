@@ -52,6 +52,16 @@ async def test_a_command_learns_who_it_is_from_its_environment_but_not_the_agent
     assert "INTERLOCK_AGENT_KEY" not in variables
 
 
+async def test_a_command_gets_its_jobs_trace_and_never_the_agents_own(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEPARENT", "of the agent")
+    rig.python("import json, os; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('TRACE')}))")
+    assert (await rig.finish()).report["output"] == {}
+    rig.plane.trace = {"traceparent": "00-1-2-01", "tracestate": "a=b"}
+    assert (await rig.finish()).report["output"] == {"TRACEPARENT": "00-1-2-01", "TRACESTATE": "a=b"}
+
+
 async def test_the_last_lines_are_the_output_when_they_are_not_json(rig: Rig) -> None:
     rig.shell("seq 1 20; printf 'no newline'")
     run = await rig.finish()

@@ -237,6 +237,17 @@ async def test_the_organizations_settings_are_there_when_a_run_begins(rig: Rig) 
     assert (await finish(rig, agent)).report["output"] == {"method": "maps", "version": 1}
 
 
+async def test_a_handler_sees_the_trace_that_its_job_was_created_in(rig: Rig) -> None:
+    agent = rig.agent()
+
+    @agent.handler("WORK")
+    def work(job: Job, context: BlockingContext) -> dict[str, Any]:
+        return {"parent": context.traceparent, "state": job.tracestate}
+
+    rig.plane.trace = {"traceparent": "00-1-2-01", "tracestate": "a=b"}
+    assert (await finish(rig, agent)).report["output"] == {"parent": "00-1-2-01", "state": "a=b"}
+
+
 # ---- being stopped
 
 

@@ -127,7 +127,7 @@ async def test_a_disk_that_stays_full_is_not_told_with_every_request(
         with no_room(server):
             for _ in range(60):
                 await until(lambda: create(tenant, host), is_refusal)
-        warnings = [line for line in server.log if " WARNING " in line]
+        warnings = [line for line in server.log if '"level":"warning"' in line]
         assert 1 <= len(warnings) <= 25, warnings
 
 

@@ -64,6 +64,7 @@ class Run:
     assets: dict[str, bytes] = field(default_factory=dict)
     needs_user: bool = False
     pool: bool = False
+    trace: dict[str, str] = field(default_factory=dict)  # `traceparent` and perhaps `tracestate`
 
     @property
     def report(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ class Run:
             "payload": self.payload,
             "attempt": self.attempt,
             "timeoutSeconds": self.timeout_seconds,
+            **self.trace,
         }
 
 
@@ -99,6 +101,7 @@ class FakePlane:
         self.heartbeat_seconds = 0.05
         self.verdict: str | None = None  # said to every named run instead of the true one
         self.on_poll: Callable[[], object] = lambda: None
+        self.trace: dict[str, str] = {}  # of the jobs that are added
         self.config: dict[str, Any] = {"platform": {"searchMethod": "maps"}, "connectors": [], "version": 1}
         self._changed = asyncio.Condition()
         self._poll_no = 0
@@ -133,6 +136,7 @@ class FakePlane:
         """A job of the host, waiting; numbered after the last unless `run_no` says otherwise."""
         number = run_no if run_no is not None else 1 + max((run.run_no for run in self.runs.values()), default=0)
         run = Run(new_id(), new_id(), number, job_type, payload if payload is not None else {}, timeout_seconds)
+        run.trace = self.trace
         self.runs[run.id] = run
         await self.notify()
         return run

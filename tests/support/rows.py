@@ -15,8 +15,9 @@ AT = 1_700_000_000_000
 
 
 def new_id() -> str:
-    """An id that sorts behind all before it."""
-    return f"{next(_NUMBERS):08x}-0000-7000-8000-000000000000"
+    """A UUIDv7 of the instant `AT` that sorts behind all before it."""
+    born = f"{AT:012x}"
+    return f"{born[:8]}-{born[8:]}-7000-8000-{next(_NUMBERS):012x}"
 
 
 def host_row(**values: Any) -> HostRow:

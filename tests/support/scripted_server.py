@@ -56,7 +56,7 @@ class ScriptedServer:
             def handle_any(self) -> None:
                 outer._answer(self)
 
-            do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the library's names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - the library's names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
                 """Say nothing."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,18 +17,20 @@ from runtime.secret import load_secret
 from store import accounts, open_database
 from store.accounts import By
 from store.database import migrate
+from store.models import Membership
 from web.tokens import Tokens
 
 INTERLOCK = Path(sys.executable).with_name("interlock")
 PATIENCE = 20.0  # seconds until a server that should start or end is taken to hang
 _LISTENS = "Interlock listens on "
+_UNEXPECTED = ("Traceback", '"level":"error"', '"level":"critical"', " ERROR ", " CRITICAL ")  # in JSON and in text
 _IDS, _CLOCK = UuidIds(), SystemClock()
 
 
 class Server:
     """The process. Its log is read by a thread, so that nobody has to poll for a line."""
 
-    def __init__(self, data_dir: Path, **settings: float) -> None:
+    def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
         self.port = 0
         self.log: list[str] = []
@@ -35,6 +38,13 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._listening = threading.Event()
+
+    @property
+    def pid(self) -> int:
+        """The running process."""
+        if self._process is None:
+            raise RuntimeError("The server does not run")
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -72,7 +82,7 @@ class Server:
 
     def tracebacks(self) -> list[str]:
         """What the log says of unexpected errors."""
-        return [line for line in self.log if "Traceback" in line or " ERROR " in line or " CRITICAL " in line]
+        return [line for line in self.log if any(word in line for word in _UNEXPECTED)]
 
     def __enter__(self) -> Self:
         self.start()
@@ -142,17 +152,29 @@ class Rows:
         with self.database.connection_context(), self.database.atomic("IMMEDIATE"):
             accounts.add_member(self.database, _IDS.new(), org_id, user_id, role, _by())
 
+    def leave(self, org_id: str, user_id: str) -> None:
+        """Let a member go."""
+        with self.database.connection_context(), self.database.atomic("IMMEDIATE"):
+            whose = (Membership.org_id == org_id) & (Membership.user_id == user_id)
+            Membership.delete().where(whose).execute(self.database)
+
     def token(self, user_id: str, org_id: str | None = None, ttl_seconds: int = 3600) -> str:
         """A user's token."""
         return self.tokens.user_token(user_id, org_id, ttl_seconds)
 
     def host(self, org_id: str, name: str = "eu-1") -> tuple[str, str]:
         """A new host's id and its agent key."""
-        host_id, kid = _IDS.new(), _IDS.new()
+        (made,) = self.hosts(org_id, [name])
+        return made
+
+    def hosts(self, org_id: str, names: Iterable[str]) -> list[tuple[str, str]]:
+        """The same for several, in one transaction."""
+        made = [(name, _IDS.new(), _IDS.new()) for name in names]
         with self.database.connection_context(), self.database.atomic("IMMEDIATE"):
-            accounts.create_host(self.database, host_id, org_id, name, _by())
-            accounts.create_key(self.database, kid, org_id, host_id, _by())
-        return host_id, self.tokens.agent_key(host_id, org_id, kid)
+            for name, host_id, kid in made:
+                accounts.create_host(self.database, host_id, org_id, name, _by())
+                accounts.create_key(self.database, kid, org_id, host_id, _by())
+        return [(host_id, self.tokens.agent_key(host_id, org_id, kid)) for _, host_id, kid in made]
 
     def instance(self, org_id: str, host_id: str, name: str = "dust") -> str:
         """The id of a new server instance on a host."""

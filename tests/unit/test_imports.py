@@ -149,7 +149,14 @@ def test_nobody_looks_actors_up_in_a_registry() -> None:
 
 
 # Where the environment is read, and handed on as a value.
-READS_ENVIRONMENT = ("runtime/cli.py", "runtime/admin.py", "sdk/interlock/cli/", "sdk/interlock/agent/gate.py")
+READS_ENVIRONMENT = (
+    "runtime/cli.py",
+    "runtime/admin.py",
+    "runtime/dev.py",
+    "runtime/doctor.py",
+    "sdk/interlock/cli/",
+    "sdk/interlock/agent/gate.py",
+)
 
 
 def test_the_environment_is_read_at_the_command_line_only() -> None:

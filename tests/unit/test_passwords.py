@@ -86,6 +86,18 @@ async def test_the_loop_turns_while_a_password_is_checked_elsewhere(
     assert threading.main_thread() not in seen
 
 
+async def test_the_loop_goes_on_turning_while_argon2_is_at_work() -> None:
+    passwords = Passwords(Cost(), threads=1, waiting=0, least=8)
+    making = asyncio.create_task(passwords.make("correct horse"))
+    turns = 0
+    while not making.done():
+        turns += 1
+        await asyncio.sleep(0)
+    passwords.stop()
+    assert (await making).startswith("$argon2id$")
+    assert turns > 100  # on the loop's own thread, or with the interpreter held, it would be a handful
+
+
 async def test_after_the_stop_there_is_nobody_to_ask() -> None:
     passwords = Passwords(CHEAP, threads=1, waiting=0, least=8)
     passwords.stop()

@@ -11,7 +11,15 @@ from actors import Limits
 from runtime.settings import BadSettings, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
-TEXTS = {"public_url": "https://a.example", "trusted_proxies": "10.0.0.0/8, ::1"}  # where not just any text will do
+TEXTS = {  # where not just any text will do
+    "public_url": "https://a.example",
+    "trusted_proxies": "10.0.0.0/8, ::1",
+    "jwks_url": "https://a.example/keys",
+    "jwt_algorithm": "ES256",
+    "log_format": "json",
+}
+NUMBERS = {"access_log_share": "0.5"}
+BESIDE = {"jwks_url": {"INTERLOCK_JWT_ISSUER": "a"}, "jwt_issuer": {"INTERLOCK_JWKS_URL": "https://a.example/keys"}}
 FIELDS = [field.name for field in msgspec.structs.fields(Settings)]
 
 
@@ -55,9 +63,9 @@ def test_a_wrong_value_that_is_overruled_does_no_harm() -> None:
 
 @pytest.mark.parametrize("field", msgspec.structs.fields(Settings), ids=lambda field: field.name)
 def test_every_setting_can_be_given_by_its_variable(field: msgspec.structs.FieldInfo) -> None:
-    given = TEXTS.get(field.name, "debug") if isinstance(field.default, str) else "20"
-    settings = load_settings({}, {f"INTERLOCK_{field.name.upper()}": given})
-    assert getattr(settings, field.name) == (given if isinstance(field.default, str) else 20)
+    given = TEXTS.get(field.name, "debug") if isinstance(field.default, str) else NUMBERS.get(field.name, "20")
+    settings = load_settings({}, {f"INTERLOCK_{field.name.upper()}": given, **BESIDE.get(field.name, {})})
+    assert getattr(settings, field.name) == (given if isinstance(field.default, str) else float(given))
 
 
 def test_a_variable_of_somebody_else_is_passed_over() -> None:
@@ -193,3 +201,37 @@ def test_every_setting_is_named_in_the_docs(field: str) -> None:
 def test_the_embedded_database_lies_in_the_data_folder(tmp_path: Path) -> None:
     assert Settings(data_dir=str(tmp_path)).url_of_database == f"sqlite://{tmp_path}/interlock.db"
     assert Settings(database_url="postgresql://u@h/d").url_of_database == "postgresql://u@h/d"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"JWKS_URL": "http://id.example.com/keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "ftp://id.example.com/keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "https://ann:secret@id.example.com/keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "file:///etc/passwd", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "https:///keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "http://127.0.0.1.example.com/keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "https://[::1/keys", "JWT_ISSUER": "a"}, "jwks_url"),
+        ({"JWKS_URL": "https://id.example.com/keys"}, "jwt_issuer"),
+        ({"JWKS_URL": "https://id.example.com/keys", "JWT_ISSUER": "a", "JWT_AUDIENCE": ""}, "jwt_audience"),
+        ({"JWKS_URL": "https://a.example/", "JWT_ISSUER": "a", "JWT_AUDIENCE": "interlock-agent"}, "jwt_audience"),
+        ({"JWKS_URL": "https://id.example.com/keys", "JWT_ISSUER": "a", "JWT_USER_CLAIM": ""}, "jwt_user_claim"),
+        ({"JWKS_URL": "https://id.example.com/keys", "JWT_ISSUER": "a", "JWT_ALGORITHM": "HS256"}, "jwt_algorithm"),
+        ({"JWKS_URL": "https://id.example.com/keys", "JWT_ISSUER": "a", "JWT_ALGORITHM": "none"}, "jwt_algorithm"),
+        ({"JWT_ISSUER": "a"}, "jwks_url"),
+    ],
+)
+def test_an_issuer_that_cannot_be_trusted_is_told_at_the_start(given: dict[str, str], named: str) -> None:
+    (line,) = mistakes({}, {f"INTERLOCK_{name}": value for name, value in given.items()})
+    assert line.startswith(f"{named}: ")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/keys", "http://localhost/keys", "http://[::1]:9/k", "https://a.example/"]
+)
+def test_plain_http_may_lead_to_this_machine_only(url: str) -> None:
+    issuer = load_settings({}, {"INTERLOCK_JWKS_URL": url, "INTERLOCK_JWT_ISSUER": "a"}).issuer()
+    assert issuer is not None
+    assert issuer.jwks_url == url

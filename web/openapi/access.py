@@ -7,6 +7,7 @@ from interlock.errors import (
     InvalidRequest,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
     SetupRequired,
     Unauthenticated,
     Unavailable,
@@ -45,6 +46,7 @@ SCHEMES: dict[str, Any] = {
 }
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _EVERYWHERE: tuple[Problem, ...] = (InvalidRequest, Unavailable)
+_KNOWN: tuple[Problem, ...] = (Unauthenticated, SetupRequired, RateLimited)  # for whoever shows a credential
 _WITH_A_BODY: tuple[Problem, ...] = (RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
 
 
@@ -68,17 +70,19 @@ def access_of(route: routes.Route) -> Access:
         return Access("anybody", [], (SetupRequired,))
     if guard is routes.socket:
         return Access(
-            "whoever shows a credential, here or in the first frame", _of_socket(route.path), (SetupRequired,)
+            "whoever shows a credential, here or in the first frame",
+            _of_socket(route.path),
+            (SetupRequired, RateLimited),
         )
     if guard is routes.agent:
         problems: tuple[Problem, ...] = (Forbidden,) if "{host_id}" in route.path else ()
-        return Access("the host's agent", [{"agentKey": []}], (Unauthenticated, SetupRequired, *problems))
+        return Access("the host's agent", [{"agentKey": []}], (*_KNOWN, *problems))
     if guard is routes.platform_admin:
-        return Access("platform admins", _of_user(changes, ["platform"]), (Unauthenticated, SetupRequired, Forbidden))
+        return Access("platform admins", _of_user(changes, ["platform"]), (*_KNOWN, Forbidden))
     if guard in {routes.account, routes.visitor}:
-        return Access("anybody with an account", _of_user(changes, []), (Unauthenticated, SetupRequired, *by_cookie))
+        return Access("anybody with an account", _of_user(changes, []), (*_KNOWN, *by_cookie))
     role = guard.__name__
-    refusals = (Unauthenticated, SetupRequired, NotFound, *(by_cookie if role == "viewer" else (Forbidden,)))
+    refusals = (*_KNOWN, NotFound, *(by_cookie if role == "viewer" else (Forbidden,)))
     place = "the organization" if "{org_id}" in route.path else "the organization that the token names"
     return Access(f"{role}s of {place}, or above", _of_user(changes, [role]), refusals)
 

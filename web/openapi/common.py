@@ -18,9 +18,26 @@ IDEMPOTENCY_KEY = Param(
     "The same key and body within 24 h gives the first answer again; another body is a conflict.",
     "header",
 )
+TRACE = (
+    Param(
+        "traceparent",
+        {"type": "string"},
+        "W3C Trace Context, handed to the agent; an invalid one is ignored.",
+        "header",
+    ),
+    Param("tracestate", {"type": "string"}, "Goes with `traceparent`.", "header"),
+)
 IF_NONE_MATCH = Param("If-None-Match", _TAGS, "`ETag`s that are known: 304 when nothing has changed.", "header")
 IF_MATCH = Param("If-Match", _TAGS, "`ETag`s of which one must be the present one, else 412.", "header")
 IF_NEW = Param("If-None-Match", _TAGS, "`*`: only if there is none of that name yet, else 412.", "header")
+
+PREFER_END = Param(
+    "Prefer",
+    {"type": "string"},
+    "`wait=N`: the answer comes when the job has ended, or after N seconds at most. `Preference-Applied` says how long it"
+    " would have waited; without that header too many wait already.",
+    "header",
+)
 
 UNCHANGED = Answer(304, "Nothing has changed since that `ETag`.", headers=("ETag",))
 GONE = Answer(204, "It is gone.")

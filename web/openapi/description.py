@@ -55,6 +55,7 @@ class Answer(NamedTuple):
     shape: Shape | None = None
     headers: tuple[str, ...] = ()
     media: str = JSON
+    also: tuple[str, ...] = ()  # other media types, for who asks for them
 
 
 class Operation(NamedTuple):

@@ -38,6 +38,9 @@ the same request may succeed then. A path that exists answers another method wit
 other path with 404 `not_found`; a request that does not arrive in time is answered with 408 `request_timeout`.
 Another organization's ids are answered as if they did not exist.
 
+Where the operator limits how many requests a credential or an organization may send, each answer says by `RateLimit-Policy`
+and `RateLimit` which limit is nearest and what is left of it; beyond it is 429 `rate_limited`.
+
 Lists are read page by page: `nextCursor` of one page is `cursor` of the next, and a `Link` header with `rel="next"` leads there.
 """
 _PATH: dict[str, tuple[str, Schema, str]] = {
@@ -53,7 +56,10 @@ _PATH: dict[str, tuple[str, Schema, str]] = {
     "kid": ("kid", UUID, "The key's id."),
     "type": ("type", {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"}, "The job type's name."),
     "name": ("name", text(255, 1), "The file's name: printable, without slashes, up to 255 bytes."),
+    "path": ("path", {"type": "string"}, "What stands behind, slashes included."),
+    "version": ("version", {"type": "string"}, "The version of the files, which the page names."),
 }
+_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]+)?\}")  # `{name}`, or `{name:pattern}`
 _HEADERS: dict[str, tuple[Schema, str]] = {
     "X-Request-Id": (text(100), "The request's id: the client's own if that was decent, else a fresh one."),
     "Location": ({"type": "string", "format": "uri-reference"}, "Where it is."),
@@ -64,6 +70,7 @@ _HEADERS: dict[str, tuple[Schema, str]] = {
         "Seconds to wait; with some chance in it, so that not all come back at once.",
     ),
     "WWW-Authenticate": ({"const": "Bearer"}, "Which credential would do."),
+    "Preference-Applied": ({"type": "string"}, "Which part of `Prefer` was heeded, such as `wait=30`."),
     "Idempotency-Replayed": ({"const": "true"}, "There when this is the first answer given again."),
     "Interlock-Cancel": (UUID, "The live run that is to stop, if there is one."),
     "Content-Disposition": ({"type": "string"}, "Always an attachment, under the file's name."),
@@ -107,7 +114,7 @@ class Builder:
     def _path(self, route: Route) -> dict[str, Any]:
         parameters = [
             {"name": name, "in": "path", "required": True, "schema": schema, "description": words}
-            for name, schema, words in (_PATH[key] for key in re.findall(r"\{(\w+)\}", route.path))
+            for name, schema, words in (_PATH[key] for key in _PARAMETER.findall(route.path))
         ]
         return {"parameters": [*parameters, {"$ref": "#/components/parameters/X-Request-Id"}]}
 
@@ -151,7 +158,7 @@ class Builder:
         if answer.shape is not None:
             made["content"] = {JSON: {"schema": self._ref(answer.shape), "example": self._example(answer.shape)}}
         elif answer.media and answer.status == HTTPStatus.OK:
-            made["content"] = {answer.media: {}}
+            made["content"] = {media: {} for media in (answer.media, *answer.also)}
         return made
 
     def _refusal(self, status: int, kinds: list[Problem]) -> dict[str, str]:
@@ -215,7 +222,7 @@ def described() -> Iterator[tuple[Route, Operation]]:
 
 def shown(path: str) -> str:
     """A route's path with its parameters' names as the document has them."""
-    return re.sub(r"\{(\w+)\}", lambda found: f"{{{_PATH[found[1]][0]}}}", path)
+    return _PARAMETER.sub(lambda found: f"{{{_PATH[found[1]][0]}}}", path)
 
 
 def _merged(params: tuple[Param, ...]) -> tuple[Param, ...]:
@@ -242,7 +249,7 @@ def _links(route: Route) -> dict[str, Any]:
         rest = other.path.removeprefix(route.path)
         name = re.match(r"/\{(\w+)\}(/|$)", rest)
         if rest != other.path and name is not None and rest.count("{") == 1:
-            known = {_PATH[key][0]: f"$request.path.{_PATH[key][0]}" for key in re.findall(r"\{(\w+)\}", route.path)}
+            known = {_PATH[key][0]: f"$request.path.{_PATH[key][0]}" for key in _PARAMETER.findall(route.path)}
             new = f"$response.body#/{_NEW.get(name[1], 'id')}"
             found[operation.id] = {"operationId": operation.id, "parameters": known | {_PATH[name[1]][0]: new}}
     return found

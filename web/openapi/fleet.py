@@ -33,8 +33,11 @@ from interlock.fleet import (
     PutSettings,
     ServerInstance,
 )
+from interlock.operating import HostLine
+from interlock.summary import Summary
 from interlock.wire import Nothing
 from web.openapi.common import (
+    CHANGED,
     CURSOR,
     FORCE,
     GONE,
@@ -51,7 +54,6 @@ from web.openapi.common import (
     page,
 )
 from web.openapi.description import NOTHING, Body, Operation, Param, printable
-from web.openapi.shapes import HostLine
 
 _ORGS, _HOSTS, _INSTANCES = "Organizations", "Hosts", "Server instances"
 _TYPES, _ENROLMENTS, _MEMBERS = "Job types", "Enrolment", "Members"
@@ -63,6 +65,10 @@ _ENROLMENT = f"{ORG}/enrolments/{{enrolment_id}}"
 _MEMBER = f"{ORG}/members/{{user_id}}"
 _EMPTY = Body(Nothing, required=False)
 _ONCE = "The secret in it is shown only here."
+_HOST_TAG = (
+    "The `ETag` has two halves: `If-None-Match` compares both, all that is shown; `If-Match` only the first, what people"
+    " have set (name, labels, pause, note, drain), so that a host at work can be edited."
+)
 
 _OF_ORGS: dict[str, Operation] = {
     "GET /api/orgs": Operation(
@@ -76,6 +82,13 @@ _OF_ORGS: dict[str, Operation] = {
         body=Body(CreateOrg),
     ),
     f"GET {ORG}": Operation("showOrg", _ORGS, "Show an organization", (ok(Org, "The organization."),)),
+    f"GET {ORG}/summary": Operation(
+        "showSummary",
+        _ORGS,
+        "Show an organization at a glance",
+        (ok(Summary, "Counts, rates and what each host does, two seconds old at most."),),
+        detail="What a dashboard shows first. Ended jobs are counted from the last 24 hours.",
+    ),
     f"GET {ORG}/audit": Operation(
         "listAudit",
         _ORGS,
@@ -112,19 +125,27 @@ _OF_HOSTS: dict[str, Operation] = {
         "createHost",
         _HOSTS,
         "Create a host",
-        (made(NewHost, f"The host with its agent's key. {_ONCE}"),),
+        (made(NewHost, f"The host with its agent's key. {_ONCE}", "ETag"),),
         Body(CreateHost),
     ),
     f"GET {_HOST}": Operation(
-        "showHost", _HOSTS, "Show a host", (ok(Host, "The host as it is now."),), problems=NO_SUCH
+        "showHost",
+        _HOSTS,
+        "Show a host",
+        (ok(Host, "The host as it is now.", "ETag"), UNCHANGED),
+        params=(IF_NONE_MATCH,),
+        problems=NO_SUCH,
+        detail=_HOST_TAG,
     ),
     f"PATCH {_HOST}": Operation(
         "patchHost",
         _HOSTS,
         "Rename, label or pause a host",
-        (ok(Host, "The host as it is now."),),
+        (ok(Host, "The host as it is now.", "ETag"),),
         body=Body(PatchHost),
-        problems=NO_SUCH,
+        params=(IF_MATCH,),
+        problems=(*NO_SUCH, *CHANGED),
+        detail=_HOST_TAG,
     ),
     f"DELETE {_HOST}": Operation(
         "deleteHost",
@@ -132,15 +153,15 @@ _OF_HOSTS: dict[str, Operation] = {
         "Delete a host",
         (GONE,),
         body=NOTHING,
-        params=(FORCE,),
-        problems=IN_THE_WAY,
+        params=(FORCE, IF_MATCH),
+        problems=(*IN_THE_WAY, *CHANGED),
         detail="What waits on it is cancelled. While it runs a job that is a conflict, unless it is forced.",
     ),
     f"POST {_HOST}/drain": Operation(
         "drainHost",
         _HOSTS,
         "Drain a host",
-        (ok(Host, "It takes nothing new; what runs may end until the deadline."),),
+        (ok(Host, "It takes nothing new; what runs may end until the deadline.", "ETag"),),
         body=Body(DrainHost, required=False),
         problems=NO_SUCH,
     ),
@@ -203,21 +224,26 @@ _OF_INSTANCES: dict[str, Operation] = {
         "createInstance",
         _INSTANCES,
         "Create a server instance",
-        (made(ServerInstance, "The instance, on a host of the same organization."),),
+        (made(ServerInstance, "The instance, on a host of the same organization.", "ETag"),),
         body=Body(CreateInstance),
         problems=NO_SUCH,
     ),
     f"GET {_INSTANCE}": Operation(
-        "showInstance", _INSTANCES, "Show a server instance", (ok(ServerInstance, "The instance."),), problems=NO_SUCH
+        "showInstance",
+        _INSTANCES,
+        "Show a server instance",
+        (ok(ServerInstance, "The instance.", "ETag"), UNCHANGED),
+        params=(IF_NONE_MATCH,),
+        problems=NO_SUCH,
     ),
     f"PATCH {_INSTANCE}": Operation(
         "patchInstance",
         _INSTANCES,
         "Rename, configure or move a server instance",
-        (ok(ServerInstance, "The instance as it is now."),),
+        (ok(ServerInstance, "The instance as it is now.", "ETag"),),
         body=Body(PatchInstance),
-        params=(FORCE,),
-        problems=IN_THE_WAY,
+        params=(FORCE, IF_MATCH),
+        problems=(*IN_THE_WAY, *CHANGED),
         detail="It moves to another host only while no job about it is open, unless it is forced: then those are cancelled.",
     ),
     f"DELETE {_INSTANCE}": Operation(
@@ -226,8 +252,8 @@ _OF_INSTANCES: dict[str, Operation] = {
         "Delete a server instance",
         (GONE,),
         body=NOTHING,
-        params=(FORCE,),
-        problems=IN_THE_WAY,
+        params=(FORCE, IF_MATCH),
+        problems=(*IN_THE_WAY, *CHANGED),
         detail="While a job about it is open that is a conflict, unless it is forced: then those are cancelled.",
     ),
 }

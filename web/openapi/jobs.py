@@ -11,7 +11,9 @@ from web.openapi.common import (
     IF_NONE_MATCH,
     KEYED,
     ORG,
+    PREFER_END,
     TIME,
+    TRACE,
     UNCHANGED,
     made,
     ok,
@@ -40,9 +42,9 @@ def _create(name: str, tag: str, shape: Shape) -> Operation:
         name,
         tag,
         "Create a job",
-        (made(shape, "It is on disk.", "Idempotency-Replayed"),),
+        (made(shape, "It is on disk.", "Idempotency-Replayed", "Preference-Applied"),),
         body=Body(CreateJob),
-        params=(IDEMPOTENCY_KEY,),
+        params=(IDEMPOTENCY_KEY, PREFER_END, *TRACE),
         problems=(*_TARGET, *KEYED),
         detail="Its target is at most one of `serverInstanceId`, `hostId` and `labels`; without one any host of the"
         " organization may take it. `SERVER_…` types need a target, `SCHEDULE_POST` needs `runAt`.",
@@ -54,8 +56,9 @@ def _list(name: str, tag: str, shape: Shape) -> Operation:
 
 
 def _show(name: str, tag: str, shape: Shape) -> Operation:
-    answers = (ok(shape, "The job with all its runs, and why it waits.", "ETag"), UNCHANGED)
-    return Operation(name, tag, "Show a job", answers, params=(IF_NONE_MATCH,), problems=(NotFound,))
+    told = "The job with all its runs, and why it waits."
+    answers = (ok(shape, told, "ETag", "Preference-Applied"), UNCHANGED)
+    return Operation(name, tag, "Show a job", answers, params=(IF_NONE_MATCH, PREFER_END), problems=(NotFound,))
 
 
 def _cancel(name: str, tag: str, shape: Shape) -> Operation:
@@ -116,7 +119,7 @@ OPERATIONS: dict[str, Operation] = {
         "Create many jobs",
         (ok(BatchAnswer, "A result for each item, in their order.", "Idempotency-Replayed"),),
         body=Body(CreateJobs, most="max_batch_bytes"),
-        params=(IDEMPOTENCY_KEY,),
+        params=(IDEMPOTENCY_KEY, *TRACE),
         problems=KEYED,
         detail="One item that is refused does not sink the rest: its result carries the problem.",
     ),

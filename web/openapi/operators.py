@@ -1,16 +1,17 @@
 """The routes of operators, the sockets, and this document itself."""
 
 from interlock.errors import Forbidden, NotFound, PayloadTooLarge, RateLimited, Unauthenticated, UnsupportedMediaType
+from interlock.operating import Alive, HostQueue, LiveActors, Ready
+from web import metrics
 from web.openapi.agents import INSTANCE, RUNNING
 from web.openapi.common import IF_NONE_MATCH, NO_SUCH, UNCHANGED, ok
 from web.openapi.description import UUID, Answer, Operation, Param
-from web.openapi.shapes import Alive, HostQueue, LiveActors, Ready
 
 _TAG, _SOCKETS = "Operation", "Sockets"
 _UPGRADED = Answer(101, "The connection is a WebSocket now.", media="")
 _PACKETS = Answer(200, "Packets of Engine.IO 4, or none.", media="text/plain")
 _EIO = (
-    Param("EIO", {"const": "4"}, "The protocol's version."),
+    Param("EIO", {"const": "4"}, "The protocol's version.", required=True),
     Param("transport", {"enum": ["polling", "websocket"]}, "How packets travel."),
     Param("sid", {"type": "string"}, "The connection; absent when it is opened."),
 )
@@ -76,7 +77,10 @@ OPERATIONS: dict[str, Operation] = {
     "GET /healthz": Operation("alive", _TAG, "Is the process up?", (ok(Alive, "It is."),)),
     "GET /readyz": Operation("ready", _TAG, "Can it do its work?", (ok(Ready, "It can."),)),
     "GET /metrics": Operation(
-        "metrics", _TAG, "Figures for Prometheus", (Answer(200, "Prometheus' text format.", media="text/plain"),)
+        "metrics",
+        _TAG,
+        "Figures for Prometheus",
+        (Answer(200, "Prometheus' text format, or OpenMetrics.", media=metrics.PLAIN, also=(metrics.OPEN,)),),
     ),
     "GET /openapi.json": Operation(
         "describe",
@@ -92,7 +96,30 @@ OPERATIONS: dict[str, Operation] = {
         (Answer(200, "A page that needs no script.", headers=("ETag",), media="text/html"), UNCHANGED),
         params=(IF_NONE_MATCH,),
     ),
-    "GET /": Operation("home", _TAG, "Go to the page", (Answer(302, "To `docs`.", headers=("Location",)),)),
+    "GET /": Operation("home", _TAG, "Go to the dashboard", (Answer(302, "To `app/`.", headers=("Location",)),)),
+    "GET /app": Operation(
+        "dashboard",
+        _TAG,
+        "The dashboard",
+        (Answer(200, "A page.", headers=("ETag",), media="text/html"), UNCHANGED),
+        params=(IF_NONE_MATCH,),
+    ),
+    "GET /app/{path:.*}": Operation(
+        "dashboardPage",
+        _TAG,
+        "The dashboard at one of its pages",
+        (Answer(200, "The same page: its script looks at the path.", headers=("ETag",), media="text/html"), UNCHANGED),
+        params=(IF_NONE_MATCH,),
+        problems=NO_SUCH,
+    ),
+    "GET /app/static/{version}/{path:.+}": Operation(
+        "dashboardFile",
+        _TAG,
+        "A file of the dashboard",
+        (Answer(200, "A script, a style or an image, to be kept for ever.", headers=("ETag",), media="*/*"), UNCHANGED),
+        params=(IF_NONE_MATCH,),
+        problems=NO_SUCH,
+    ),
     "GET /setup": Operation(
         "setUpPage",
         _TAG,

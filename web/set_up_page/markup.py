@@ -22,8 +22,9 @@ the same.</p></noscript>
 </form>
 <section id="done" aria-live="polite" hidden>
 <p class="good">The account is made, and you are signed in.</p>
+<p><a class="button" id="enter" href="app/">Open the dashboard</a></p>
 <p>The organization's id is <code id="org"></code>.</p>
-<p>Next, on the server's machine, make a host, and a token for the command line. Where the server was started with
+<p>Or go on without it: on the server's machine, make a host, and a token for the command line. Where the server was started with
 <code>--data-dir</code>, <code>--database-url</code> or <code>--config</code>, give it to <code>interlock admin</code> too.</p>
 <pre id="commands" tabindex="0"></pre>
 <p><code>create-host</code> prints the host's agent key, this once. On the host, with an <code>agent.toml</code>:</p>

@@ -40,6 +40,7 @@ function finish({ user, orgs }) {
     `INTERLOCK_AGENT_KEY=\u2026 interlock agent --url ${server} --config agent.toml`;
   form.hidden = true;
   document.getElementById("done").hidden = false;
+  document.getElementById("enter").focus();
 }
 
 async function send(body) {

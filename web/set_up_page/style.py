@@ -15,8 +15,8 @@ label{display:block;margin:1rem 0 .25rem;font-weight:500}
 input{width:100%;padding:.5rem .6rem;font:inherit;color:inherit;background:var(--raised);border:1px solid var(--line);
 border-radius:6px}
 input[aria-invalid=true]{border-color:var(--bad)}
-button{padding:.55rem 1rem;font:inherit;font-weight:500;color:var(--paper);background:var(--link);border:0;border-radius:6px;
-cursor:pointer}
+button,.button{display:inline-block;padding:.55rem 1rem;font:inherit;font-weight:500;color:var(--paper);background:var(--link);border:0;border-radius:6px;
+cursor:pointer;text-decoration:none}
 button:disabled{opacity:.6;cursor:default}
 code,pre{font-family:ui-monospace,monospace;font-size:.85em}
 code{overflow-wrap:anywhere}

@@ -16,7 +16,8 @@ from interlock.agent.waiting import first
 
 logger = logging.getLogger(__name__)
 
-SECRETS = frozenset({"INTERLOCK_AGENT_KEY"})  # of the agent's environment, what no command gets
+# Of the agent's environment, what no command gets: its key, and whatever trace the agent itself was started in.
+WITHHELD = frozenset({"INTERLOCK_AGENT_KEY", "TRACEPARENT", "TRACESTATE"})
 
 
 class CommandHandler:
@@ -25,7 +26,7 @@ class CommandHandler:
     def __init__(self, spec: CommandSpec, settings: AgentSettings, environment: Mapping[str, str]) -> None:
         self._spec = spec
         self._settings = settings
-        self._environment = {name: value for name, value in environment.items() if name not in SECRETS}
+        self._environment = {name: value for name, value in environment.items() if name not in WITHHELD}
 
     async def __call__(self, job: Job, context: Context) -> Outcome:
         """Run the command to its end, or until `context.stop` asks for that."""
@@ -89,6 +90,7 @@ class CommandHandler:
             "INTERLOCK_JOB_RUN_ID": job.run_id,
             "INTERLOCK_JOB_TYPE": job.type,
             "INTERLOCK_ATTEMPT": str(job.attempt),
+            **_trace(job),
         }
 
     def _outcome(self, code: int, capture: Capture, *, stopped: bool) -> Outcome:
@@ -112,6 +114,12 @@ def command_handlers(
         job_type: Handler(CommandHandler(spec, settings, environment), spec.timeout_seconds)
         for job_type, spec in commands.items()
     }
+
+
+def _trace(job: Job) -> dict[str, str]:
+    """The job's trace as OpenTelemetry's tools read it from the environment."""
+    found = {"TRACEPARENT": job.traceparent, "TRACESTATE": job.tracestate}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _output(capture: Capture) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from interlock.agent.uploads import Uploads
 from interlock.agent.waiting import first
 from interlock.fleet import Config
 from interlock.ids import JobRunId
-from interlock.wire import AssetRef, EvidenceItem, EvidenceVerdict
+from interlock.wire import AssetRef, EvidenceItem, EvidenceVerdict, TakenJob
 
 
 class KnownConfig:
@@ -32,8 +32,9 @@ class KnownConfig:
 class RunContext:
     """Implements `handlers.Context` for the runner, who also resumes it."""
 
-    def __init__(self, job_run_id: JobRunId, journal: Journal, uploads: Uploads, config: KnownConfig) -> None:
-        self.job_run_id = job_run_id
+    def __init__(self, taken: TakenJob, journal: Journal, uploads: Uploads, config: KnownConfig) -> None:
+        self.job_run_id: JobRunId = taken.job_run_id
+        self.traceparent = taken.traceparent
         self.stop = Stop()
         self.limit: Limit | None = None  # set while a limited handler works
         self._journal = journal

@@ -80,6 +80,11 @@ class BlockingContext:
         """As of `Context`."""
         return self._context.config
 
+    @property
+    def traceparent(self) -> str | None:
+        """As of `Context`."""
+        return self._context.traceparent
+
     def raise_if_cancelled(self) -> None:
         """As of `Context`."""
         self._context.raise_if_cancelled()

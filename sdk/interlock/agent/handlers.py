@@ -26,6 +26,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     payload: Any
     attempt: int
     timeout_seconds: float
+    traceparent: str | None = None  # W3C Trace Context of the request that created it, if it brought any
+    tracestate: str | None = None
 
 
 class StopReason(StrEnum):
@@ -114,6 +116,10 @@ class Context(Protocol):
     @property
     def config(self) -> Config:
         """The organization's settings and connectors, as last heard; of version 0 and empty before that."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the job belongs to, for spans of the handler's own: W3C `traceparent`, or None."""
 
     def raise_if_cancelled(self) -> None:
         """Leave the handler by `Cancelled` if it was asked to stop."""

@@ -56,7 +56,7 @@ class Runner:
         if self._current is not None:
             raise RuntimeError(f"run {self._current.job_run_id} is still at work")
         self._journal.started(taken)
-        self._current = context = RunContext(taken.job_run_id, self._journal, uploads, self._config)
+        self._current = context = RunContext(taken, self._journal, uploads, self._config)
         began = time.monotonic()
         try:
             report = await self._work(taken, context)
@@ -128,4 +128,6 @@ def _job(taken: TakenJob, timeout_seconds: float) -> Job:
         payload=taken.payload,
         attempt=taken.attempt,
         timeout_seconds=timeout_seconds,
+        traceparent=taken.traceparent,
+        tracestate=taken.tracestate,
     )

@@ -15,6 +15,7 @@ from interlock.agent import Agent, AgentError, command_handlers, load_config
 from interlock.agent.key import host_id_of
 from interlock.agent.programs import missing_programs
 from interlock.agent.settings import Transport
+from interlock.cli.agent_enrol import default_key_file, enrol, read_key_file
 from interlock.cli.agent_install import install
 from interlock.clock import rfc3339
 
@@ -50,6 +51,13 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
     help="How to talk to the server, in place of what the configuration says: a socket with polls while there is none"
     " (auto, the default), or only one of the two.",
 )
+@click.option(
+    "--key-file",
+    envvar="INTERLOCK_AGENT_KEY_FILE",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the address and the key are, when they are not given. [default: ~/.config/interlock/agent.env]",
+)
 @click.option("--check", is_flag=True, help="Check the configuration and exit.")
 @click.pass_context
 def command(
@@ -59,6 +67,7 @@ def command(
     config_file: Path,
     state_dir: Path | None,
     transport: Transport | None,
+    key_file: Path | None,
     *,
     check: bool,
 ) -> None:
@@ -70,6 +79,8 @@ def command(
     _log_to_stderr()
     if ctx.invoked_subcommand is not None:
         return
+    kept = {} if key else read_key_file(key_file or default_key_file())
+    url, key = url or kept.get("INTERLOCK_URL"), key or kept.get("INTERLOCK_AGENT_KEY")
     for value, name in ((url, "url"), (key, "key")):
         if value is None:
             raise click.MissingParameter(ctx=ctx, param=_option(ctx, name))
@@ -96,6 +107,7 @@ def command(
 
 
 command.add_command(install)
+command.add_command(enrol)
 
 
 def _option(ctx: click.Context, name: str) -> click.Parameter:

@@ -57,9 +57,10 @@ def install(
     only_print: bool,
     force: bool,
 ) -> None:
-    """Write a hardened unit for an agent of this machine, and its key into a file that only its owner can read.
+    """Write a hardened systemd unit for an agent.
 
-    Nothing is overwritten without --force, and nothing is started: the commands for that are printed.
+    Its key goes into a file that only its owner can read. Nothing is overwritten without --force, and nothing is
+    started: the commands for that are printed.
     """
     del systemd
     if not _NAME.fullmatch(name):

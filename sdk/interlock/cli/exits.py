@@ -55,7 +55,7 @@ def sentence(error: InterlockError) -> str:
         mistakes = (f"{each.get('path', '$')}: {each.get('message', '')}" for each in error.errors)
         lines += [f"  {mistake}" for mistake in mistakes if mistake not in error.detail]
     notes = ", ".join(getattr(error, "__notes__", []))
-    lines[0] += f" ({notes})." if notes else "."
+    lines[0] += f" ({notes})." if notes else "" if lines[0].endswith("?") else "."
     return printable("\n".join(lines), keep="\n")
 
 

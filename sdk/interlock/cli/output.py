@@ -1,14 +1,19 @@
 """Data goes to stdout in one of three shapes; everything said to a person goes to stderr."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 import click
 import msgspec
 
-from interlock.cli import tables
+from interlock.cli.exits import printable
+from interlock.cli.job_tables import job_tables, jobs_table
+from interlock.cli.tables import Table, print_table
 from interlock.wire import Job
+
+Item = TypeVar("Item")
 
 
 class Format(StrEnum):
@@ -20,33 +25,59 @@ class Format(StrEnum):
 
 
 def say(message: str) -> None:
-    """One line for the person, on stderr."""
-    click.echo(f"interlock: {message}", err=True)
+    """One line for the person, on stderr. Characters that steer a terminal are left out: names come from elsewhere."""
+    click.echo(f"interlock: {printable(message, keep=chr(10))}", err=True)
+
+
+def show_one(item: Item, shape: Format, tables: Callable[[Item], list[Table]]) -> None:
+    """One thing: its tables, an indented object, or an object on one line."""
+    if shape is not Format.TABLE:
+        print_json(item, shape)
+        return
+    for number, table in enumerate(tables(item)):
+        if number:
+            click.echo()
+        print_table(table)
+
+
+def show_all(
+    items: Iterable[Item], shape: Format, tables: Callable[[Sequence[Item]], list[Table]], nothing: str
+) -> None:
+    """Many things: a table, one array, or one object a line, each written as soon as it is read.
+
+    `nothing` is said instead of an empty table.
+    """
+    if shape is Format.JSONL:
+        for item in items:
+            print_json(item, shape)
+        return
+    listed = list(items)
+    if shape is Format.TABLE and not listed:
+        say(nothing)
+    else:
+        show_one(listed, shape, tables)
 
 
 def show_job(job: Job, shape: Format) -> None:
     """One job: a table of its fields and runs, an indented object, or an object on one line."""
-    if shape is Format.TABLE:
-        tables.print_job(job, rich=sys.stdout.isatty())
-    else:
-        _show_json(job, shape)
+    show_one(job, shape, job_tables)
 
 
 def show_jobs(jobs: Iterable[Job], shape: Format) -> None:
-    """Many jobs: a table, one array, or one object a line, each written as soon as it is read."""
-    if shape is Format.JSONL:
-        for job in jobs:
-            _show_json(job, shape)
-    elif shape is Format.JSON:
-        _show_json(list(jobs), shape)
-    else:
-        listed = list(jobs)
-        if not listed:
-            say("no jobs.")
-            return
-        tables.print_jobs(listed, rich=sys.stdout.isatty())
+    """Many jobs, as of `show_all`."""
+    show_all(jobs, shape, jobs_table, "no jobs.")
 
 
-def _show_json(data: Job | list[Job], shape: Format) -> None:
+def print_json(data: object, shape: Format) -> None:
+    """Indented for `json`, else on one line. On a terminal, characters that would steer it are written as escapes."""
     encoded = msgspec.json.encode(data)
-    click.echo(msgspec.json.format(encoded, indent=2) if shape is Format.JSON else encoded)
+    text = (msgspec.json.format(encoded, indent=2) if shape is Format.JSON else encoded).decode()
+    click.echo("".join(map(_harmless, text)) if sys.stdout.isatty() and not text.isascii() else text)
+
+
+def _harmless(each: str) -> str:
+    """A character of JSON, or its escape: beyond ASCII, where only texts are, some turn directions or begin commands."""
+    if each.isascii() or each.isprintable():
+        return each
+    units = each.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

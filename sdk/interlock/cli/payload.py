@@ -8,7 +8,7 @@ import click
 import msgspec
 
 
-def read_payload(text: str) -> dict[str, Any]:
+def read_payload(text: str, option: str = "--payload") -> dict[str, Any]:
     """The JSON object that `text` holds, or names as `@file`, or `-` for stdin; a usage error for anything else."""
     try:
         if text == "-":
@@ -17,9 +17,9 @@ def read_payload(text: str) -> dict[str, Any]:
             raw = Path(text[1:]).read_bytes() if text.startswith("@") else text
         return msgspec.json.decode(raw, type=dict[str, Any])
     except OSError as error:
-        raise click.BadParameter(f"cannot read {text[1:]}: {error.strerror}", param_hint="--payload") from error
+        raise click.BadParameter(f"cannot read {text[1:]}: {error.strerror}", param_hint=option) from error
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"expected a JSON object ({error})", param_hint="--payload") from error
+        raise click.BadParameter(f"expected a JSON object ({error})", param_hint=option) from error
 
 
 def read_labels(texts: tuple[str, ...]) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from interlock.cli.commands import ADDED, OURS, SECTIONS
 from interlock.cli.exits import Exit, exit_code, printable, sentence
 from interlock.errors import InterlockError
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.metadata import EntryPoint
 
-_OURS = {"jobs": "interlock.cli.jobs", "agent": "interlock.cli.agent"}
+    from click.shell_completion import CompletionItem
+
 _GROUP = "interlock.commands"  # the entry-point group by which the server adds `serve` and `admin`
 _DEBUG = "INTERLOCK_DEBUG"  # set to 1 to see tracebacks
 
@@ -24,7 +26,7 @@ class Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our own names, then those that installed packages add."""
         del ctx
-        return [*_OURS, *sorted({each.name for each in _added()} - set(_OURS))]
+        return [*OURS, *sorted({each.name for each in _added()} - set(OURS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now; None when nobody offers it."""
@@ -38,6 +40,36 @@ class Root(click.Group):
         if found is None or isinstance(found, click.Command):
             return found
         return _unavailable(cmd_name, f"{found!r} is not a command")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` begins with; a wrong name is answered with those that are written nearly like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            names = self.list_commands(ctx)
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands in sections, from the table where it knows them; only others are imported for their line."""
+        names = self.list_commands(ctx)
+        known = {name for _, section in SECTIONS for name in section}
+        sections = [*SECTIONS, ("Other", tuple(name for name in names if name not in known))]
+        widest = max(map(len, names))
+        for title, section in sections:
+            rows = [(name.ljust(widest), self._line(ctx, name)) for name in section if name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Names of commands with their lines, and importing nothing for them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only completion pays for it
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._line(ctx, name)) for name in names]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command; refusals, Ctrl-C and surprises end in a sentence and an exit code."""
@@ -58,6 +90,15 @@ class Root(click.Group):
             click.echo(f"interlock: this should not have happened: {what} ({_DEBUG}=1 shows where).", err=True)
             ctx.exit(Exit.FAILED)
 
+    def _line(self, ctx: click.Context, name: str) -> str:
+        """A command's line in the help."""
+        if name in OURS:
+            return OURS[name].help
+        if name in ADDED:
+            return ADDED[name]
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(limit=100)
+
 
 def _added() -> "Iterator[EntryPoint]":
     from importlib.metadata import entry_points  # noqa: PLC0415 - 20 ms that most calls do without
@@ -66,14 +107,14 @@ def _added() -> "Iterator[EntryPoint]":
 
 
 def _load(name: str) -> object:
-    if name in _OURS:
-        return import_module(_OURS[name]).command
+    if name in OURS:
+        return import_module(OURS[name].module).command
     return next((each.load() for each in _added() if each.name == name), None)
 
 
 def _unavailable(name: str, why: str) -> click.Command:
     """A stand-in that keeps `--help` and the other commands working when one package is broken."""
-    reason = printable(why)
+    reason = printable(why).rstrip(".")
 
     def refuse() -> None:
         raise click.ClickException(f"`{name}` cannot be loaded: {reason}. Is its package installed whole?")

@@ -1,11 +1,11 @@
-"""Following a job to its end: says what changes, and lives through a server's restart."""
+"""Following jobs to their end: says what changes, and lives through a server's restart."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from interlock.cli.exits import Exit
-from interlock.cli.output import say
+from interlock.cli.progress import Display, Lines
 from interlock.cli.session import Session
 from interlock.errors import TryLater
 from interlock.ids import JobId
@@ -23,60 +23,78 @@ def outcome(job: Job) -> Exit | None:
     return _OUTCOMES.get(job.status)
 
 
+def worst(jobs: Iterable[Job]) -> Exit:
+    """The exit code of several jobs: `FAILED` when any failed, else `CANCELLED` when any was, `TIMED_OUT` while any goes on."""
+    codes = {outcome(job) for job in jobs}
+    order = ((None, Exit.TIMED_OUT), (Exit.FAILED, Exit.FAILED), (Exit.CANCELLED, Exit.CANCELLED))
+    return next((code for found, code in order if found in codes), Exit.OK)
+
+
+@dataclass(slots=True)
+class Outage:
+    """How long a server has been silent that answered before."""
+
+    now: Callable[[], float] = time.monotonic
+    _heard_at: float | None = field(default=None, init=False)
+
+    def heard(self) -> None:
+        """It has answered."""
+        self._heard_at = self.now()
+
+    def bear(self, later: TryLater) -> None:
+        """Return when it may come back; raise `later` when it never answered, or has been silent for too long."""
+        if self._heard_at is None or self.now() - self._heard_at > OUTAGE_SECONDS:
+            raise later
+
+
 @dataclass(slots=True)
 class Waiting:
-    """Looks at one job until it ends or `timeout_seconds` have passed (None: for ever)."""
+    """Looks at jobs until all have ended or `timeout_seconds` have passed (None: for ever)."""
 
     session: Session
     timeout_seconds: float | None = None
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _said: str = field(default="", init=False)
-    _heard_at: float | None = field(default=None, init=False)
+    display: Display = field(default_factory=Lines)
 
-    def until_done(self, job_id: JobId) -> tuple[Job | None, Exit]:
-        """The job as last seen, and the exit code: its outcome, or `TIMED_OUT`."""
-        started_at, job = self.now(), None
-        for pause in _pauses():
-            job = self._look(job_id) or job
-            ended = outcome(job) if job else None
-            if ended is not None:
-                return job, ended
+    def until_done(self, job_ids: Sequence[JobId]) -> tuple[list[Job], Exit]:
+        """The jobs as last seen, in their order, and the exit code: the worst outcome, or `TIMED_OUT`."""
+        seen: dict[JobId, Job] = {}
+        outage, started_at = Outage(self.now), self.now()
+        for pause in pauses():
+            going = [each for each in job_ids if each not in seen or outcome(seen[each]) is None]
+            for job_id in going:
+                self._look(job_id, seen, outage)
+            if len(seen) == len(set(job_ids)) and all(outcome(job) is not None for job in seen.values()):
+                break
             if self.timeout_seconds is not None:
                 left = started_at + self.timeout_seconds - self.now()
                 if left <= 0:
-                    break
+                    return _ordered(seen, job_ids), Exit.TIMED_OUT
                 pause = min(pause, left)  # noqa: PLW2901 - the last look falls on the deadline
             self.sleep(pause)
-        return job, Exit.TIMED_OUT
+        jobs = _ordered(seen, job_ids)
+        return jobs, worst(jobs)
 
-    def _look(self, job_id: JobId) -> Job | None:
-        """The job now; None during an outage that may still pass."""
+    def _look(self, job_id: JobId, seen: dict[JobId, Job], outage: Outage) -> None:
+        """The job as it is now; nothing new during an outage that may still pass."""
         try:
-            job = self.session.client.job(self.session.org, job_id)
+            seen[job_id] = self.session.client.job(self.session.org, job_id)
         except TryLater as later:
-            if self._heard_at is None or self.now() - self._heard_at > OUTAGE_SECONDS:
-                raise
-            self._say(f"{later.detail}; still waiting.")
-            return None
-        self._heard_at = self.now()
-        self._say(_stands(job))
-        return job
-
-    def _say(self, line: str) -> None:
-        if line != self._said:
-            say(line)
-            self._said = line
+            outage.bear(later)
+            self.display.note(f"{later.detail}; still waiting.")
+            return
+        outage.heard()
+        self.display.saw(seen[job_id])
 
 
-def _stands(job: Job) -> str:
-    reason = f" ({job.wait.reason})" if job.wait else ""
-    attempt = f", attempt {job.attempts} of {job.max_attempts}" if job.attempts else ""
-    return f"{job.id} is {job.status}{reason}{attempt}."
-
-
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Seconds between two looks: short ones first."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         yield pause
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def _ordered(seen: dict[JobId, Job], job_ids: Sequence[JobId]) -> list[Job]:
+    return [seen[each] for each in dict.fromkeys(job_ids) if each in seen]

@@ -1,6 +1,8 @@
 """The Python client: typed calls over one kept-alive connection, on the standard library alone."""
 
-from interlock.client.api import Client, JobFilter
+from interlock.client.api import Client
+from interlock.client.calls import Tagged
+from interlock.client.jobs import JobFilter
 from interlock.client.problems import BadAnswer, Unreachable
 from interlock.client.repeat import RepeatPolicy
 from interlock.client.transport import Answer
@@ -11,5 +13,6 @@ __all__ = [
     "Client",
     "JobFilter",
     "RepeatPolicy",
+    "Tagged",
     "Unreachable",
 ]

@@ -1,47 +1,27 @@
-"""The user routes as methods: structs of `interlock.wire` go in and come out, refusals are `interlock.errors`."""
+"""The user routes as methods, in groups: structs of `interlock.wire` and its neighbours go in and come out, refusals are
+`interlock.errors`.
+"""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlencode
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
 
 import msgspec
 
-from interlock.client.problems import BadAnswer, Problem, item_error, problem_error
+from interlock.client.calls import NOT_MODIFIED, Query
+from interlock.client.fleet import Enrolments, Hosts, Instances, Keys, Orgs
+from interlock.client.jobs import EVERY_JOB, JobFilter, Jobs
+from interlock.client.people import JobTypes, Members, OrgSettings, ServerCalls, Sessions
+from interlock.client.problems import BadAnswer, problem_error
 from interlock.client.repeat import DEFAULT_REPEAT, RepeatPolicy
 from interlock.client.transport import Answer, Transport
 from interlock.clock import Clock, SystemClock
 from interlock.errors import InterlockError, InvalidRequest, TryLater
 from interlock.ids import Ids, JobId, OrgId, UuidIds
-from interlock.wire import CancelJob, CreateJob, Job, JobPage, LogPage
+from interlock.wire import CreateJob, Job, JobPage, LogPage
 
-T = TypeVar("T")
-Query = Mapping[str, str | int]
-
-_REDIRECT, _REFUSAL, _NOT_MODIFIED = 300, 400, 304
-
-
-class JobFilter(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Which jobs a list shows; None leaves a field out. `since` is RFC 3339, `q` searches."""
-
-    status: str | None = None
-    type: str | None = None
-    host_id: str | None = None
-    created_by: str | None = None
-    since: str | None = None
-    q: str | None = None
-
-
-EVERY_JOB = JobFilter()
-
-
-class _BatchItem(msgspec.Struct):
-    job: Job | None = None
-    error: Problem | None = None
-
-
-class _BatchAnswer(msgspec.Struct):
-    results: list[_BatchItem]
+_REDIRECT, _REFUSAL = 300, 400
 
 
 class Client:
@@ -69,6 +49,17 @@ class Client:
         self._clock = clock or SystemClock()
         self._ids = ids or UuidIds()
         self._sleep = sleep
+        self.jobs = Jobs(self, self._ids)
+        self.orgs = Orgs(self)
+        self.hosts = Hosts(self)
+        self.keys = Keys(self)
+        self.instances = Instances(self)
+        self.enrolments = Enrolments(self)
+        self.members = Members(self)
+        self.job_types = JobTypes(self)
+        self.settings = OrgSettings(self)
+        self.sessions = Sessions(self)
+        self.server = ServerCalls(self)
 
     def __enter__(self) -> Self:
         return self
@@ -80,87 +71,45 @@ class Client:
         """Close the connection; a later call opens another."""
         self._transport.close()
 
-    # ---- jobs ----------------------------------------------------------------------------------------------
+    # ---- jobs, by the names that they had before there were groups ---------------------------------------------
 
     def create_job(self, org_id: OrgId, job: CreateJob, *, idempotency_key: str | None = None) -> Job:
-        """The created job, durable by the time this returns.
-
-        The key makes repeats harmless for 24 h: the same key and body give the first job again. A fresh one is
-        made when none is given.
-        """
-        headers = {"Idempotency-Key": idempotency_key or self._ids.new()}
-        return _read(self.request("POST", _jobs(org_id), body=_without_nones(job), headers=headers), Job)
+        """`jobs.create`."""
+        return self.jobs.create(org_id, job, idempotency_key=idempotency_key)
 
     def create_jobs(
         self, org_id: OrgId, jobs: list[CreateJob], *, idempotency_key: str | None = None
     ) -> list[Job | InterlockError]:
-        """One job or refusal for each of up to 1000, in order; one bad item does not sink the rest.
-
-        The key, fresh unless given, counts for each item at its place, so that a repeat adds only what is missing.
-        """
-        body = {"jobs": [_without_nones(job) for job in jobs]}
-        headers = {"Idempotency-Key": idempotency_key or self._ids.new()}
-        answer = _read(self.request("POST", _jobs(org_id, "batch"), body=body, headers=headers), _BatchAnswer)
-        return [item.job or item_error(item.error or Problem()) for item in answer.results]
-
-    def jobs(self, org_id: OrgId, shown: JobFilter = EVERY_JOB, *, page_size: int = 50) -> Iterator[Job]:
-        """All jobs that `shown` lets through, newest first, read page by page (1–200 jobs each) as they are used."""
-        cursor: str | None = None
-        while True:
-            page = self.job_page(org_id, shown, limit=page_size, cursor=cursor)
-            yield from page.items
-            if page.next_cursor is None:
-                return
-            if page.next_cursor == cursor:
-                raise BadAnswer("The server's next page is the same page again")
-            cursor = page.next_cursor
+        """`jobs.create_many`."""
+        return self.jobs.create_many(org_id, jobs, idempotency_key=idempotency_key)
 
     def job_page(
-        self,
-        org_id: OrgId,
-        shown: JobFilter = EVERY_JOB,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
+        self, org_id: OrgId, shown: JobFilter = EVERY_JOB, *, limit: int = 50, cursor: str | None = None
     ) -> JobPage:
-        """One page of the list; its `next_cursor` leads to the next."""
-        query = _without_nones(shown) | {"limit": limit} | ({"cursor": cursor} if cursor else {})
-        return _read(self.request("GET", _jobs(org_id), query=query), JobPage)
+        """`jobs.page`."""
+        return self.jobs.page(org_id, shown, limit=limit, cursor=cursor)
 
     def job(self, org_id: OrgId, job_id: JobId) -> Job:
-        """One job with all its runs."""
-        return _read(self.request("GET", _jobs(org_id, job_id)), Job)
+        """`jobs.get`."""
+        return self.jobs.get(org_id, job_id)
 
     def cancel_job(self, org_id: OrgId, job_id: JobId, *, reason: str | None = None, force: bool = False) -> Job:
-        """The job, CANCELLED, or still RUNNING with `cancel_requested` while its agent is being asked.
-
-        `force` does not wait for the agent. A job that has ended otherwise is a `Conflict`.
-        """
-        body = _without_nones(CancelJob(reason=reason, force=force))
-        return _read(self.request("POST", _jobs(org_id, job_id, "cancel"), body=body), Job)
+        """`jobs.cancel`."""
+        return self.jobs.cancel(org_id, job_id, reason=reason, force=force)
 
     def retry_job(self, org_id: OrgId, job_id: JobId) -> Job:
-        """A FAILED or CANCELLED job with a new run, its attempts counted afresh; any other is a `Conflict`."""
-        return _read(self.request("POST", _jobs(org_id, job_id, "retry")), Job)
+        """`jobs.retry`."""
+        return self.jobs.retry(org_id, job_id)
 
     def resolve_job(self, org_id: OrgId, job_id: JobId) -> Job:
-        """A job whose run waits for its user (`needs_user_action`): its agent is told that this is done and to go on. One
-        that waits for nobody is a `Conflict`.
-        """
-        return _read(self.request("POST", _jobs(org_id, job_id, "resolve")), Job)
+        """`jobs.resolve`."""
+        return self.jobs.resolve(org_id, job_id)
 
     def logs(
         self, org_id: OrgId, job_id: JobId, *, after: str | None = None, limit: int | None = None, follow: bool = False
     ) -> LogPage:
-        """A page of a job's log after the cursor `after`; `follow` waits for lines when there are none yet."""
-        query: dict[str, str | int] = {}
-        if after is not None:
-            query["after"] = after
-        if limit is not None:
-            query["limit"] = limit
-        if follow:
-            query["follow"] = 1
-        return _read(self.request("GET", _jobs(org_id, job_id, "logs"), query=query), LogPage)
+        """`jobs.log_page`."""
+        return self.jobs.log_page(org_id, job_id, after=after, limit=limit, follow=follow)
 
     # ---- any route -----------------------------------------------------------------------------------------
 
@@ -200,16 +149,9 @@ class Client:
 def _accepted(answer: Answer) -> Answer:
     if answer.status >= _REFUSAL:
         raise problem_error(answer.status, answer.headers, answer.body)
-    if answer.status >= _REDIRECT and answer.status != _NOT_MODIFIED:
+    if answer.status >= _REDIRECT and answer.status != NOT_MODIFIED:
         raise BadAnswer(f"The server points elsewhere: {answer.headers.get('Location', 'it does not say where')}")
     return answer
-
-
-def _read(answer: Answer, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadAnswer(f"The answer is not one that Interlock gives ({error}): is this its URL?") from error
 
 
 def _encode(body: Any) -> bytes:
@@ -224,21 +166,3 @@ def _header_text(name: str, text: str) -> str:
     if not text or not text.isascii() or not text.isprintable():
         raise InvalidRequest.at(name, "expected printable ASCII, and not nothing")
     return text
-
-
-def _jobs(org_id: OrgId, *rest: str) -> str:
-    """The path of an organization's jobs; each part is quoted so that no id can climb out of its place."""
-    return "/".join(("/api/orgs", *(_part(part) for part in (org_id, "jobs", *rest))))
-
-
-def _part(text: str) -> str:
-    if text in {"", ".", ".."}:
-        raise InvalidRequest.at("id", f"expected an id, not {text!r}")
-    return quote(text, safe="", errors="replace")
-
-
-def _without_nones(struct: msgspec.Struct) -> dict[str, Any]:
-    """The struct's fields by their wire names, without those that say nothing."""
-    names = zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True)
-    fields = {wire_name: getattr(struct, name) for wire_name, name in names}
-    return {name: field for name, field in fields.items() if field is not None}

@@ -1,0 +1,1 @@
+"""Hostile requests and frames against a real server, made from its own description."""

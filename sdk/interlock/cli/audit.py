@@ -1,0 +1,29 @@
+"""`interlock audit`: the organization's audit trail."""
+
+from itertools import islice
+
+import click
+
+from interlock.cli.fleet_tables import audit_table
+from interlock.cli.output import show_all
+from interlock.cli.rest import PAGE, every, path
+from interlock.cli.session import Session, with_session
+from interlock.fleet import AuditPage
+
+
+@click.command(epilog="Example: interlock audit --action host.update --limit 20")
+@click.option("--action", metavar="NAME", help="Only this action, such as host.update.")
+@click.option("--actor", metavar="ID", help="Only what this user or agent did.")
+@click.option("--target", metavar="ID", help="Only what was done to this.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many.")
+@click.option("--all", "all_", is_flag=True, help="Without that limit.")
+@with_session
+def command(
+    session: Session, action: str | None, actor: str | None, target: str | None, limit: int, all_: bool
+) -> None:
+    """Who did what, newest first."""
+    asked = {"action": action, "actorId": actor, "targetId": target}
+    query = {name: value for name, value in asked.items() if value is not None}
+    page = PAGE if all_ else min(limit, PAGE)
+    found = every(session.client, AuditPage, path("orgs", session.org, "audit"), query, page)
+    show_all(found if all_ else islice(found, limit), session.output, audit_table, "nothing.")

@@ -1,0 +1,5 @@
+"""`interlock logout`."""
+
+from interlock.cli.login import logout as command
+
+__all__ = ["command"]

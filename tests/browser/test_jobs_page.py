@@ -1,0 +1,163 @@
+"""The list of jobs: what it narrows to, what happens in it while one looks, and many jobs changed at once."""
+
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.support.callers import Agent, Document, Tenant
+from tests.support.screens import address
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("main tr[data-row]")
+
+
+def row(page: Page, job: Document) -> Locator:
+    return page.locator(f"main tr[data-row='{job['id']}']")
+
+
+def asked(page: Page) -> dict[str, list[str]]:
+    """The query of the address bar."""
+    return parse_qs(urlsplit(page.url).query)
+
+
+async def some(tenant: Tenant, host: Agent, count: int) -> list[Document]:
+    return [await tenant.create(host, job_type="SEARCH_SINGLE", payload={"query": f"town {i}"}) for i in range(count)]
+
+
+async def test_jobs_are_shown_newest_first_with_their_payload_and_host(page: Page, tenant: Tenant) -> None:
+    made = await some(tenant, tenant.host("eu-3"), 3)
+    await page.goto(address(tenant, "jobs"))
+    await expect(rows(page)).to_have_count(3)
+    await expect(rows(page).first).to_have_attribute("data-row", made[-1]["id"])
+    await expect(rows(page).first).to_contain_text("SEARCH_SINGLE query=town 2")
+    await expect(rows(page).first.get_by_role("link", name="eu-3")).to_be_visible()
+    await expect(rows(page).first).to_contain_text("host is offline")
+
+
+async def test_filters_stand_in_the_address_and_hold_when_it_is_opened(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    waiting, other = await some(tenant, host, 2)
+    assert (await tenant.cancel(other)).status == 200
+    await page.goto(address(tenant, "jobs"))
+    await page.get_by_role("button", name="Pending").click()
+    await expect(rows(page)).to_have_count(1)
+    await expect(row(page, waiting)).to_be_visible()
+    await page.get_by_role("searchbox", name="Search jobs").fill("town 0")
+    await page.get_by_label("Host", exact=True).select_option(label="eu-1")
+    await expect(page.locator("select.jf-set")).to_have_count(1)
+    assert asked(page) == {"status": ["PENDING"], "hostId": [host.id], "q": ["town 0"]}
+    await page.reload()
+    await expect(page.get_by_role("searchbox", name="Search jobs")).to_have_value("town 0")
+    await expect(page.get_by_role("button", name="Pending")).to_have_attribute("aria-pressed", "true")
+    await expect(rows(page)).to_have_count(1)
+    await page.get_by_role("searchbox", name="Search jobs").fill("no such thing")
+    await expect(page.get_by_role("heading", name="No job matches")).to_be_visible()
+    await page.get_by_role("button", name="Clear the filter").click()
+    await expect(rows(page)).to_have_count(2)
+
+
+async def test_pages_are_walked_with_the_browser_s_own_way_back(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    jobs = [{"type": "SEARCH_SINGLE", "hostId": host.id} for _ in range(55)]
+    assert (await tenant.user.post(f"{tenant.jobs_path}/batch", {"jobs": jobs})).status == 200
+    await page.goto(address(tenant, "jobs"))
+    await expect(rows(page)).to_have_count(50)
+    await page.get_by_role("link", name="Older").click()
+    await expect(rows(page)).to_have_count(5)
+    assert "cursor" in asked(page)
+    await page.go_back()
+    await expect(rows(page)).to_have_count(50)
+    await page.get_by_label("Rows").select_option("100")
+    await expect(rows(page)).to_have_count(55)
+
+
+async def test_rows_change_in_place_and_new_ones_wait_behind_a_pill(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    (job,) = await some(tenant, host, 1)
+    await page.goto(address(tenant, "jobs"))
+    await expect(row(page, job)).to_contain_text("pending")
+    run = await host.take()
+    await expect(row(page, job)).to_contain_text("running")
+    await host.progress(run["jobRunId"], 40)
+    await expect(row(page, job)).to_contain_text("40 %")
+    await some(tenant, host, 2)
+    await expect(page.get_by_role("button", name="Show 2 new jobs")).to_be_visible()
+    await expect(rows(page)).to_have_count(1)
+    await host.finish(run["jobRunId"], "failed", errorMessage="no such town", retryable=False)
+    await expect(row(page, job)).to_contain_text("no such town")
+    await page.get_by_role("button", name="Show 2 new jobs").click()
+    await expect(rows(page)).to_have_count(3)
+    await expect(page.get_by_role("button", name="Show 2 new jobs")).to_be_hidden()
+
+
+async def test_a_selection_is_counted_and_then_cancelled(page: Page, tenant: Tenant) -> None:
+    first, second, third = await some(tenant, tenant.host(), 3)
+    assert (await tenant.cancel(third)).status == 200
+    await page.goto(address(tenant, "jobs"))
+    for job in (first, second, third):
+        await row(page, job).get_by_role("checkbox").check()
+    await expect(page.get_by_text("3 jobs selected")).to_be_visible()
+    await page.get_by_role("region", name="Selected jobs").get_by_role("button", name="Cancel …").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("heading", name="Cancel 2 jobs?")).to_be_visible()
+    await expect(dialog.get_by_text("1 selected job is in no state for it")).to_be_visible()
+    await dialog.get_by_role("button", name="Cancel 2 jobs").click()
+    await expect(page.get_by_text("2 jobs cancelled, 1 left alone.")).to_be_visible()
+    await expect(row(page, first)).to_contain_text("cancelled")
+    assert (await tenant.show(second))["status"] == "CANCELLED"
+
+
+async def test_all_jobs_that_match_are_retried_beyond_the_page(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    jobs = [{"type": "SEARCH_SINGLE", "hostId": host.id} for _ in range(60)]
+    assert (await tenant.user.post(f"{tenant.jobs_path}/batch", {"jobs": jobs})).status == 200
+    assert (await tenant.user.post(f"{tenant.jobs_path}/bulk", {"op": "cancel", "filter": {}})).json["done"] == 60
+    await page.goto(address(tenant, "jobs") + "?status=CANCELLED")
+    await page.get_by_role("checkbox", name="Select all jobs on this page").check()
+    await page.get_by_role("button", name="Select all that match").click()
+    await page.get_by_role("region", name="Selected jobs").get_by_role("button", name="Retry …").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Retry 60 jobs").click()
+    await expect(page.get_by_text("60 jobs tried again.")).to_be_visible()
+    counted = await tenant.user.post(f"{tenant.jobs_path}/bulk", {"op": "retry", "filter": {}, "dryRun": True})
+    assert counted.json["matched"] == 0
+
+
+async def test_the_list_is_walked_selected_and_opened_by_keys(page: Page, tenant: Tenant) -> None:
+    made = await some(tenant, tenant.host(), 3)
+    await page.goto(address(tenant, "jobs"))
+    await expect(rows(page)).to_have_count(3)
+    await page.keyboard.press("/")
+    await expect(page.get_by_role("searchbox", name="Search jobs")).to_be_focused()
+    await page.keyboard.press("j")
+    await expect(page.get_by_role("searchbox", name="Search jobs")).to_have_value("j")
+    await page.keyboard.press("Backspace")
+    await page.keyboard.press("Tab")
+    await expect(rows(page)).to_have_count(3)
+    await page.locator("main").focus()
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await expect(row(page, made[1])).to_be_focused()
+    await page.keyboard.press("x")
+    await expect(row(page, made[1]).get_by_role("checkbox")).to_be_checked()
+    await page.keyboard.press("k")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="SEARCH_SINGLE query=town 2")).to_be_visible()
+
+
+async def test_rows_of_a_page_are_sorted_by_their_column(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    for name in ("SERVER_STOP", "SEARCH_SINGLE", "google_maps"):
+        await tenant.create(host, job_type=name)
+    await page.goto(address(tenant, "jobs"))
+    await page.get_by_role("button", name="Job", exact=True).click()
+    await expect(page.locator("td.jr-job a")).to_have_text(["google_maps", "SEARCH_SINGLE", "SERVER_STOP"])
+    assert asked(page)["sort"] == ["job"]
+    await page.get_by_role("button", name="Job", exact=True).click()
+    await expect(page.locator("td.jr-job a")).to_have_text(["SERVER_STOP", "SEARCH_SINGLE", "google_maps"])
+
+
+async def test_an_empty_list_says_what_to_type_next(page: Page, tenant: Tenant) -> None:
+    await page.goto(address(tenant, "jobs"))
+    await expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+    await expect(page.get_by_text("interlock jobs create")).to_be_visible()

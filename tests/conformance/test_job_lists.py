@@ -1,0 +1,112 @@
+"""Lists of jobs: every page by its index, however few match and whatever the planner believes; and pages that lead on."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from benches import lists_seed
+from benches.lists_seed import ANN, BEGAN, BIG, BOB, COMMON, EVERY, MIDDLE, NEEDLE, OLD_HOST, OLD_TYPE, RARE, SMALL
+from peewee import Database
+
+from interlock.states import JobStatus
+from store import job_lists
+from store.job_lists import list_jobs
+from store.jobs import JobFilter
+from store.models import Job
+from tests.support.plans import Explaining
+
+MANY = 1500
+FILTERS: dict[str, list[Any]] = {
+    "status": [JobStatus.COMPLETED, JobStatus.CANCELLED, JobStatus.RUNNING],
+    "type": [COMMON, OLD_TYPE, RARE],
+    "host_id": ["host-3", OLD_HOST],
+    "created_by_id": [ANN, BOB],
+    "since": [BEGAN + MANY * EVERY // 2],
+    "text": [NEEDLE],
+    "before_id": [lists_seed.job_id(BEGAN + 500 * EVERY, 0)],
+}
+ONE = [{name: value} for name, values in FILTERS.items() for value in values]
+NARROW: list[dict[str, Any]] = [{}, *ONE, *(a | b for a, b in itertools.combinations(ONE, 2) if a.keys() != b.keys())]
+
+
+@pytest.fixture
+def sown(database: Database) -> Database:
+    lists_seed.sow_jobs(database, MANY)
+    return database
+
+
+def all_of(database: Database, org: str, narrow: dict[str, Any], limit: int) -> Iterator[str]:
+    """The ids of every page, by the cursors."""
+    pages = 0
+    while True:
+        page = list_jobs(database, org, JobFilter(**narrow), limit)
+        assert len(page.jobs) <= limit
+        yield from (full.id for full in page.jobs)
+        if page.cursor is None:
+            return
+        pages += 1
+        assert pages <= MANY, "it goes round in circles"
+        narrow = narrow | {"before_id": page.cursor}
+
+
+def matching(database: Database, org: str, narrow: dict[str, Any]) -> list[str]:
+    """The same, from the definition."""
+    fits = [Job.org_id == org]
+    for name, value in narrow.items():
+        if name == "since":
+            fits.append(Job.created_at >= value)
+        elif name == "text":
+            fits.append(Job.payload.contains(value))
+        else:
+            fits.append(Job.id < value if name == "before_id" else getattr(Job, name) == value)
+    query = Job.select(Job.id).where(*fits).order_by(Job.id.desc())
+    return [id_ for (id_,) in query.tuples().execute(database)]
+
+
+def test_pages_of_any_filters_reach_all_that_match_once_and_in_order(
+    sown: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_lists, "LOOKED_AT", 90)
+    monkeypatch.setattr(job_lists, "READ_OVER", 250)
+    for narrow in NARROW:
+        assert list(all_of(sown, BIG, narrow, 200)) == matching(sown, BIG, narrow), narrow
+
+
+def test_every_page_is_read_by_an_index_that_has_its_order(sown: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    explaining = Explaining(sown)
+    monkeypatch.setattr(sown, "execute_sql", explaining.execute)
+    for org, narrow in itertools.product((BIG, MIDDLE, SMALL, "nobody"), NARROW):
+        explaining.plans.clear()
+        with sown.atomic(), job_lists._by_index(sown):
+            job_lists._page(sown, org, JobFilter(**narrow), 50)
+        assert explaining.scans() == [], (org, narrow, explaining.plans)
+        text = "\n".join(explaining.plans)
+        assert "job_org_id" in text, (org, narrow, text)
+        assert not any(word in text for word in ("Sort", "TEMP B-TREE", "job_pkey", "autoindex")), (org, narrow, text)
+
+
+def test_a_page_looks_at_a_bounded_number_of_jobs_and_says_where_to_go_on(
+    sown: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_lists, "LOOKED_AT", 100)
+    page = list_jobs(sown, BIG, JobFilter(text="nowhere"), 50)
+    assert page.jobs == []
+    looked_at = matching(sown, BIG, {})[:100]
+    assert page.cursor == looked_at[-1]
+
+
+def test_of_two_filters_the_one_that_leads_farthest_is_followed(sown: Database) -> None:
+    """Hardly anything is waiting, so all of it is looked at, though the org has many jobs of that type."""
+    page = list_jobs(sown, BIG, JobFilter(status=JobStatus.PENDING, type="nothing"), 50)
+    assert (page.jobs, page.cursor) == ([], None)
+
+
+def test_a_whole_id_finds_its_job_however_old_it_is_and_only_in_its_org(
+    sown: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_lists, "LOOKED_AT", 10)
+    oldest = matching(sown, BIG, {})[-1]
+    assert [full.id for full in list_jobs(sown, BIG, JobFilter(text=oldest), 50).jobs] == [oldest]
+    assert list_jobs(sown, BIG, JobFilter(text=oldest, type="other"), 50).jobs == []
+    assert list_jobs(sown, SMALL, JobFilter(text=oldest), 50).jobs == []

@@ -1,0 +1,67 @@
+/** What goes on in the organization now: counts, rates, the fleet, and what went wrong last. */
+
+import { h, perFrame, replace } from "../lib/dom.js";
+import { may } from "../lib/me.js";
+import { link } from "../lib/router.js";
+import { icon } from "../lib/ui.js";
+import { whileShown } from "../parts/while_shown.js";
+import { countTiles } from "../parts/count_tiles.js";
+import { firstSteps, isNew } from "../parts/first_steps.js";
+import { fleetStrip } from "../parts/fleet_strip.js";
+import { latestFailures } from "../parts/latest_failures.js";
+import { ratePanels } from "../parts/rate_panels.js";
+import { troubledHosts } from "../parts/troubled_hosts.js";
+
+const SOON = 2000; // ms between two summaries while something happens: as long as the server keeps one
+const ANYWAY = 30_000; // ms after which one is fetched if nothing happens
+const JOB_EVENTS = ["job.created", "job_run.started", "job_run.done", "job.updated", "job.cancelled"];
+const HOST_EVENTS = ["host.online", "host.offline", "host.updated"];
+
+/** @param {import("../lib/router.js").Context} ctx */
+export async function show(ctx) {
+  const path = `/api/orgs/${ctx.org.id}`;
+  const summary = await ctx.api.get(`${path}/summary`, { signal: ctx.signal });
+  const tiles = countTiles(ctx.org);
+  const rates = ratePanels();
+  const strip = fleetStrip(ctx.org);
+  const troubled = troubledHosts(ctx.org);
+  const failures = latestFailures(ctx);
+  const steps = firstSteps(ctx);
+  const parts = [tiles, rates, strip, troubled];
+  const body = h("div", { class: "overview" });
+  const node = h("section", { class: "page" }, head(ctx.org), body);
+
+  const present = (fresh) => {
+    const wanted = isNew(fresh) ? [steps.node] : [tiles.node, rates.node, strip.node, h("div", { class: "ov-columns" }, failures.node, troubled.node)];
+    if (isNew(fresh)) steps.update(fresh);
+    if (body.firstChild !== wanted[0]) replace(body, wanted);
+    for (const part of parts) part.update(fresh);
+  };
+  const { soon } = whileShown(ctx, async () => present(await ctx.api.get(`${path}/summary`, { signal: ctx.signal })), SOON);
+  const draw = perFrame(() => [tiles, rates, strip].forEach((part) => part.draw()));
+  const off = ctx.live.on([...JOB_EVENTS, ...HOST_EVENTS, "gap"], (event, data) => {
+    if (event === "gap") failures.soon();
+    tiles.hear(event, data);
+    rates.hear(event, data);
+    strip.hear(event, data);
+    if (event === "job_run.done" && data.jobStatus === "FAILED" && !data.willRetry) failures.soon();
+    draw();
+    soon();
+  });
+  const timer = setInterval(() => document.hidden || soon(), ANYWAY);
+  present(summary);
+  soon(); // the server may have answered with what it knew two seconds ago
+  await failures.load();
+  return {
+    node,
+    close() {
+      off();
+      clearInterval(timer);
+    },
+  };
+}
+
+function head(org) {
+  const create = may(org.role, "operator") ? h("a", { class: "button primary", href: link(org, "jobs", "new") }, icon("add"), h("span", "New job")) : null;
+  return h("header", { class: "page-head" }, h("h1", org.name), create);
+}
