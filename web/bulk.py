@@ -11,10 +11,11 @@ from actors.documents import encode
 from actors.messages import CancelJob, RetryJob
 from interlock.bulk import BulkFilter, BulkJobs, BulkResult
 from interlock.clock import parse_rfc3339
-from interlock.errors import InterlockError, InvalidRequest, InvalidState, NotFound
+from interlock.errors import InterlockError, InvalidRequest, InvalidState, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
-from store.jobs import JobFilter, jobs_in, statuses_of
+from store.job_lists import jobs_in
+from store.jobs import JobFilter, statuses_of
 from web import job_places
 from web.access import Member
 from web.parsing import decode, read_json
@@ -22,6 +23,7 @@ from web.services import Services
 
 COUNTED = 50_000  # jobs that a dry run counts at most
 TOGETHER = 100  # jobs that are under way at once
+_BUSY = "busy"
 SHARE = 0.5  # of `answer_seconds`: then the rest is left to the next request
 MAX_REASON = 1000  # characters that are kept
 
@@ -104,8 +106,13 @@ async def _work(s: Services, who: Member, wanted: BulkJobs, found: Sequence[str]
     ends_at = s.clock.now() + s.web_limits.answer_seconds * SHARE * 1000
     for start in range(0, len(found), TOGETHER):
         part = found[start : start + TOGETHER]
-        for done in await asyncio.gather(*(_one(s, who, wanted, job_id) for job_id in part)):
-            setattr(result, done, getattr(result, done) + 1)
+        outcomes = await asyncio.gather(*(_one(s, who, wanted, job_id) for job_id in part))
+        for job_id, first in zip(part, outcomes, strict=True):
+            # A host that is asked for many at once may be too busy to look back: then one by one.
+            again = first == _BUSY and s.clock.now() < ends_at
+            done = (await _one(s, who, wanted, job_id)) if again else first
+            counted = "failed" if done == _BUSY else done
+            setattr(result, counted, getattr(result, counted) + 1)
         left = len(found) - start - len(part)
         if left and s.clock.now() >= ends_at:
             if wanted.ids is None:
@@ -116,7 +123,7 @@ async def _work(s: Services, who: Member, wanted: BulkJobs, found: Sequence[str]
 
 
 async def _one(s: Services, who: Member, wanted: BulkJobs, job_id: str) -> str:
-    """What it came to: done, asked, skipped (it has moved meanwhile) or failed."""
+    """What it came to: done, asked, skipped (it has moved meanwhile), failed, or busy: to be tried again."""
     try:
         if wanted.op == "retry":
             await job_places.retry(s, who, RetryJob(job_id=job_id, by=who.by))
@@ -126,5 +133,7 @@ async def _one(s: Services, who: Member, wanted: BulkJobs, job_id: str) -> str:
         return "done" if await job_places.cancel(s, who, cancel) else "asked"
     except (InvalidState, NotFound):
         return "skipped"
+    except Unavailable:
+        return _BUSY
     except InterlockError:
         return "failed"

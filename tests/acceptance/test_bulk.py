@@ -52,6 +52,16 @@ async def test_jobs_are_retried_by_a_filter(tenant: Tenant) -> None:
     assert await counts(tenant, op="retry", filter={}) == {"matched": 2, "done": 2}
 
 
+async def test_many_jobs_of_one_host_are_all_retried(tenant: Tenant) -> None:
+    many = 60
+    wanted = {"type": "SERVER_START", "hostId": tenant.host().id}
+    reply = await tenant.user.post(f"{tenant.jobs_path}/batch", {"jobs": [wanted] * many})
+    ids = [each["job"]["id"] for each in reply.json["results"]]
+    assert await counts(tenant, op="cancel", ids=ids) == {"matched": many, "done": many}
+    assert await counts(tenant, op="retry", ids=ids) == {"matched": many, "done": many}
+    assert await statuses(tenant) == ["PENDING"] * many
+
+
 async def test_jobs_in_the_pool_are_cancelled_and_retried_too(tenant: Tenant) -> None:
     for _ in range(3):
         await tenant.user.post(tenant.jobs_path, {"type": "google_maps"})
