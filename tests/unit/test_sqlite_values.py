@@ -34,6 +34,6 @@ def test_a_value_is_stored_as_what_it_stands_for(value: Any, stored: Any, kind: 
 
 def test_nothing_that_a_job_or_a_run_holds_goes_the_long_way() -> None:
     open_database("sqlite://:memory:")
-    adapted = {kind for kind, _ in sqlite3.adapters}  # type: ignore[attr-defined]  # typeshed does not know it
+    adapted = {kind for kind, _ in sqlite3.adapters}
     kinds = {type(value) for value in (*job_image(job_row()), *run_image(run_row(job_row())))}
     assert kinds - {*PLAIN} <= adapted
