@@ -15,9 +15,9 @@ import msgspec
 
 from interlock.cli.profiles import Profile, Profiles, load_profiles, save_profiles
 from interlock.clock import SystemClock
-from interlock.errors import InterlockError
+from interlock.errors import InterlockError, InvalidState
 from interlock.ids import UuidIds
-from runtime.control_plane import ControlPlane
+from runtime.control_plane import CannotStart, ControlPlane
 from runtime.demo_agents import demo_agent, running
 from runtime.log_lines import begin_log
 from runtime.settings import Settings, load_settings
@@ -61,6 +61,8 @@ def dev(port: int, agents: int, data_dir: str | None, profile: str | None) -> No
             begin_log("warning")
             logging.getLogger("peewee").setLevel(logging.WARNING)  # the first migrations are no news here
             asyncio.run(_run(settings, agents, profile))
+    except CannotStart as error:
+        raise click.ClickException(f"{error.detail} (--port 0 takes any free one)") from error
     except InterlockError as error:
         raise click.ClickException(error.detail) from error
 
@@ -137,7 +139,10 @@ async def _account(s: Services, settings: Settings) -> Known:
     known = Known(_IDS.new(), _IDS.new(), new_secret()[:16])
     hashed = make_hash(known.password, settings.password_cost())
     first = First(known.user_id, known.org_id, EMAIL, "Dev", ORG, hashed)
-    await s.store.change(lambda db: set_up(db, first, _IDS, _by()))
+    try:
+        await s.store.change(lambda db: set_up(db, first, _IDS, _by()))
+    except InvalidState as error:
+        raise InvalidState(f"{settings.data_path} has accounts of its own: `interlock serve` is for that") from error
     return known
 
 

@@ -82,7 +82,7 @@ def begin_log(level: str, wanted: Format = "auto") -> None:
         handler.addFilter(Calm())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for name, least in _QUIET.items():
-        logging.getLogger(name).setLevel(least)
+        logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
 
 
 def formatter(*, in_json: bool) -> logging.Formatter:

@@ -92,7 +92,7 @@ def _record(table: str, model: Any, row: dict[str, Any]) -> Record:
     flags = {field.name for field in model._meta.sorted_fields if isinstance(field, BooleanField)}  # noqa: SLF001 - peewee's own way
     if row.get("payload_shown") is not None:
         row = row | {"payload": row["payload_shown"]}
-    return {"kind": table} | {
+    return {"table": table} | {
         _camel(name): _shown(name, value, flags) for name, value in row.items() if name not in _UNSHOWN
     }
 

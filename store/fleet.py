@@ -113,11 +113,22 @@ def change_host(
     """Write these columns, in a transaction of the caller's; `NotFound` when the org has no such host.
 
     `expected` are marks of its settings of which the present one must be one, None for any; else `PreconditionFailed`.
+    The audit trail gets `detail`, and as `was` what the columns among it held before.
     """
     _held(database, org_id, host_id)
     _expect(database, host_id, expected)
+    was = _columns(database, host_id, [name for name in detail if name in values])
     Host.update(dict(values) | {"rev": Host.rev + 1}).where(Host.id == host_id).execute(database)
-    audit(database, by, org_id, action, ("host", host_id), detail)
+    audit(database, by, org_id, action, ("host", host_id), detail | ({"was": was} if was else {}))
+
+
+def _columns(database: Database, host_id: str, names: Sequence[str]) -> dict[str, Any]:
+    """What these columns of the host hold."""
+    if not names:
+        return {}
+    (row,) = Host.select(*_HOST).where(Host.id == host_id).tuples().execute(database)
+    host = host_from(row)
+    return {name: bool(value) if name == "paused" else value for name in names for value in [getattr(host, name)]}
 
 
 def open_jobs_of(database: Database, host_id: str, limit: int, instance_id: str | None = None) -> list[str]:
@@ -250,7 +261,8 @@ def change_instance(
     if not _stands_still(database, instance, leaves=to != instance.host_id):
         return None
     ServerInstance.update(dict(values)).where(ServerInstance.id == instance.id).execute(database)
-    audit(database, by, instance.org_id, "instance.update", ("instance", instance.id), detail)
+    was = {name: getattr(instance, name) for name in detail}
+    audit(database, by, instance.org_id, "instance.update", ("instance", instance.id), detail | {"was": was})
     return instance_of(database, instance.org_id, instance.id)
 
 

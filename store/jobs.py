@@ -1,8 +1,7 @@
 """Queries over jobs and runs. They run on the reading threads and activate nobody."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from peewee import Database, Query, fn
 
@@ -145,48 +144,10 @@ def _late() -> Query:
     return LateReport.select(*columns).where(LateReport.job_id == ARG).order_by(LateReport.id.desc()).limit(LATE_SHOWN)
 
 
-def jobs_in(
-    database: Database, org_id: str, narrow: JobFilter, statuses: Sequence[str], limit: int
-) -> list[tuple[str, str]]:
-    """Id and status of up to `limit` jobs in any of these statuses, newest first; read status by status, as the index
-    has them.
-    """
-    found: list[tuple[str, str]] = []
-    for status in statuses:
-        if narrow.status in {None, status}:
-            one = replace(narrow, status=status)
-            query = _narrowed(Job.select(Job.id, Job.status), org_id, one).order_by(Job.id.desc()).limit(limit)
-            found += query.tuples().execute(database)
-    return sorted(found, reverse=True)[:limit]
-
-
 def statuses_of(database: Database, org_id: str, job_ids: Sequence[str]) -> dict[str, str]:
     """The statuses of those of the jobs that the org has; some hundreds at once."""
     query = Job.select(Job.id, Job.status).where(Job.id.in_(job_ids) & (Job.org_id == org_id))
     return dict(query.tuples().execute(database))
-
-
-def _narrowed(query: Any, org_id: str, narrow: JobFilter) -> Any:
-    query = query.where(Job.org_id == org_id)
-    for column, wanted in (
-        (Job.status, narrow.status),
-        (Job.type, narrow.type),
-        (Job.host_id, narrow.host_id),
-        (Job.created_by_id, narrow.created_by_id),
-    ):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    if narrow.since is not None:
-        query = query.where(Job.created_at >= narrow.since)
-    if narrow.before_id is not None:
-        query = query.where(Job.id < narrow.before_id)
-    if narrow.text is not None:
-        query = query.where(
-            Job.type.contains(narrow.text)
-            | fn.COALESCE(Job.payload_shown, Job.payload).contains(narrow.text)  # nobody searches what is hidden
-            | (Job.id == narrow.text)
-        )
-    return query
 
 
 def with_latest_runs(database: Database, jobs: list[JobRow]) -> list[FullJob]:

@@ -28,7 +28,7 @@ from store.models import (
 )
 
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
-JOBS_AT_ONCE = 100  # of which a portion is made
+JOBS_AT_ONCE = 200  # of which a portion is made
 OF_A_JOB: dict[str, type[Model]] = {  # in the order in which they go
     "job_log": JobLog,
     "evidence": Evidence,

@@ -12,6 +12,7 @@ from interlock.clock import Clock, Millis, rfc3339
 from interlock.fleet import CONNECTORS, PLATFORM, Config
 from store import Store
 from store.settings import Setting, setting_of, versions_of
+from web.heeded import heeded
 
 _MOST = 10_000  # documents kept; beyond, those of orgs without a session are forgotten
 DEFAULT = Config(platform=PLATFORM, connectors=list(CONNECTORS), version=0)
@@ -55,7 +56,7 @@ class Configs:
             return known.config
         asking = self._asking.get(org_id)
         if asking is None:  # a whole fleet may connect at once: it is read once for all of them
-            asking = self._asking[org_id] = asyncio.ensure_future(self.read(org_id))
+            asking = self._asking[org_id] = heeded(asyncio.ensure_future(self.read(org_id)))
             asking.add_done_callback(lambda _: self._asking.pop(org_id, None))
         config = await asyncio.shield(asking)
         known = self._known.get(org_id)  # somebody may have changed it since

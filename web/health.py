@@ -8,6 +8,7 @@ from peewee import Database
 from interlock.errors import Unavailable
 from store import Store
 from store.probe import write_probe
+from web.heeded import heeded
 from web.open_runs import OpenRuns
 from web.services import Services
 
@@ -28,7 +29,7 @@ class Probe:
         now = asyncio.get_running_loop().time()
         if self._asking is None or (self._asking.done() and self._asked_at + _BELIEVED < now):
             self._asked_at = now
-            self._asking = asyncio.create_task(self._ask(), name="readiness")
+            self._asking = heeded(asyncio.create_task(self._ask(), name="readiness"))
         try:
             await asyncio.wait_for(asyncio.shield(self._asking), _PATIENCE)
         except TimeoutError:

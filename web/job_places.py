@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from actors import messages
 from actors.host_state import SEEN_SAVED_EVERY
 from actors.pool_waits import wait_in_pool
-from interlock.errors import NotFound, Unavailable
+from interlock.errors import InvalidState, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
 from interlock.wire import Wait
-from store.jobs import FullJob
+from store.fleet import host_sight
+from store.jobs import FullJob, statuses_of
 from store.pool import count_hosts, place_of_job
 from web.access import Member
 from web.services import Services
@@ -36,6 +37,8 @@ async def cancel(s: Services, who: Member, message: messages.CancelJob) -> bool:
             else:
                 done = await s.directory.ask(host_id, message)
         except NotFound:
+            if host_id is not None and await _is_deleted(s, who, host_id):
+                return await _was_cancelled(s, who, message.job_id)
             continue  # it has gone back to its pool, or to another host, meanwhile
         return done
     raise Unavailable("The job is just being moved; ask again")
@@ -46,8 +49,31 @@ async def retry(s: Services, who: Member, message: messages.RetryJob) -> None:
     host_id, labels = await place_of(s, who, message.job_id)
     if labels is not None or host_id is None:
         await s.directory.ask_org(who.org_id, message)
-    else:
-        await s.directory.ask(host_id, message)
+        return
+    if await _is_deleted(s, who, host_id):
+        status = await _status_of(s, who, message.job_id)
+        raise InvalidState("The job's host has been deleted: it cannot be tried again", current={"status": status})
+    await s.directory.ask(host_id, message)
+
+
+async def _is_deleted(s: Services, who: Member, host_id: str) -> bool:
+    """Whether the host is gone; then all of its jobs have ended."""
+    return await s.store.fetch(lambda db: host_sight(db, who.org_id, host_id)) is None
+
+
+async def _was_cancelled(s: Services, who: Member, job_id: str) -> bool:
+    """True, or `InvalidState` for a job that has ended otherwise."""
+    status = await _status_of(s, who, job_id)
+    if status != JobStatus.CANCELLED:
+        raise InvalidState(f"The job has ended: {status}", current={"status": status})
+    return True
+
+
+async def _status_of(s: Services, who: Member, job_id: str) -> str:
+    found = await s.store.fetch(lambda db: statuses_of(db, who.org_id, [job_id]))
+    if job_id not in found:
+        raise NotFound("No such job")
+    return found[job_id]
 
 
 async def waits_in_pool(

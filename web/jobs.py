@@ -12,10 +12,18 @@ from actors import messages
 from actors.documents import encode
 from actors.host_state import SEEN_SAVED_EVERY
 from interlock.clock import parse_rfc3339
-from interlock.errors import CallerError, InterlockError, InvalidRequest, InvalidState, NotFound, Unavailable
+from interlock.errors import (
+    CallerError,
+    InterlockError,
+    InvalidRequest,
+    InvalidState,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 from interlock.ids import is_id
 from interlock.states import JobStatus
-from interlock.wire import CancelJob, JobPage, Nothing, Wait
+from interlock.wire import CancelJob, CreateJob, JobPage, Nothing, Wait
 from store.job_lists import list_jobs
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts
 from web import job_places
@@ -124,13 +132,20 @@ def _results(results: list[bytes]) -> bytes:
 
 async def _wanted(s: Services, who: Member, item: msgspec.Raw, trace: str | None) -> messages.NewJob | InterlockError:
     try:
-        return await new_job(s, who, decode(bytes(item), decoder, s.web_limits.max_json_depth), trace)
+        return await new_job(s, who, _read(s, bytes(item)), trace)
     except InterlockError as error:
         return error
 
 
+def _read(s: Services, item: bytes) -> CreateJob:
+    """One of a batch: as large as it might be by itself, for decoding it holds the loop."""
+    if len(item) > s.web_limits.max_body_bytes:
+        raise PayloadTooLarge(f"A job of a batch may have {s.web_limits.max_body_bytes} bytes")
+    return decode(item, decoder, s.web_limits.max_json_depth)
+
+
 async def _once(s: Services, who: Member, item: bytes, key: messages.Idempotency, trace: str | None) -> bytes:
-    wanted = decode(item, decoder, s.web_limits.max_json_depth)
+    wanted = _read(s, item)
     made, _ = await s.idempotency.once(who.org_id, key, lambda: _create(s, who, wanted, key, trace))
     return made
 

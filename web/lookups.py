@@ -15,6 +15,7 @@ from store import Store, accounts
 from store.accounts import Key, Person
 from store.job_types import types_named
 from store.sessions import SessionRow, login_of, session_of
+from web.heeded import heeded
 
 _MOST = 50_000  # answers kept; beyond, all are forgotten
 
@@ -127,7 +128,7 @@ class Lookups:
             return known[1]
         asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[key] = asyncio.ensure_future(self._ask(key, work))
+            asking = self._asking[key] = heeded(asyncio.ensure_future(self._ask(key, work)))
             asking.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(asking)
 

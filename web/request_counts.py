@@ -7,7 +7,6 @@ from typing import Any
 
 from limits import RateLimitItem
 from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 
 from interlock.clock import Clock
 
@@ -42,7 +41,6 @@ class SharedCounts:
             socket_connect_timeout=timeout,
         )
         self._trouble: tuple[type[Exception], ...] = (OSError, *_tuple(self._storage.base_exceptions))
-        self._limiter = FixedWindowRateLimiter(self._storage)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._watch: asyncio.Task[None] | None = None
         self._went_down = asyncio.Event()
@@ -54,11 +52,11 @@ class SharedCounts:
         """
         try:
             async with asyncio.timeout(self._timeout), self._slots:
-                count = await self._storage.incr(item.key_for(kind, name), item.get_expiry())
+                key = item.key_for(kind, name)
+                count = await self._storage.incr(key, item.get_expiry())
                 if count <= item.amount:
                     return item.amount - count, None
-                ends_at, _ = await self._limiter.get_window_stats(item, kind, name)
-                return -1, ends_at - self._clock.now() / 1000
+                return -1, await self._storage.get_expiry(key) - self._clock.now() / 1000
         except self._trouble as error:
             self._fail(error)
             raise CountsAway from error

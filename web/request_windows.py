@@ -6,7 +6,6 @@ it is away each counts for itself, so that no request waits for it or is refused
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter
 
 from interlock.clock import Clock
 from web.request_counts import CountsAway, SharedCounts
@@ -80,7 +79,6 @@ class RequestWindows:
     def __init__(self, limits: RequestLimits, clock: Clock, shared: SharedCounts | None = None) -> None:
         self._clock = clock
         self._windows = Windows(clock)
-        self._limiter = FixedWindowRateLimiter(self._windows)
         self._shared = shared
         window = limits.window_seconds
         self._items = {kind: RateLimitItemPerSecond(most, window) for kind in _KINDS if (most := limits.of(kind))}
@@ -99,10 +97,10 @@ class RequestWindows:
         return self._hit(item, kind, name)
 
     def _hit(self, item: RateLimitItem, kind: Kind, name: str) -> Standing:
-        fits = self._limiter.hit(item, kind, name)
-        ends_at, left = self._limiter.get_window_stats(item, kind, name)
-        ends_in = ends_at - self._clock.now() / 1000
-        return Standing(kind, item.amount, item.get_expiry(), left if fits else -1, ends_in)
+        """As the library's fixed windows do it, with one look instead of three."""
+        key, window = item.key_for(kind, name), item.get_expiry()
+        left = max(-1, item.amount - self._windows.incr(key, window))
+        return Standing(kind, item.amount, window, left, self._windows.get_expiry(key) - self._clock.now() / 1000)
 
     async def start(self) -> None:
         """Begin to look for the others, if there are any."""

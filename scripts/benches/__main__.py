@@ -14,6 +14,7 @@ import msgspec
 from benches.figures import Row
 from benches.fleet import Fleet
 from benches.fleet_rows import rows
+from benches.lists import QUICK_LISTS, Lists, ListSizes, lists_rows
 from benches.machine import facts
 from benches.overload import QUICK_OVERLOAD, Overload, OverloadSizes, overload_rows
 from benches.pages import as_document, as_page
@@ -61,6 +62,8 @@ def _options() -> argparse.Namespace:
         "sockets", help="agents on WebSockets: throughput, memory, a storm, cancels, dashboards"
     )
     _add_rounds(sockets)
+    lists = commands.add_parser("lists", help="pages of jobs among a million, on SQLite and PostgreSQL")
+    _add_rounds(lists)
     return parser.parse_args()
 
 
@@ -103,6 +106,13 @@ def _sockets(options: argparse.Namespace, folder: Path) -> None:
     _take(options, sizes, folder, sockets, lambda: sockets_rows(sizes, sockets.values))
 
 
+def _lists(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_LISTS if options.quick else ListSizes())
+    with ExitStack() as engines:
+        lists = Lists(sizes, folder, _say, engines)
+        _take(options, sizes, folder, lists, lambda: lists_rows(sizes, lists.values))
+
+
 Asked = TypeVar("Asked", bound=Effort)
 
 
@@ -137,6 +147,7 @@ _BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "production": _production,
     "overload": _overload,
     "sockets": _sockets,
+    "lists": _lists,
 }
 
 

@@ -32,7 +32,7 @@ def show(outcome: Outcome) -> None:
         f"{outcome.requests:,} requests, {outcome.frames:,} frames on {outcome.talks:,} sockets, {outcome.seconds:.0f} s"
     )
     shares = ", ".join(f"{status}: {count:,}" for status, count in sorted(outcome.statuses.items()))
-    print(f"Answers: {shares}; closed instead: {outcome.closed:,}")
+    print(f"Answers: {shares}; closed instead: {outcome.closed:,}; of 503 races: {outcome.races}")
     for when, vitals in outcome.vitals.items():
         live = ", ".join(f"{name.removeprefix('interlock_')} {value:g}" for name, value in vitals.live.items())
         print(f"{when:20} {vitals.rss_mib:6.0f} MiB, {vitals.files} files open, {live}")

@@ -10,7 +10,8 @@ import aiohttp
 from interlock.ids import UuidIds
 
 PACE = (0.4, 4.0)  # seconds that a job takes
-SLOW = (40.0, 90.0)  # seconds that every tenth takes, so that there is something to look at
+SLOW = (30.0, 80.0)  # seconds that some take, so that there is something to look at
+SLOW_ONES = 0.05  # share of the jobs
 STEPS = 5
 FAILS = 0.07  # share of the jobs
 WORDS = {
@@ -91,7 +92,7 @@ class _Agent:
 
     async def _do(self, run: str, job: dict[str, Any]) -> None:
         words = WORDS.get(job["type"], SEARCHES)
-        seconds = self._chance.uniform(*(SLOW if self._chance.random() < 0.1 else PACE))  # noqa: PLR2004
+        seconds = self._chance.uniform(*(SLOW if self._chance.random() < SLOW_ONES else PACE))
         for step, line in enumerate(words, 1):
             await asyncio.sleep(seconds / STEPS)
             told = await self._post(f"{run}/progress", {"progress": 100 * step // STEPS})

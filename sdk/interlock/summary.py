@@ -46,7 +46,7 @@ class HostGlance(Lenient):
 
 class Summary(Lenient):
     """`GET /api/orgs/{orgId}/summary`: give or take a few seconds. `hostCounts` has all hosts by what they do, `hosts` the
-    first 1,000, oldest first.
+    first 1,000, oldest first, and `troubled` up to 20 that take no jobs, the gravest first.
     """
 
     at: str
@@ -56,3 +56,4 @@ class Summary(Lenient):
     rates: Rates
     host_counts: dict[str, int]
     hosts: list[HostGlance]
+    troubled: list[HostGlance]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import socketio
 from yarl import URL
 
 from tests.support.browsers import QUICK, browser, person
 from tests.support.callers import Plane, Tenant
 from tests.support.raw import request, send
 from tests.support.server import Rows, Server
-from tests.support.sockets import plain
+from tests.support.sockets import SocketIoTalk, plain
 
 MEGABYTE = 2**20
 FORGED = "2026-01-01 ERROR forged"
@@ -42,6 +43,9 @@ async def test_a_million_keys_are_refused_and_the_server_goes_on(tenant: Tenant)
     batch = await tenant.user.post(f"{tenant.jobs_path}/batch", b'{"jobs":[' + job + b"]}")
     assert batch.status < 500
     assert b"payload_too_large" in batch.body
+    keyed = {"Idempotency-Key": "a million"}
+    again = await tenant.user.post(f"{tenant.jobs_path}/batch", b'{"jobs":[' + job + b"]}", headers=keyed)
+    assert b"payload_too_large" in again.body
     unknown = await tenant.user.post(f"{tenant.jobs_path}/batch", b"{" + keys + b"}")
     assert unknown.refusal == (400, "invalid_request")
     assert (await tenant.user.get(tenant.jobs_path)).json["items"] == []
@@ -196,6 +200,23 @@ async def test_an_account_opens_only_so_many_dashboards(tenant: Tenant) -> None:
         )
     async with tenant.watch() as again:
         assert not again.socket.closed
+
+
+async def test_dashboards_over_socketio_count_among_them_until_they_leave(tenant: Tenant) -> None:
+    talks = [SocketIoTalk("/") for _ in range(4)]
+    auth = {"token": tenant.as_role("viewer").token, "orgId": tenant.id}
+    async with tenant.watch():
+        for talk in talks[:2]:
+            await talk.connect(tenant.plane.url, auth, "websocket")
+        with pytest.raises(Exception, match="failed to connect"):
+            await talks[2].connect(tenant.plane.url, auth, "websocket")
+        assert talks[2].why_not["data"]["code"] == "rate_limited"
+        await talks[0].leave()
+        while not talks[3].client.connected:  # the server learns a moment later that it has gone
+            with suppress(socketio.exceptions.ConnectionError):
+                await talks[3].connect(tenant.plane.url, auth, "websocket")
+    for talk in talks[1:]:
+        await talk.leave()
 
 
 async def test_a_dashboard_that_talks_without_end_is_closed(tenant: Tenant) -> None:

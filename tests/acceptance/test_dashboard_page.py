@@ -70,6 +70,7 @@ async def test_the_summary_follows_what_happens(tenant: Tenant) -> None:
     shown = await summary(tenant)
     assert (shown["jobs"]["pending"], shown["jobs"]["running"], shown["jobs"]["completed"]) == (1, 1, 1)
     assert {each["name"]: each["doing"] for each in shown["hosts"]} == {"eu-1": "running", "eu-2": "never_connected"}
+    assert [each["name"] for each in shown["troubled"]] == ["eu-2"]
     assert shown["hostCounts"]["running"] == shown["hostCounts"]["never_connected"] == 1
     assert sum(shown["rates"]["created"]) == len(jobs)
     assert sum(shown["rates"]["completed"]) == 1

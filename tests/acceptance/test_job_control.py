@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.callers import Document, Tenant
+from tests.support.callers import PATIENCE, Document, Plane, Tenant
+from tests.support.server import Rows, Server
 
 
 async def ended(tenant: Tenant, status: str = "failed") -> Document:
@@ -220,3 +221,41 @@ async def test_a_cancel_and_a_retry_at_once_are_both_decided(tenant: Tenant) -> 
         replies = await asyncio.gather(*asked)
         assert {reply.refusal for reply in replies[1::2]} == {(200, "")}
         assert {reply.refusal for reply in replies[::2]} <= {(200, ""), (409, "invalid_state")}
+
+
+LATER: dict[str, float] = {"passivate_after_seconds": 0.1, "offline_after_seconds": 0.1}
+
+
+@pytest.mark.parametrize("outcome", ["success", "failed", "cancelled"])
+async def test_of_a_job_whose_host_is_deleted_all_is_decided_from_what_it_was(tenant: Tenant, outcome: str) -> None:
+    host = tenant.host()
+    job = await tenant.create(host, maxAttempts=1)
+    if outcome == "cancelled":
+        await tenant.cancel(job)
+    else:
+        await host.finish((await host.take())["jobRunId"], outcome)
+    assert (await tenant.as_role("admin").ask("DELETE", f"{tenant.path}/hosts/{host.id}")).status == 204
+    assert (await tenant.retry(job)).refusal == (409, "invalid_state")
+    cancelled = await tenant.cancel(job)
+    assert cancelled.status == (200 if outcome == "cancelled" else 409)
+    assert (await tenant.show(job))["jobRuns"][-1]["status"] == outcome
+
+
+async def test_when_the_deleted_hosts_actor_has_left_the_answers_are_the_same(
+    plane: Plane, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("later")
+    with Server(folder, **LATER) as server:
+        tenant = Plane(server, Rows(folder), plane.session).tenant()
+        jobs = []
+        for outcome in ("success", "cancelled"):
+            host = tenant.host(outcome)
+            jobs.append(await tenant.create(host))
+            run = (await host.take())["jobRunId"]
+            await (host.finish(run) if outcome == "success" else tenant.cancel(jobs[-1], {"force": True}))
+            await tenant.as_role("admin").ask("DELETE", f"{tenant.path}/hosts/{host.id}")
+        async with asyncio.timeout(PATIENCE):
+            while b"\ninterlock_host_actors 0.0" not in (await tenant.user.get("/metrics")).body:
+                pass
+        assert [(await tenant.cancel(job)).status for job in jobs] == [409, 200]
+        assert [(await tenant.retry(job)).status for job in jobs] == [409, 409]

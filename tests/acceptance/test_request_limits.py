@@ -8,6 +8,7 @@ import pytest
 from tests.support.browsers import QUICK, browser, person
 from tests.support.callers import Plane, Tenant
 from tests.support.server import Server
+from tests.support.sockets import SocketIoTalk
 
 MANY = 50  # requests that no test needs for anything else
 
@@ -69,6 +70,19 @@ async def test_a_socket_that_says_who_it_is_only_later_counts_too(tenant: Tenant
         frame = await socket.receive_json(timeout=10)
         assert (frame["event"], frame["data"]["code"]) == ("error", "rate_limited")
         assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_connects_over_socketio_count_too(tenant: Tenant) -> None:
+    host, dashboard = tenant.host(), {"token": tenant.user.token, "orgId": tenant.id}
+    for _ in range(7):
+        await host.poll()
+    for _ in range(5):
+        await tenant.user.get(tenant.jobs_path)
+    for namespace, auth in (("/agent", {"token": host.token}), ("/", dashboard)):
+        talk = SocketIoTalk(namespace)
+        with pytest.raises(Exception, match="failed to connect"):
+            await talk.connect(tenant.plane.url, auth, "websocket")
+        assert talk.why_not["data"]["code"] == "rate_limited"
 
 
 async def test_an_organization_has_a_count_over_all_who_belong_to_it_and_no_stranger_uses_it_up(tenant: Tenant) -> None:

@@ -1,29 +1,21 @@
-"""Enrolment, server instances, job types, settings, members, the audit trail and one's account."""
+"""Enrolment, server instances, job types and settings."""
 
 import asyncio
+import os
 import shutil
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
-from tests.support.browsers import PASSWORD, person
 from tests.support.callers import Agent, Document, Tenant
 from tests.support.furnished import furnish
+from tests.support.page_parts import choose, row
 from tests.support.screens import address, signed_in
-
-
-async def choose(page: Page, button: str) -> None:
-    """Press that button of the dialog."""
-    await page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
-
-
-def row(page: Page, words: str) -> Locator:
-    """The row of a table with these words."""
-    return page.get_by_role("row").filter(has_text=words)
+from tests.support.server import INTERLOCK
 
 
 async def command(page: Page) -> str:
@@ -38,22 +30,35 @@ async def command(page: Page) -> str:
 async def test_a_machine_that_runs_the_command_appears_and_turns_green(
     page: Page, tenant: Tenant, tmp_path: Path
 ) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("There is no curl on this machine: the command cannot be run as people would")
+    (tmp_path / "agent.toml").write_text('[handlers.SERVER_START]\ncommand = ["true"]\n')
     await page.goto(address(tenant, "hosts", "enrol"))
     await page.get_by_role("textbox", name="Labels").fill("zone=eu")
     await page.get_by_role("button", name="Make the command").click()
-    *before, start = (await command(page)).splitlines()
-    assert start == "interlock agent --config agent.toml"
-    key = await _run([*before, 'printf %s "$INTERLOCK_AGENT_KEY"'], tmp_path)
-    registered: Document = msgspec.json.decode((tmp_path / "host.json").read_bytes())
-    assert (tmp_path / "host.json").stat().st_mode & 0o077 == 0
-    await expect(page.get_by_role("status").filter(has_text="has registered")).to_be_visible()
-    agent = Agent(tenant.plane.session, tenant.plane.url, registered["hostId"], key, "")
-    await agent.poll(0)
-    await expect(page.locator(".arrival.here")).to_contain_text("is here.")
+    enrol, start = (await command(page)).splitlines()
+    await _run(f"{enrol} --name eu-7", tmp_path)
+    await expect(page.get_by_role("status").filter(has_text="eu-7 has registered")).to_be_visible()
+    agent = await _shell(f"exec {start}", tmp_path)
+    try:
+        await expect(page.locator(".arrival.here")).to_contain_text("eu-7 is here.")
+    finally:
+        agent.terminate()
+        await agent.communicate()
     await page.locator(".arrival.here").get_by_role("link").click()
     await expect(page.get_by_text("zone=eu")).to_be_visible()
+
+
+async def test_an_agent_of_one_s_own_enrols_with_curl(page: Page, tenant: Tenant, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("There is no curl on this machine: the command cannot be run as people would")
+    await page.goto(address(tenant, "hosts", "enrol"))
+    await page.get_by_role("button", name="Make the command").click()
+    await command(page)
+    await page.get_by_text("With curl").click()
+    shown = page.get_by_role("group").filter(has_text="With curl").locator(".copy-text")
+    registered: Document = msgspec.json.decode(await _run(await shown.inner_text(), tmp_path))
+    agent = Agent(tenant.plane.session, tenant.plane.url, registered["hostId"], registered["agentKey"], "")
+    await agent.poll(0)
+    await expect(page.locator(".arrival.here")).to_be_visible()
 
 
 async def test_a_host_is_named_by_hand_and_its_key_is_shown_once(page: Page, tenant: Tenant) -> None:
@@ -91,12 +96,22 @@ async def test_who_is_no_admin_is_told_so(context: BrowserContext, tenant: Tenan
     await expect(page.get_by_role("button", name="Save")).to_have_count(0)
 
 
-async def _run(lines: list[str], folder: Path) -> str:
-    """What a shell says to these lines."""
-    shell = await asyncio.create_subprocess_exec("sh", "-euc", "\n".join(lines), cwd=folder, stdin=DEVNULL, stdout=PIPE)
+async def _run(line: str, folder: Path) -> bytes:
+    """What a shell says to this line."""
+    shell = await _shell(line, folder)
     told, _ = await shell.communicate()
     assert shell.returncode == 0
-    return told.decode()
+    return told
+
+
+async def _shell(line: str, folder: Path) -> Process:
+    """A shell of somebody whose home is that folder."""
+    path = os.pathsep.join((str(INTERLOCK.parent), os.environ["PATH"]))
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder), "PATH": path}
+    environ = {**os.environ, **home}
+    return await asyncio.create_subprocess_exec(
+        "sh", "-euc", line, cwd=folder, env=environ, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+    )
 
 
 # ---- server instances ------------------------------------------------------------------------------------------
@@ -233,120 +248,25 @@ async def test_two_who_change_the_settings_at_once_do_not_overwrite_each_other(p
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved as version 2")).to_be_visible()
     saved = (await tenant.user.get(f"{tenant.path}/settings")).json
-    assert saved["platform"]["searchMethod"] == "browser"
+    assert (saved["platform"]["searchMethod"], saved["platform"]["maxTabs"]) == ("browser", 3)
 
 
-# ---- members ---------------------------------------------------------------------------------------------------
+# ---- text -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_member_is_let_in_gets_another_role_and_is_shown_out(page: Page, tenant: Tenant) -> None:
-    email = person(tenant.plane.tenant(), "viewer")
-    await page.goto(address(tenant, "members"))
-    await page.get_by_role("button", name="Add a member").click()
-    await page.get_by_label("E-mail address").fill(email)
-    await choose(page, "Add")
-    await expect(row(page, email)).to_be_visible()
-    await row(page, email).get_by_role("combobox").select_option("Admin")
-    await expect(page.get_by_text("is admin now")).to_be_visible()
-    await row(page, email).get_by_role("button", name="Remove").click()
-    await choose(page, "Remove")
-    await expect(row(page, email)).to_have_count(0)
-
-
-async def test_for_an_address_without_an_account_the_command_that_makes_one_is_shown(
-    page: Page, tenant: Tenant
-) -> None:
-    await page.goto(address(tenant, "members"))
-    await page.get_by_role("button", name="Add a member").click()
-    await page.get_by_label("E-mail address").fill("nobody@example.com")
-    await choose(page, "Add")
-    shown = page.get_by_role("dialog").locator(".copy-text")
-    await expect(shown).to_contain_text(f"interlock admin create-user --email nobody@example.com --name nobody --org {tenant.id}")
-
-
-async def test_the_last_owner_can_neither_leave_nor_become_less(page: Page, tenant: Tenant) -> None:
-    await page.goto(address(tenant, "members"))
-    own = row(page, "(you)")
-    await own.get_by_role("combobox").select_option("Viewer")
-    await choose(page, "Change it")
-    await expect(page.get_by_role("alert").filter(has_text="Owner is the last owner")).to_be_visible()
-    await expect(own.get_by_role("combobox")).to_have_value("owner")
-    await own.get_by_role("button", name="Remove").click()
-    await choose(page, "Remove")
-    await expect(own).to_be_visible()
-
-
-# ---- the audit trail -------------------------------------------------------------------------------------------
-
-
-async def test_the_trail_is_narrowed_and_opened(page: Page, tenant: Tenant) -> None:
-    there = await furnish(tenant)
-    await page.goto(address(tenant, "audit"))
-    trail = page.get_by_role("list", name="Audit trail").get_by_role("listitem")
-    await expect(trail.filter(has_text="Owner changed host eu-2")).to_have_count(1)
-    await page.get_by_label("Action").select_option("drained host")
-    await expect(trail).to_have_count(1)
-    await expect(trail).to_contain_text("Owner drained host us-1")
-    await trail.get_by_role("button", name="Details").click()
-    await expect(trail).to_contain_text("drainUntil")
-    await trail.get_by_role("button", name="Only this target").click()
-    assert urlsplit(page.url).query == f"action=host.drain&targetId={there.draining.id}"
-    await page.get_by_role("button", name="Show all").click()
-    await expect(trail.filter(has_text="created job").first).to_be_visible()
-
-
-async def test_a_role_that_was_changed_is_shown_before_and_after(page: Page, tenant: Tenant) -> None:
-    tenant.as_role("viewer")
-    path = f"{tenant.path}/members/{tenant.user_ids['viewer']}"
-    await tenant.as_role("owner").ask("PATCH", path, {"role": "admin"})
-    await page.goto(address(tenant, "audit"))
-    trail = page.get_by_role("listitem").filter(has_text="Owner changed the role of Viewer")
-    await trail.get_by_role("button", name="Details").click()
-    await expect(trail.locator(".was")).to_have_text("viewer")
-    await expect(trail.locator(".is")).to_have_text("admin")
-
-
-# ---- one's account ---------------------------------------------------------------------------------------------
-
-
-async def test_a_password_is_changed_once_the_present_one_is_right(page: Page, tenant: Tenant) -> None:
-    await page.goto("/app/account")
-    await _passwords(page, "wrong", "a new long password")
-    await expect(page.get_by_label("Present password")).to_have_attribute("aria-invalid", "true")
-    await _passwords(page, PASSWORD, "a new long password", "another")
-    await expect(page.get_by_label("New password again")).to_have_attribute("aria-invalid", "true")
-    await _passwords(page, PASSWORD, "a new long password")
-    await expect(page.get_by_text("The password is changed")).to_be_visible()
-    email = f"{tenant.user_ids['owner']}@example.com"
-    for password, status in ((PASSWORD, 401), ("a new long password", 201)):
-        reply = await tenant.plane.stranger.post("/api/session", {"email": email, "password": password})
-        assert reply.status == status
-
-
-async def test_another_session_is_ended(page: Page, tenant: Tenant) -> None:
-    account = {"email": f"{tenant.user_ids['owner']}@example.com", "password": PASSWORD}
-    assert (await tenant.plane.stranger.post("/api/session", account)).status == 201
-    await page.goto("/app/account")
-    sessions = page.get_by_role("region", name="Sessions").get_by_role("listitem")
-    await expect(sessions).to_have_count(2)
-    await sessions.get_by_role("button", name="End").click()
-    await expect(sessions).to_have_count(1)
-    await expect(sessions).to_contain_text("this one")
-
-
-async def test_a_theme_is_chosen_and_remembered(page: Page) -> None:
-    await page.goto("/app/account")
-    await page.get_by_label("Dark").check()
-    dark = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-    await page.reload()
-    await expect(page.get_by_label("Dark")).to_be_checked()
-    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
-    await page.get_by_label("Light").check()
-    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-
-
-async def _passwords(page: Page, present: str, fresh: str, again: str | None = None) -> None:
-    await page.get_by_label("Present password").fill(present)
-    await page.get_by_label("New password", exact=True).fill(fresh)
-    await page.get_by_label("New password again").fill(fresh if again is None else again)
-    await page.get_by_role("button", name="Change the password").click()
+async def test_what_people_and_agents_have_named_is_text_everywhere(page: Page, tenant: Tenant) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    owner = tenant.as_role("owner")
+    instance = {"name": hostile, "hostId": tenant.host(hostile).id, "config": {hostile: hostile}}
+    await owner.post(f"{tenant.path}/server-instances", instance)
+    settings = {"platform": {hostile: hostile}, "connectors": [{"id": hostile, "name": hostile}]}
+    await owner.ask("PUT", f"{tenant.path}/settings", settings)
+    for name, shown in (
+        ("instances", page.get_by_role("strong").filter(has_text=hostile)),
+        ("settings", page.get_by_label("Id of the connector")),
+        ("settings?as=json", page.get_by_role("textbox", name="Settings")),
+        ("audit", page.get_by_role("listitem").filter(has_text=hostile)),
+    ):
+        await page.goto(address(tenant, name))
+        await expect(shown.first).to_be_visible()
+        await expect(page.locator("main img")).to_have_count(0)

@@ -5,6 +5,7 @@ from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.support.callers import Agent, Tenant
 from tests.support.furnished import Furnished, furnish
+from tests.support.page_parts import choose
 from tests.support.screens import address, signed_in
 
 
@@ -22,10 +23,6 @@ async def visit(page: Page, tenant: Tenant, host: Agent) -> None:
     """Open the host's page and wait until it is there."""
     await page.goto(address(tenant, "hosts", host.id))
     await expect(panel(page, "Now")).to_be_visible()
-
-
-async def choose(page: Page, button: str) -> None:
-    await page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
 
 
 async def in_line(there: Furnished) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.support.callers import Agent, Document, Tenant
 from tests.support.screens import address
@@ -71,6 +71,20 @@ async def test_reasons_that_lie_with_the_host_are_told_with_its_note(page: Page,
     await expect(page.locator(".job-why")).to_contain_text("is paused: “new disk”.")
 
 
+async def test_an_offer_is_told_and_drawn_until_it_is_accepted(page: Page, tenant: Tenant) -> None:
+    host = tenant.host("eu-3")
+    headers = {"Authorization": f"Bearer {host.token}"}
+    async with tenant.plane.session.ws_connect(f"{tenant.plane.url}/agent", headers=headers) as socket:
+        assert (await socket.receive_json())["event"] == "config"
+        job = await tenant.create(host)
+        await open_job(page, tenant, job)
+        await expect(page.locator(".job-why")).to_contain_text("It has been offered to the agent on eu-3")
+        await expect(page.locator(".wf-offered.wf-bar")).to_be_visible()
+        await socket.send_json({"event": "job:ack", "data": {"jobId": job["id"]}})
+        await expect(page.locator(".job-state")).to_contain_text("running")
+        await expect(page.locator(".wf-offered.wf-bar")).to_be_visible()
+
+
 async def test_a_job_for_the_pool_says_which_labels_nobody_carries(page: Page, tenant: Tenant) -> None:
     await open_job(page, tenant, await tenant.pool(labels={"zone": "mars"}))
     await expect(page.locator(".job-why")).to_contain_text("carries the labels zone=mars")
@@ -108,8 +122,8 @@ async def test_attempts_are_bars_with_durations_and_a_table_beside_them(page: Pa
     await expect(page.locator(".wf-table tbody tr").first).to_contain_text("out of slots")
 
 
-async def duration_of(bar: object) -> str:
-    label = await bar.get_attribute("aria-label")  # type: ignore[attr-defined]
+async def duration_of(bar: Locator) -> str:
+    label = await bar.get_attribute("aria-label")
     return str(label).removeprefix("Attempt 1: running took ").removesuffix(", failed")
 
 
@@ -119,7 +133,7 @@ async def test_bars_stand_to_scale_and_long_pauses_are_shortened(page: Page, ten
         """async () => {
           const version = document.querySelector("link[rel=modulepreload]").href.match(/static\\/[^/]+/)[0];
           const { axisOf, segmentsOf } = await import(`/app/${version}/parts/waterfall_times.js`);
-          const at = (second) => new Date(Date.UTC(2027, 0, 1) + second * 1000).toISOString();
+          const at = (second) => new Date(Date.UTC(2027, 0, 1) + second * 100_000).toISOString();
           const run = (created, available, started, finished) =>
             ({ createdAt: at(created), availableAt: at(available), startedAt: at(started), finishedAt: at(finished) });
           const first = run(0, 0, 4, 8);
@@ -154,6 +168,8 @@ async def test_the_log_follows_pauses_and_is_searched(page: Page, tenant: Tenant
     await page.keyboard.press("Enter")
     await expect(page.locator(".log-count")).to_have_text("1 of 5")
     await expect(log.locator(".log-current .log-text")).to_have_text("line 70")
+    await expect(log.locator(".log-current")).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
 
 
 async def test_levels_times_and_wrapping_are_chosen_and_remembered(page: Page, tenant: Tenant) -> None:

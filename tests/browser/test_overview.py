@@ -119,6 +119,19 @@ async def test_a_drop_before_the_first_event_is_made_good_by_loading_afresh(page
     assert [event for event, _, _ in await heard(page)] == ["gap"]
 
 
+async def test_all_parts_stay_when_the_numbers_come_afresh(page: Page, tenant: Tenant) -> None:
+    agent = tenant.host("eu-1")
+    await tenant.create(agent)
+    await finish_all(agent, 1, "failed")
+    tenant.host("eu-2")
+    await page.goto(address(tenant, "overview"))
+    async with page.expect_response("**/summary"):
+        await tenant.create(agent)
+    await expect(page.locator(tile("Waiting"))).to_have_text("1")
+    await expect(page.locator(".ov-failures tbody tr")).to_have_count(1)
+    await expect(page.locator(".ov-troubled tbody tr", has_text="eu-2")).to_have_count(1)
+
+
 async def test_numbers_lead_to_the_jobs_that_they_count(page: Page, tenant: Tenant) -> None:
     agent = tenant.host()
     await tenant.create(agent)

@@ -3,7 +3,8 @@
 from peewee import Database
 
 from interlock.states import JobStatus
-from store.jobs import JobFilter, jobs_in, statuses_of
+from store.job_lists import jobs_in
+from store.jobs import JobFilter, statuses_of
 from tests.support.rows import job_row, write_job
 
 J = JobStatus

@@ -6,7 +6,11 @@ import pytest
 from peewee import SqliteDatabase
 
 from interlock.states import JobStatus
+from store.assets import asset_page
+from store.audit_trail import AuditFilter, audit_page
 from store.claims import claim, due_by, expired_by, hosts_with_live_runs, read_open
+from store.evidence import evidence_page
+from store.fleet import hosts_page, instances_page
 from store.job_lists import list_jobs
 from store.jobs import JobFilter, full_job, glance_at_hosts, log_lines
 from store.keys import stored_answer
@@ -51,6 +55,15 @@ def explaining(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Explaining:
         (lambda database: list_jobs(database, "org", JobFilter(), 10), "jobrun_job_id"),
         (lambda database: list_jobs(database, "org", JobFilter(status="FAILED"), 10), "job_org_id_status_id"),
         (lambda database: log_lines(database, "j", 0, 10), "joblog_job_id_seq"),
+        (lambda database: evidence_page(database, "j", "", 10), "evidence_job_id_id"),
+        (lambda database: asset_page(database, "j", "", 10), "asset_job_id_id"),
+        (lambda database: audit_page(database, "org", AuditFilter(), "", 10), "auditevent_org_id_id"),
+        (
+            lambda database: audit_page(database, "org", AuditFilter(action="job.cancel"), "z", 10),
+            "auditevent_org_id_id",
+        ),
+        (lambda database: hosts_page(database, "org", "", 10), "host_"),
+        (lambda database: instances_page(database, "org", "", 10), "server"),
         (lambda database: stored_answer(database, "org", "ann", "key"), "idempotencykey_org_id_user_id_key"),
     ],
 )

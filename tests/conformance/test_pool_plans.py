@@ -8,8 +8,8 @@ from peewee import SqliteDatabase
 from interlock.states import RunStatus
 from store.entries import Change, job_change, run_change
 from store.pool import count_hosts, due_in_pool, place_of_job, pools_due, pools_expired, read_pool, write
-from tests.conformance.test_plans import Explaining
 from tests.support.desk import Desk
+from tests.support.plans import Explaining
 from tests.support.rows import AT, job_row, run_row
 
 MANY = 700

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from engines.redis_server import OwnRedis
 from interlock.clock import SystemClock
+from tests.support.callers import Plane
 from tests.support.redis_rig import PAUSE, TIMEOUT, until
+from tests.support.server import Rows, Server
 from web.request_counts import CountsAway, SharedCounts
 from web.request_limits import RequestLimits
 from web.request_windows import RequestWindows
@@ -93,3 +98,18 @@ async def test_a_redis_that_was_never_there_keeps_nobody_waiting() -> None:
         item = next(iter(one._items.values()))
         with pytest.raises(CountsAway):
             await shared.hit(item, "key", "a")
+
+
+async def test_a_whole_server_counts_there_and_goes_on_when_it_is_away(redis_server: OwnRedis, tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"requests_per_token": 2, "rate_window_seconds": 3600}
+    with Server(tmp_path, redis_url=redis_server.url, redis_retry_seconds=PAUSE, **limits) as server:
+        async with aiohttp.ClientSession() as session:
+            tenant = Plane(server, Rows(tmp_path), session).tenant()
+            told = [(await tenant.user.get(tenant.jobs_path)).status for _ in range(3)]
+            assert told == [200, 200, 429]
+            with redis_server.client() as client:
+                assert len(list(client.scan_iter("{interlock}:rates:*"))) == 1
+            redis_server.kill()
+            told = [(await tenant.user.get(tenant.jobs_path)).status for _ in range(3)]
+            assert told == [200, 200, 429]
+    assert server.tracebacks() == []

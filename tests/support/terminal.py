@@ -23,7 +23,7 @@ class Terminal:
         # A session of its own with this terminal in control, so that Ctrl-C typed at it is a signal to the command.
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_TERMINAL + PROGRAM, *words],
-            env={**os.environ, "TERM": "xterm-256color", **env},
+            env={**_inherited(), "TERM": "xterm-256color", **env},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -78,6 +78,11 @@ class Terminal:
                 self._changed.notify_all()
             if not piece:
                 return
+
+
+def _inherited() -> dict[str, str]:
+    """Our variables without those that would count before the terminal's own size."""
+    return {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
 
 
 _TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "

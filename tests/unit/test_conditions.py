@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -39,7 +39,7 @@ def asking(name: str, *values: str) -> web.Request:
     ],
 )
 def test_a_change_compares_strongly_and_rubbish_matches_nothing(values: list[str], tags: set[str]) -> None:
-    assert expected_tags(asking("If-Match", *values)) == tags
+    assert expected_tags(asking("If-Match", *values)) == frozenset(tags)
 
 
 @pytest.mark.parametrize("request_", [asking("Accept", "x"), asking("If-Match", "*"), asking("If-Match", " * ")])
@@ -50,7 +50,7 @@ def test_without_a_condition_or_with_a_star_any_will_do(request_: web.Request) -
 
 def test_only_whole_numbers_are_versions() -> None:
     tags = '"1", "2", "03", "-4", "5.0", "²", "", "9999999999999999999", "x"'
-    assert expected_versions(asking("If-Match", tags)) == {1, 2}
+    assert expected_versions(asking("If-Match", tags)) == frozenset({1, 2})
 
 
 @pytest.mark.parametrize("value", ['"1"', 'W/"1"', '"0", W/"1"', "*", ' , "1" ,'])
@@ -72,7 +72,10 @@ def test_a_tag_that_is_not_expected_is_refused() -> None:
         check(frozenset({"b"}), "a", "It")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="latin-1"), max_size=30), max_size=4))
 def test_whatever_a_header_says_is_no_error(values: list[str]) -> None:
-    assert expected_tags(asking("If-Match", *values)) is None or True
-    unchanged(asking("If-None-Match", *values), tag_of(1))
+    whole = ", ".join(values).strip()
+    assert (expected_tags(asking("If-Match", *values)) is None) == (not values or whole == "*")
+    answer = unchanged(asking("If-None-Match", *values), tag_of(1))
+    assert answer is None or '"1"' in whole or whole == "*"

@@ -102,3 +102,19 @@ async def test_streams_that_cannot_be_watched_let_nobody_hang() -> None:
     for _ in range(2):
         async with followers.follow("org", JOB) as changed:
             await asyncio.wait_for(changed.wait(), 10)
+
+
+async def test_who_waits_for_an_end_alone_is_not_woken_by_what_is_none() -> None:
+    events = streams()
+    followers = Followers(events)
+    async with followers.follow("org", JOB, ends_only=True) as end, followers.follow("org", JOB) as anything:
+        events.publish("org", "job.log", news(JOB))
+        events.stream("org").adopt([encode_event("job.updated", 0, news(JOB)).decode()])
+        await asyncio.wait_for(anything.wait(), 10)
+        await settled()
+        assert not end.is_set()
+        events.stream("org").adopt([encode_event("job_run.done", 0, news(JOB)).decode()])
+        await asyncio.wait_for(end.wait(), 10)
+        end.clear()
+        events.publish("org", "job.cancelled", news(JOB))
+        await asyncio.wait_for(end.wait(), 10)

@@ -1,6 +1,7 @@
 """An issuer's keys are remembered, asked for again, and outlive an outage, but not for ever."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -19,7 +20,9 @@ FIRST, BOTH, SECOND = (
     set_of(jwk_of(ONE, "one"), jwk_of(TWO, "two")),
     set_of(jwk_of(TWO, "two")),
 )
-BY_ONE, BY_TWO = signed(ONE, "ES256", claims(ANN), "one"), signed(TWO, "ES256", claims(ANN), "two")
+LATER = int(time.time()) + 80_000  # these are made at the collection, and used much later
+BY_ONE = signed(ONE, "ES256", claims(ANN, exp=LATER), "one")
+BY_TWO = signed(TWO, "ES256", claims(ANN, exp=LATER), "two")
 ISSUER = Issuer("ES256", "https://id.example.com/keys", NAME, "interlock")
 
 

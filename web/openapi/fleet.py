@@ -86,7 +86,7 @@ _OF_ORGS: dict[str, Operation] = {
         "showSummary",
         _ORGS,
         "Show an organization at a glance",
-        (ok(Summary, "Counts, rates and what each host does, two seconds old at most."),),
+        (ok(Summary, "Counts, rates and what each host does, some seconds old at most."),),
         detail="What a dashboard shows first. Ended jobs are counted from the last 24 hours.",
     ),
     f"GET {ORG}/audit": Operation(

@@ -29,7 +29,7 @@ _NARROW = (
     Param("hostId", printable(100), "Only jobs of that host."),
     Param("createdBy", printable(100), "Only jobs that this account has created."),
     Param("since", TIME, "Only jobs that were created then or later."),
-    Param("q", printable(200), "Only jobs of which the id, type or payload contains this text."),
+    Param("q", printable(200), "The job of this id, or else jobs of which type or payload contain this text."),
     Param("limit", whole(1, pages.MOST, pages.PAGE), "How many items at most."),
     CURSOR._replace(schema={"type": "string", "pattern": ID}),
 )
@@ -47,12 +47,18 @@ def _create(name: str, tag: str, shape: Shape) -> Operation:
         params=(IDEMPOTENCY_KEY, PREFER_END, *TRACE),
         problems=(*_TARGET, *KEYED),
         detail="Its target is at most one of `serverInstanceId`, `hostId` and `labels`; without one any host of the"
-        " organization may take it. `SERVER_…` types need a target, `SCHEDULE_POST` needs `runAt`.",
+        " organization may take it. `SERVER_…` types need a target, `SCHEDULE_POST` needs `runAt`. What the type's schema"
+        ' marks `writeOnly` goes to the agent alone: here and everywhere else it is shown as `"***"`.',
     )
 
 
 def _list(name: str, tag: str, shape: Shape) -> Operation:
-    return Operation(name, tag, "List jobs", (page(shape, "Newest first, each with its latest run."),), params=_NARROW)
+    told = (
+        "With several filters, or a text, a page looks at a bounded number of jobs: it may be short, even empty, and still "
+        "have a `nextCursor`, which leads on."
+    )
+    answer = page(shape, "Newest first, each with its latest run.")
+    return Operation(name, tag, "List jobs", (answer,), params=_NARROW, detail=told)
 
 
 def _show(name: str, tag: str, shape: Shape) -> Operation:

@@ -5,14 +5,12 @@ import socket
 from pathlib import Path
 
 import click
-import msgspec
 
 from interlock.cli.output import say
 from interlock.cli.payload import read_labels
-from interlock.cli.rest import call, path
 from interlock.client import Client
 from interlock.errors import Conflict
-from interlock.fleet import Register, Registered
+from interlock.fleet import Register
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 
@@ -68,7 +66,7 @@ def enrol(
     try:
         with Client(url, token, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as client:
             wanted = Register(token=token, name=name, labels=given, kind=kind)
-            made = call(client, Registered, "POST", path("agent", "register"), msgspec.to_builtins(wanted))
+            made = client.enrolments.register(wanted)
         with open(descriptor, "w", encoding="utf-8", closefd=False) as kept:
             kept.write(f"INTERLOCK_URL={url}\nINTERLOCK_AGENT_KEY={made.agent_key}\n")
         _aside(file).replace(file)

@@ -6,8 +6,9 @@ import click
 
 from interlock.cli.fleet_tables import audit_table
 from interlock.cli.output import show_all
-from interlock.cli.rest import PAGE, every, path
 from interlock.cli.session import Session, with_session
+from interlock.client.calls import every
+from interlock.client.fleet import PAGE
 from interlock.fleet import AuditPage
 
 
@@ -22,8 +23,12 @@ def command(
     session: Session, action: str | None, actor: str | None, target: str | None, limit: int, all_: bool
 ) -> None:
     """Who did what, newest first."""
-    asked = {"action": action, "actorId": actor, "targetId": target}
-    query = {name: value for name, value in asked.items() if value is not None}
-    page = PAGE if all_ else min(limit, PAGE)
-    found = every(session.client, AuditPage, path("orgs", session.org, "audit"), query, page)
+    size = PAGE if all_ else min(limit, PAGE)
+
+    def page(cursor: str | None) -> AuditPage:
+        return session.client.orgs.audit_page(
+            session.org, action=action, actor_id=actor, target_id=target, limit=size, cursor=cursor
+        )
+
+    found = every(page)
     show_all(found if all_ else islice(found, limit), session.output, audit_table, "nothing.")

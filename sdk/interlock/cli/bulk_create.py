@@ -78,7 +78,7 @@ class Bulk:
     def _send(self, batch: Sent, jobs: list[Wanted]) -> list[Made]:
         """Send a batch, and again while the server says "later" to some of it: what is made is not made twice."""
         for pause in (*_pauses(), None):
-            results = self.session.client.create_jobs(
+            results = self.session.client.jobs.create_many(
                 self.session.org, [each.job for each in jobs], idempotency_key=batch.key
             )
             later = [each.retry_after for each in results if isinstance(each, TryLater)]

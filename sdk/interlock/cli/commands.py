@@ -29,7 +29,7 @@ ADDED: dict[str, str] = {
     "dev": "Run a server and demo agents here, to try things out.",
     "serve": "Run the server.",
     "admin": "Make organizations, people, hosts and tokens.",
-    "doctor": "Look for what is wrong with a server.",
+    "doctor": "Check all that the server needs and say what to do.",
 }
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -3,26 +3,15 @@
 import time
 
 import click
+import msgspec
+from msgspec import UNSET
 
 from interlock.cli.exits import Exit
 from interlock.cli.fleet_tables import enrolments_table, host_tables, hosts_table, line_tables, state_of
 from interlock.cli.output import Format, say, show_all, show_one
 from interlock.cli.payload import read_labels
-from interlock.cli.rest import call, every, path
-from interlock.cli.rest import delete as remove
 from interlock.cli.session import Session, with_session
-from interlock.fleet import (
-    CreateEnrolment,
-    CreateHost,
-    DrainHost,
-    EnrolmentPage,
-    Host,
-    HostPage,
-    NewEnrolment,
-    NewHost,
-)
-from interlock.ids import HostId
-from interlock.operating import HostLine
+from interlock.fleet import CreateEnrolment, CreateHost, DrainHost, MoveInLine, PatchHost
 
 LOOK_SECONDS = 1.0  # between two looks at a host that drains
 
@@ -41,7 +30,7 @@ def command() -> None:
 def list_(session: Session, presence: str | None, labels: tuple[str, ...]) -> None:
     """List hosts, oldest first."""
     wanted = read_labels(labels) or {}
-    found = every(session.client, HostPage, path("orgs", session.org, "hosts"))
+    found = session.client.hosts.list(session.org)
     shown = (host for host in found if presence in {None, host.presence} and wanted.items() <= host.labels.items())
     show_all(shown, session.output, hosts_table, "no hosts. `interlock hosts enrol` tells how to add one.")
 
@@ -51,7 +40,7 @@ def list_(session: Session, presence: str | None, labels: tuple[str, ...]) -> No
 @with_session
 def show(session: Session, host: str) -> None:
     """Show a host."""
-    show_one(_host(session, session.host(host)), session.output, host_tables)
+    show_one(session.client.hosts.get(session.org, session.host(host)), session.output, host_tables)
 
 
 @command.command(epilog="Example: interlock hosts queue eu-3 --front JOB_ID")
@@ -69,12 +58,13 @@ def queue(
     asked = {op: job for op, job in moves.items() if job is not None}
     if len(asked) > 1:
         raise click.UsageError("One move at a time: pass one of --front, --hold, --release and --drop.")
-    where = path("orgs", session.org, "hosts", session.host(host), "queue")
+    host_id = session.host(host)
     if asked:
         ((op, job),) = asked.items()
-        line = call(session.client, HostLine, "POST", where, {"op": op, "jobId": session.job(job)})
+        move = msgspec.convert({"op": op, "jobId": session.job(job)}, MoveInLine)
+        line = session.client.hosts.move_in_line(session.org, host_id, move)
     else:
-        line = call(session.client, HostLine, "GET", where)
+        line = session.client.hosts.queue(session.org, host_id)
     if session.output is Format.TABLE and not (line.current or line.pending or line.backoff):
         say("nothing runs and nothing waits.")
         return
@@ -89,7 +79,7 @@ def queue(
 def create(session: Session, name: str, kind: str, labels: tuple[str, ...]) -> None:
     """Make a host and its agent's key, which is shown only here."""
     wanted = CreateHost(name=name, kind=kind, labels=read_labels(labels))
-    made = call(session.client, NewHost, "POST", path("orgs", session.org, "hosts"), wanted)
+    made = session.client.hosts.create(session.org, wanted)
     show_one(made, session.output, host_tables)
     if session.output is Format.TABLE:
         click.echo(f"\nINTERLOCK_AGENT_KEY={made.agent_key}")
@@ -107,12 +97,12 @@ def enrol(session: Session, uses: int, expires_in: float, list_them: bool, label
 
     Prints what to type there.
     """
-    where = path("orgs", session.org, "enrolments")
     if list_them:
-        show_all(every(session.client, EnrolmentPage, where), session.output, enrolments_table, "no enrolments.")
+        found = session.client.enrolments.list(session.org)
+        show_all(found, session.output, enrolments_table, "no enrolments.")
         return
     wanted = CreateEnrolment(expires_in_seconds=expires_in, max_uses=uses, labels=read_labels(labels))
-    made = call(session.client, NewEnrolment, "POST", where, wanted)
+    made = session.client.enrolments.create(session.org, wanted)
     order = f"interlock agent enrol --url {_url(session)} --token {made.token}"
     if session.output is Format.TABLE:
         say(f"on each machine, until {made.expires_at}:")
@@ -129,9 +119,10 @@ def enrol(session: Session, uses: int, expires_in: float, list_them: bool, label
 @with_session
 def pause(session: Session, host: str, note: str | None, until: str | None) -> None:
     """Let a host take nothing new; what runs, runs on."""
-    change = {"paused": True, "note": note, "pausedUntil": until}
-    body = {name: value for name, value in change.items() if value is not None}
-    show_one(call(session.client, Host, "PATCH", _where(session, host), body), session.output, host_tables)
+    change = PatchHost(
+        paused=True, note=UNSET if note is None else note, paused_until=UNSET if until is None else until
+    )
+    show_one(session.client.hosts.patch(session.org, session.host(host), change), session.output, host_tables)
 
 
 @command.command(epilog="Example: interlock hosts drain eu-3 --deadline 3600 --wait")
@@ -142,12 +133,12 @@ def pause(session: Session, host: str, note: str | None, until: str | None) -> N
 def drain(session: Session, host: str, deadline: float | None, wait_: bool) -> None:
     """Let a host end what it runs and take nothing new."""
     host_id = session.host(host)
-    where = path("orgs", session.org, "hosts", host_id, "drain")
-    shown = call(session.client, Host, "POST", where, DrainHost(deadline_seconds=deadline))
+    hosts = session.client.hosts
+    shown = hosts.drain(session.org, host_id, DrainHost(deadline_seconds=deadline))
     try:
         while wait_ and shown.current_job_run_id:
             time.sleep(LOOK_SECONDS)
-            shown = _host(session, host_id)
+            shown = hosts.get(session.org, host_id)
     except KeyboardInterrupt:
         say(f"stopped waiting; the host goes on draining. `interlock hosts resume {host_id}` ends that.")
         click.get_current_context().exit(Exit.INTERRUPTED)
@@ -159,13 +150,13 @@ def drain(session: Session, host: str, deadline: float | None, wait_: bool) -> N
 @with_session
 def resume(session: Session, host: str) -> None:
     """Let a paused or draining host take jobs again."""
-    host_id = session.host(host)
-    shown = _host(session, host_id)
+    hosts, host_id = session.client.hosts, session.host(host)
+    shown = hosts.get(session.org, host_id)
     if shown.draining:
-        remove(session.client, path("orgs", session.org, "hosts", host_id, "drain"))
+        hosts.end_drain(session.org, host_id)
     if shown.paused or not shown.draining:
-        call(session.client, Host, "PATCH", path("orgs", session.org, "hosts", host_id), {"paused": False})
-    now = _host(session, host_id)
+        hosts.patch(session.org, host_id, PatchHost(paused=False))
+    now = hosts.get(session.org, host_id)
     say(f"{now.name} is {state_of(now)}.")
     show_one(now, session.output, host_tables)
 
@@ -179,17 +170,8 @@ def delete(session: Session, host: str, force: bool) -> None:
 
     What waits on it is cancelled; while a job runs on it, it takes --force.
     """
-    query = {"force": "1"} if force else None
-    remove(session.client, _where(session, host), query)
+    session.client.hosts.delete(session.org, session.host(host), force=force)
     say("deleted.")
-
-
-def _where(session: Session, host: str) -> str:
-    return path("orgs", session.org, "hosts", session.host(host))
-
-
-def _host(session: Session, host_id: HostId) -> Host:
-    return call(session.client, Host, "GET", path("orgs", session.org, "hosts", host_id))
 
 
 def _url(session: Session) -> str:

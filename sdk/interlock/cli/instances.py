@@ -5,9 +5,8 @@ import click
 from interlock.cli.fleet_tables import instances_table
 from interlock.cli.output import show_all, show_one
 from interlock.cli.payload import read_payload
-from interlock.cli.rest import call, every, path
 from interlock.cli.session import Session, with_session
-from interlock.fleet import CreateInstance, InstancePage, ServerInstance
+from interlock.fleet import CreateInstance
 
 
 @click.group(epilog="Example: interlock instances list")
@@ -21,9 +20,8 @@ def command() -> None:
 def list_(session: Session, host: str | None) -> None:
     """List server instances, oldest first."""
     host_id = None if host is None else session.host(host)
-    found = every(session.client, InstancePage, path("orgs", session.org, "server-instances"))
-    shown = (each for each in found if host_id in {None, each.host_id})
-    show_all(shown, session.output, instances_table, "no server instances.")
+    found = session.client.instances.list(session.org, host_id=host_id)
+    show_all(found, session.output, instances_table, "no server instances.")
 
 
 @command.command(epilog="""Example: interlock instances create dust --host eu-3 --config '{"slots": 12}'""")
@@ -35,5 +33,5 @@ def create(session: Session, name: str, host: str, config: str | None) -> None:
     """Make a server instance on a host."""
     given = None if config is None else read_payload(config, "--config")
     wanted = CreateInstance(name=name, host_id=session.host(host), config=given)
-    made = call(session.client, ServerInstance, "POST", path("orgs", session.org, "server-instances"), wanted)
+    made = session.client.instances.create(session.org, wanted)
     show_one(made, session.output, lambda each: instances_table([each]))

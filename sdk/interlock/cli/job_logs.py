@@ -44,7 +44,7 @@ def logs(session: Session, job_id: JobId, follow: bool, tail: int | None, timest
             say(f"stopped reading; the job goes on. Read on with:\n  interlock jobs logs {found} --follow --tail 0")
             context.exit(Exit.INTERRUPTED)
     if follow:
-        context.exit(outcome(session.client.job(session.org, found)) or Exit.OK)
+        context.exit(outcome(session.client.jobs.get(session.org, found)) or Exit.OK)
 
 
 @dataclass(slots=True)
@@ -70,11 +70,11 @@ class Reading:
                 return
 
     def _has_ended(self) -> bool:
-        return self._patiently(lambda: outcome(self.client.job(self.org, self.job_id)) is not None)
+        return self._patiently(lambda: outcome(self.client.jobs.get(self.org, self.job_id)) is not None)
 
     def _page(self, *, follow: bool) -> LogPage:
         return self._patiently(
-            lambda: self.client.logs(self.org, self.job_id, after=self.after, limit=PAGE, follow=follow)
+            lambda: self.client.jobs.log_page(self.org, self.job_id, after=self.after, limit=PAGE, follow=follow)
         )
 
     def _patiently(self, ask: Callable[[], T]) -> T:
@@ -93,7 +93,7 @@ class Reading:
 
 def _tail(session: Session, job_id: JobId, lines: int) -> str:
     """The cursor behind which the last so many lines are: they are numbered from 1 on."""
-    return str(max(0, session.client.job(session.org, job_id).counts.logs - lines))
+    return str(max(0, session.client.jobs.get(session.org, job_id).counts.logs - lines))
 
 
 def _write(lines: Iterable[LogLine], shape: Format, *, times: bool, follow: bool) -> None:

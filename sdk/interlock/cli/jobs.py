@@ -13,11 +13,9 @@ from interlock.cli.exits import Exit
 from interlock.cli.job_logs import logs
 from interlock.cli.output import say, show_job, show_jobs
 from interlock.cli.payload import read_labels, read_payload
-from interlock.cli.rest import every, path
 from interlock.cli.session import Session, with_session
 from interlock.client import JobFilter
-from interlock.errors import PayloadSchema, TryLater
-from interlock.fleet import JobTypePage
+from interlock.errors import InterlockError, PayloadSchema, TryLater
 from interlock.ids import JobId, UuidIds
 from interlock.states import JobStatus
 from interlock.wire import CreateJob, Job
@@ -121,7 +119,7 @@ def _says(value: object) -> bool:
 def _create(session: Session, job: CreateJob, key: str) -> Job:
     again = f"whether the job was created is not known; --idempotency-key {key} makes a repeat harmless."
     try:
-        return session.client.create_job(session.org, job, idempotency_key=key)
+        return session.client.jobs.create(session.org, job, idempotency_key=key)
     except PayloadSchema as error:
         _hint(session, job.type, error)
         raise
@@ -135,7 +133,10 @@ def _create(session: Session, job: CreateJob, key: str) -> Job:
 
 def _hint(session: Session, type_: str, error: PayloadSchema) -> None:
     """Say which type may have been meant, when there is none of that name."""
-    known = [each.type for each in every(session.client, JobTypePage, path("orgs", session.org, "job-types"))]
+    try:
+        known = [each.type for each in session.client.job_types.list(session.org)]
+    except InterlockError:  # the refusal itself is what counts
+        return
     if type_ not in known:
         meant = names.nearest(type_, known).removeprefix(". Did you mean ").rstrip("?")
         error.add_note(f"did you mean {meant}?" if meant else "`interlock types list` shows which there are")
@@ -168,7 +169,7 @@ def list_(
     host_id = None if host is None else session.host(host)
     shown = JobFilter(status=status, type=type_, host_id=host_id, created_by=created_by, since=since, q=search)
     page_size = _LARGEST_PAGE if all_ else min(limit, _LARGEST_PAGE)
-    jobs = session.client.jobs(session.org, shown, page_size=page_size)
+    jobs = session.client.jobs.list(session.org, shown, page_size=page_size)
     show_jobs(jobs if all_ else itertools.islice(jobs, limit), session.output)
 
 
@@ -177,7 +178,7 @@ def list_(
 @with_session
 def show(session: Session, job_id: JobId) -> None:
     """Show a job and all its runs."""
-    show_job(session.client.job(session.org, session.job(job_id)), session.output)
+    show_job(session.client.jobs.get(session.org, session.job(job_id)), session.output)
 
 
 @command.command(epilog="Example: interlock jobs wait JOB_ID JOB_ID --timeout 60")
@@ -218,7 +219,7 @@ def _follow(session: Session, job_ids: Sequence[JobId], timeout_seconds: float |
 @with_session
 def cancel(session: Session, job_id: JobId, reason: str | None, force: bool) -> None:
     """Cancel a job."""
-    job = session.client.cancel_job(session.org, session.job(job_id), reason=reason, force=force)
+    job = session.client.jobs.cancel(session.org, session.job(job_id), reason=reason, force=force)
     if job.status == JobStatus.CANCELLED:
         say("cancelled.")
     else:
@@ -231,7 +232,7 @@ def cancel(session: Session, job_id: JobId, reason: str | None, force: bool) -> 
 @with_session
 def retry(session: Session, job_id: JobId) -> None:
     """Run a failed or cancelled job again."""
-    show_job(session.client.retry_job(session.org, session.job(job_id)), session.output)
+    show_job(session.client.jobs.retry(session.org, session.job(job_id)), session.output)
 
 
 @command.command(epilog="Example: interlock jobs resolve JOB_ID")
@@ -239,4 +240,4 @@ def retry(session: Session, job_id: JobId) -> None:
 @with_session
 def resolve(session: Session, job_id: JobId) -> None:
     """Tell a job that its user has done what it waits for."""
-    show_job(session.client.resolve_job(session.org, session.job(job_id)), session.output)
+    show_job(session.client.jobs.resolve(session.org, session.job(job_id)), session.output)

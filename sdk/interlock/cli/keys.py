@@ -2,11 +2,11 @@
 
 import click
 
+from interlock.cli import names
 from interlock.cli.fleet_tables import keys_table
 from interlock.cli.output import Format, say, show_all, show_one
-from interlock.cli.rest import call, delete, path
 from interlock.cli.session import Session, with_session
-from interlock.fleet import KeyPage, NewKey
+from interlock.ids import is_id
 
 
 @click.group(epilog="Example: interlock keys list --host eu-3")
@@ -25,8 +25,8 @@ def list_(session: Session, host: str) -> None:
 
     The keys themselves are shown once, when they are made.
     """
-    found = call(session.client, KeyPage, "GET", _where(session, host))
-    show_all(found.items, session.output, keys_table, "no keys.")
+    found = session.client.keys.list(session.org, session.host(host))
+    show_all(found, session.output, keys_table, "no keys.")
 
 
 @command.command(epilog="Example: interlock keys create --host eu-3")
@@ -34,7 +34,7 @@ def list_(session: Session, host: str) -> None:
 @with_session
 def create(session: Session, host: str) -> None:
     """Make a second key while the first still holds."""
-    made = call(session.client, NewKey, "POST", _where(session, host))
+    made = session.client.keys.create(session.org, session.host(host))
     show_one(made, session.output, lambda key: keys_table([key]))
     if session.output is Format.TABLE:
         click.echo(f"\nINTERLOCK_AGENT_KEY={made.agent_key}")
@@ -47,9 +47,9 @@ def create(session: Session, host: str) -> None:
 @with_session
 def revoke(session: Session, key: str, host: str) -> None:
     """Revoke a key: its sockets and polls end at once."""
-    delete(session.client, path("orgs", session.org, "hosts", session.host(host), "keys", key))
+    host_id = session.host(host)
+    if not is_id(key):
+        known = session.client.keys.list(session.org, host_id)
+        key = names.pick("key", key, (names.Known(each.kid, "") for each in known))
+    session.client.keys.revoke(session.org, host_id, key)
     say("revoked.")
-
-
-def _where(session: Session, host: str) -> str:
-    return path("orgs", session.org, "hosts", session.host(host), "keys")

@@ -12,8 +12,9 @@ from interlock.cli import names
 from interlock.cli.connection import CONNECT_SECONDS, DEFAULT_URL, Door
 from interlock.cli.output import say
 from interlock.cli.profiles import DEFAULT, Profile, Profiles, load_profiles, save_profiles
-from interlock.cli.rest import call, delete, path, read
+from interlock.cli.tables import Table, print_table
 from interlock.client import Client
+from interlock.client.calls import path, read
 from interlock.errors import InterlockError, NotFound, Unauthenticated
 from interlock.sessions import Session, SignIn
 
@@ -35,12 +36,26 @@ class Begun(msgspec.Struct):
 @click.option("--token", metavar="TOKEN|-", help="Keep this token instead; - reads it from standard input.")
 @click.option("--org", metavar="NAME|ID", help="The organization to work in. Default: your only one.")
 @click.option("--profile", "name", default=DEFAULT, show_default=True, help="Under which name it is kept.")
-def command(url: str, email: str | None, password_stdin: bool, token: str | None, org: str | None, name: str) -> None:
+@click.option("--use", metavar="NAME", help="Go over to another profile that is kept already.")
+@click.option("--list", "list_them", is_flag=True, help="List the profiles, and sign in nowhere.")
+def command(
+    url: str,
+    email: str | None,
+    password_stdin: bool,
+    token: str | None,
+    org: str | None,
+    name: str,
+    use: str | None,
+    list_them: bool,
+) -> None:
     """Sign in to a server and remember it.
 
     With a password the server gives a session, as to a browser: it ends after a day without use. Later commands use
     this profile, unless another is named.
     """
+    if list_them or use is not None:
+        _choose(use)
+        return
     if token is not None and (email or password_stdin):
         raise click.UsageError("Pass --token, or --email with a password, not both.")
     begun = (
@@ -60,6 +75,24 @@ def command(url: str, email: str | None, password_stdin: bool, token: str | None
     where = save_profiles(Profiles(name, kept))
     called = next((each.name for each in begun.who.orgs if each.id == chosen), chosen)
     say(f"signed in to {url} as {begun.who.user.email}{f' in {called}' if called else ''}; kept in {where}")
+
+
+def _choose(name: str | None) -> None:
+    """Make the named profile the current one; then, or without a name, list them all."""
+    known = load_profiles()
+    if name is not None and name not in known.profiles:
+        raise NotFound(f"There is no profile {name!r}{names.nearest(name, known.profiles)}")
+    if name is not None:
+        known = replace(known, current=name)
+        save_profiles(known)
+    rows = [
+        (each, "current" if each == known.current else "", profile.url, profile.org or "")
+        for each, profile in known.profiles.items()
+    ]
+    if rows:
+        print_table(Table(("PROFILE", "STATE", "URL", "ORGANIZATION"), rows))
+    else:
+        say("no profiles.")
 
 
 @click.command("logout", epilog="Example: interlock logout")
@@ -83,7 +116,7 @@ def _end(profile: Profile) -> None:
     """End the session at the server, if it can be reached and still knows it."""
     try:
         with Door.choose(None, None, profile).client(READ_SECONDS) as client, contextlib.suppress(Unauthenticated):
-            delete(client, _ROUTE)
+            client.request("DELETE", _ROUTE)
     except InterlockError as error:
         say(f"the session could not be ended there ({error.detail}); it ends by itself after a day without use.")
 
@@ -100,7 +133,7 @@ def _email(given: str | None, password_stdin: bool) -> str:
 def _by_token(url: str, given: str) -> Begun:
     token = sys.stdin.readline().strip() if given == "-" else given.strip()
     with Client(url, token, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as client:
-        return Begun(call(client, Session, "GET", _ROUTE), Profile(url=url, token=token))
+        return Begun(client.sessions.me(), Profile(url=url, token=token))
 
 
 def _by_password(url: str, email: str, password_stdin: bool) -> Begun:
@@ -113,7 +146,7 @@ def _by_password(url: str, email: str, password_stdin: bool) -> Begun:
         body = {"email": email, "password": password}
         msgspec.convert(body, SignIn)
         answer = client.request("POST", _ROUTE, body=body)
-    who = read(answer.body, Session)
+    who = read(answer, Session)
     cookie = _cookie(answer.headers.get_all("Set-Cookie") or [])
     if cookie is None or who.csrf_token is None:
         raise InterlockError("The server has let us in without a session: a proxy may have taken the cookie away")

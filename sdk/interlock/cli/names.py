@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from interlock.cli.rest import every, path
 from interlock.client import Client
 from interlock.errors import InvalidRequest, NotFound
-from interlock.fleet import HostPage, InstancePage, Org, OrgPage
 from interlock.ids import HostId, InstanceId, JobId, OrgId, is_id
 
 SHORTEST = 8  # characters of an id's beginning: those of a job say when it was made, to about a minute
@@ -27,23 +25,21 @@ def host_id(client: Client, org: OrgId, text: str) -> HostId:
     """The host that `text` means; refusals as of `pick`."""
     if is_id(text):
         return text
-    found = every(client, HostPage, path("orgs", org, "hosts"))
-    return pick("host", text, (Known(each.id, each.name) for each in found))
+    return pick("host", text, (Known(each.id, each.name) for each in client.hosts.list(org)))
 
 
 def instance_id(client: Client, org: OrgId, text: str) -> InstanceId:
     """The server instance that `text` means; refusals as of `pick`."""
     if is_id(text):
         return text
-    found = every(client, InstancePage, path("orgs", org, "server-instances"))
-    return pick("server instance", text, (Known(each.id, each.name) for each in found))
+    return pick("server instance", text, (Known(each.id, each.name) for each in client.instances.list(org)))
 
 
 def org_id(client: Client, text: str | None) -> OrgId:
     """The organization that `text` means, or the only one of whoever asks."""
     if text is not None and is_id(text):
         return text
-    known = [Known(each.id, each.name) for each in orgs(client)]
+    known = [Known(each.id, each.name) for each in client.orgs.list()]
     if text is not None:
         return pick("organization", text, known)
     if len(known) == 1:
@@ -51,11 +47,6 @@ def org_id(client: Client, text: str | None) -> OrgId:
     if not known:
         raise NotFound("This account is in no organization")
     raise InvalidRequest(f"Which organization? Pass --org or set INTERLOCK_ORG: {_listed(known)}")
-
-
-def orgs(client: Client) -> list[Org]:
-    """All organizations of whoever asks, oldest first."""
-    return list(every(client, OrgPage, path("orgs")))
 
 
 def job_id(client: Client, org: OrgId, text: str) -> JobId:
@@ -66,7 +57,7 @@ def job_id(client: Client, org: OrgId, text: str) -> JobId:
     if not _BEGINNING.fullmatch(lowered):
         raise NotFound(f"{text!r} is no job's id: that is like 0198f3c2-…, of which {SHORTEST} characters are enough")
     # Lists of jobs are newest first, which is by id, and go on behind the id that is their cursor.
-    page = client.job_page(org, limit=_MOST_SHOWN + 1, cursor=lowered + _LAST[len(lowered) :])
+    page = client.jobs.page(org, limit=_MOST_SHOWN + 1, cursor=lowered + _LAST[len(lowered) :])
     found = [Known(job.id, job.type) for job in page.items if job.id.startswith(lowered)]
     return pick("job", lowered, found)
 

@@ -2,10 +2,10 @@
 
 import os
 import sys
+from urllib.parse import quote
 
 import click
 
-from interlock.cli.rest import path
 from interlock.cli.session import Session, with_session
 
 _LISTS = ("overview", "jobs", "hosts", "instances", "types", "settings", "members", "audit")
@@ -25,7 +25,7 @@ def command(session: Session, page: str, thing: str | None, only_print: bool) ->
     if thing is not None:
         parts.append(_known(session, page, thing))
     base = session.door.url.rstrip("/") if session.door else ""
-    address = f"{base}/app/orgs/{session.org}/{'/'.join(path(part).removeprefix('/api/') for part in parts)}"
+    address = f"{base}/app/orgs/{session.org}/{'/'.join(quote(part, safe='') for part in parts)}"
     click.echo(address)
     if not only_print and _has_screen():
         click.launch(address)

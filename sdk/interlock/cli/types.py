@@ -3,13 +3,13 @@
 import click
 import msgspec
 
+from interlock.cli import names
 from interlock.cli.fleet_tables import type_tables, types_table
 from interlock.cli.output import show_all, show_one
 from interlock.cli.payload import read_payload
-from interlock.cli.rest import call, every, path
 from interlock.cli.session import Session, with_session
 from interlock.errors import NotFound
-from interlock.fleet import JobType, JobTypePage, PutJobType
+from interlock.fleet import PutJobType
 
 
 @click.group(epilog="Example: interlock types list")
@@ -21,8 +21,7 @@ def command() -> None:
 @with_session
 def list_(session: Session) -> None:
     """List job types by name."""
-    found = every(session.client, JobTypePage, path("orgs", session.org, "job-types"))
-    show_all(found, session.output, types_table, "no job types.")
+    show_all(session.client.job_types.list(session.org), session.output, types_table, "no job types.")
 
 
 @command.command(epilog="Example: interlock types show SERVER_START -o json")
@@ -30,7 +29,12 @@ def list_(session: Session) -> None:
 @with_session
 def show(session: Session, type_: str) -> None:
     """Show a job type with its schema."""
-    show_one(call(session.client, JobType, "GET", _where(session, type_)), session.output, type_tables)
+    try:
+        found = session.client.job_types.get(session.org, type_)
+    except NotFound as error:
+        known = [each.type for each in session.client.job_types.list(session.org)]
+        raise NotFound(f"There is no job type {type_!r}{names.nearest(type_, known)}") from error
+    show_one(found, session.output, type_tables)
 
 
 @command.command("set", epilog="Example: interlock types set crawl --schema @crawl.json --timeout 120 --attempts 5")
@@ -62,19 +66,18 @@ def set_(
     }
     changed = {name: value for name, value in given.items() if value is not None}
     base = _now(session, type_) if document is None else read_payload(document, "--from")
-    made = call(session.client, JobType, "PUT", _where(session, type_), base | changed)
-    show_one(made, session.output, type_tables)
+    try:
+        wanted = msgspec.convert(base | changed, PutJobType)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter(f"this is no job type ({error})", param_hint="--from") from error
+    show_one(session.client.job_types.put(session.org, type_, wanted), session.output, type_tables)
 
 
 def _now(session: Session, type_: str) -> dict[str, object]:
     """The type as it stands, its version included, so that nobody else's change is lost; empty for a new one."""
     try:
-        known = call(session.client, JobType, "GET", _where(session, type_))
+        known = session.client.job_types.get(session.org, type_)
     except NotFound:
         return {}
     document: dict[str, object] = msgspec.to_builtins(known)
     return {name: document[name] for name in document if name in PutJobType.__struct_encode_fields__}
-
-
-def _where(session: Session, type_: str) -> str:
-    return path("orgs", session.org, "job-types", type_)

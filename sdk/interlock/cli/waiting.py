@@ -79,7 +79,7 @@ class Waiting:
     def _look(self, job_id: JobId, seen: dict[JobId, Job], outage: Outage) -> None:
         """The job as it is now; nothing new during an outage that may still pass."""
         try:
-            seen[job_id] = self.session.client.job(self.session.org, job_id)
+            seen[job_id] = self.session.client.jobs.get(self.session.org, job_id)
         except TryLater as later:
             outage.bear(later)
             self.display.note(f"{later.detail}; still waiting.")

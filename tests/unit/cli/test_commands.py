@@ -56,7 +56,7 @@ def test_every_name_has_its_place_in_the_help() -> None:
 def test_what_the_server_adds_is_as_the_table_says() -> None:
     added = {each.name: each for each in entry_points(group="interlock.commands")}
     assert set(added) <= set(ADDED)
-    for name in {"serve", "admin", "dev"} & set(added):
+    for name in {"serve", "admin", "dev", "doctor"} & set(added):
         command = added[name].load()
         assert command.help.splitlines()[0].startswith(ADDED[name].rstrip("."))
 

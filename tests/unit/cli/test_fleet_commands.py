@@ -218,8 +218,13 @@ def test_keys_are_made_listed_and_revoked(server: ScriptedServer, run: Run) -> N
     assert "INTERLOCK_AGENT_KEY=a.b.c" in run("keys", "create", "--host", EU1, "-o", "table").stdout
     states = [row.split()[1] for row in run("keys", "list", "--host", EU1, "-o", "table").stdout.splitlines()[1:]]
     assert states == ["holds", "revoked"]
-    assert run("keys", "revoke", "k/1", "--host", EU1).exit_code == 0
-    assert server.asked[-1].path == f"/api/orgs/{ORG}/hosts/{EU1}/keys/k%2F1"
+    assert run("keys", "revoke", JOB, "--host", EU1).exit_code == 0
+    assert server.asked[-1].path == f"/api/orgs/{ORG}/hosts/{EU1}/keys/{JOB}"
+    server.script = [page(key | {"kid": JOB}, key), Say(204, b"")]
+    assert run("keys", "revoke", JOB[:9], "--host", EU1).exit_code == 0
+    assert server.asked[-1].path.endswith(f"/{JOB}")
+    server.script = [page(key)]
+    assert run("keys", "revoke", "../x", "--host", EU1).exit_code == 3
 
 
 def test_instances_are_made_on_a_host_that_goes_by_its_name(server: ScriptedServer, run: Run) -> None:
@@ -227,7 +232,8 @@ def test_instances_are_made_on_a_host_that_goes_by_its_name(server: ScriptedServ
     server.script = [page(host("eu-1")), Say(201, made), page(made)]
     assert run("instances", "create", "dust", "--host", "eu-1", "--config", '{"slots": 2}').exit_code == 0
     assert server.asked[1].json() == {"name": "dust", "hostId": EU1, "config": {"slots": 2}}
-    assert json.loads(run("instances", "list", "--host", EU2).stdout) == []
+    assert json.loads(run("instances", "list", "--host", EU1).stdout) == [made]
+    assert server.asked[2].query["hostId"] == EU1
 
 
 _TYPE: dict[str, Any] = {
@@ -258,6 +264,13 @@ def test_a_new_type_is_sent_as_it_was_given(server: ScriptedServer, run: Run) ->
     assert run("types", "set", "crawl", "--schema", '{"type": "object"}', "--timeout", "9").exit_code == 0
     assert server.asked[1].json() == {"schema": {"type": "object"}, "timeoutSeconds": 9.0}
     assert run("types", "set", "crawl", "--schema", "[]").exit_code == 2
+
+
+def test_an_unknown_type_is_shown_the_nearest_one(server: ScriptedServer, run: Run) -> None:
+    server.script = [problem(404, "not_found"), page({"type": "crawl", **_TYPE})]
+    told = run("types", "show", "crwal")
+    assert told.exit_code == 3
+    assert "Did you mean crawl?" in told.stderr
 
 
 def test_the_audit_trail_passes_its_filters_on(server: ScriptedServer, run: Run) -> None:

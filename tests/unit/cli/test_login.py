@@ -147,6 +147,20 @@ def test_logout_forgets_what_a_server_that_is_gone_cannot_end(server: ScriptedSe
     assert json.loads(kept.read_text())["profiles"] == {}
 
 
+def test_profiles_are_listed_and_gone_over_to(server: ScriptedServer, run: Run, kept: Path) -> None:
+    assert "no profiles" in run("login", "--list").stderr
+    server.script = [gate]
+    run("login", server.url, "--token", "a.b.c", "--profile", "one")
+    run("login", server.url, "--token", "d.e.f", "--profile", "two")
+    assert json.loads(kept.read_text())["current"] == "two"
+    listed = run("login", "--use", "one").stdout
+    assert [row.split()[:2] for row in listed.splitlines()[1:]] == [["one", "current"], ["two", server.url]]
+    assert "a.b.c" not in listed
+    run("hosts", "list")
+    assert server.asked[-1].headers["Authorization"] == "Bearer a.b.c"
+    assert "Did you mean two" in run("login", "--use", "tow").stderr
+
+
 def test_a_refused_session_is_answered_with_what_to_do(server: ScriptedServer, run: Run, kept: Path) -> None:
     server.script = [gate]
     run("login", server.url, "--token", "a.b.c")

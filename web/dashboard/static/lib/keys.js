@@ -10,8 +10,14 @@ const HELP = [
   ["j, k", "down and up in a list"],
   ["Enter", "open"],
   ["c", "create a job"],
-  ["g o, g j, g h", "overview, jobs, hosts"],
-  ["g i, g t, g m, g a", "instances, types, members, audit"],
+  ["g o", "overview"],
+  ["g j", "jobs"],
+  ["g h", "hosts"],
+  ["g i", "instances"],
+  ["g t", "job types"],
+  ["g m", "members"],
+  ["g s", "settings"],
+  ["g a", "audit trail"],
   ["?", "this help"],
 ];
 const PATIENCE = 1500; // ms between `g` and the next key

@@ -17,7 +17,7 @@ import { forget, me, orgById } from "./me.js";
 
 let current = /** @type {{shown: Shown | null, ends: AbortController | null, page: any, ctx: Context | null}} */ ({ shown: null, ends: null, page: null, ctx: null });
 let outlet = /** @type {HTMLElement} */ (document.body);
-let onShown = /** @type {(page: any, ctx: Context) => void} */ (() => {});
+let onShown = /** @type {(page: any, who: {me: any, org: Org | null}) => void} */ (() => {});
 
 /** The address of a page of an organization. @param {{id: string} | string} org @param {...string} parts @returns {string} */
 export function link(org, ...parts) {
@@ -120,6 +120,7 @@ async function present(ends) {
   const who = page.public ? null : await me();
   const org = page.org ? await orgById(params.orgId) : null;
   if (org) remember(org.id);
+  onShown(page, { me: who, org });
   const [module] = await Promise.all([page.load(), page.public ? null : live.watch(org?.id ?? null)]);
   ends.signal.throwIfAborted();
   const ctx = { params, query: new URLSearchParams(location.search), org, me: who, signal: ends.signal, go, setQuery, live, api, title: (text) => titled(text, org) };
@@ -134,7 +135,6 @@ async function present(ends) {
   Object.assign(current, { shown, page, ctx });
   put(shown.node, null);
   if (!ctx.titled) titled(page.title, org);
-  onShown(page, ctx);
 }
 
 function titled(text, org) {
@@ -166,7 +166,7 @@ function signIn() {
   go(`${appLink("sign-in")}?${new URLSearchParams({ next: here })}`, { replace: true });
 }
 
-/** Begin: `place` takes the pages, `shown` is told of each. @param {HTMLElement} place @param {(page: any, ctx: Context) => void} shown */
+/** Begin: `place` takes the pages, `shown` is told which is on its way. @param {HTMLElement} place @param {(page: any, who: {me: any, org: Org | null}) => void} shown */
 export function start(place, shown) {
   outlet = place;
   onShown = shown;

@@ -42,7 +42,7 @@ function banner() {
   return node;
 }
 
-const THEMES = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
+const THEMES = [["system", "as the system"], ["light", "light"], ["dark", "dark"]];
 
 function setTheme(name) {
   const root = document.documentElement;
@@ -68,7 +68,7 @@ function accountMenu(me) {
     h("p", { class: "menu-head" }, me.user.name, h("span", { class: "faint" }, me.user.email)),
     { text: "Password and sessions", href: appLink("account") },
     { text: "Organizations", href: appLink("orgs") },
-    ...THEMES.map(([name, text]) => ({ text: `Theme: ${text.toLowerCase()}`, onclick: () => setTheme(name) })),
+    ...THEMES.map(([name, text]) => ({ text: `Theme: ${text}`, onclick: () => setTheme(name) })),
     { text: "Keys", onclick: () => void help() },
     h("a", { href: `${SERVER.pathname}docs`, target: "_blank" }, "The API"),
     { text: "Sign out", onclick: signOut },
@@ -84,7 +84,7 @@ function orgMenu(me, org) {
 
 function links(org, me) {
   const seen = org ? NAV.filter(({ least }) => !least || may(org.role, least)).map((each) => ({ ...each, href: link(org, each.part) })) : [];
-  if (me?.user.platformAdmin) seen.push({ part: "actors", text: "Actors", lesser: true, href: appLink("actors") + (org ? `?org=${org.id}` : "") });
+  if (me?.user.platformAdmin) seen.push({ part: "actors", text: "Actors", lesser: true, href: appLink("actors") });
   return seen;
 }
 

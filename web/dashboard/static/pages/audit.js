@@ -3,7 +3,7 @@
 import { h, replace } from "../lib/dom.js";
 import { may } from "../lib/me.js";
 import { button, empty, icon, relTime } from "../lib/ui.js";
-import { allPages } from "../parts/all_pages.js";
+import { allPages, fullPage } from "../parts/all_pages.js";
 import { ACTIONS, actorOf, detailOf, targetOf } from "../parts/audit_words.js";
 
 const PAGE = 100;
@@ -27,7 +27,7 @@ export async function show(ctx) {
 
   async function next() {
     const number = ++asked;
-    const page = await ctx.api.page(`${path}/audit`, { query: { ...wanted, limit: PAGE, cursor }, signal: ctx.signal });
+    const page = await fullPage(ctx.api, `${path}/audit`, { query: { ...wanted, limit: PAGE, cursor }, least: PAGE / 4, signal: ctx.signal });
     if (number !== asked) return; // the filters have changed since
     cursor = page.nextCursor;
     list.append(...page.items.map((line) => row(ctx, line, names, narrow)));

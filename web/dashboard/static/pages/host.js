@@ -111,7 +111,8 @@ function hostHead(ctx, act) {
     last = key;
     replace(badges, badgesOf(host));
     const held = actions.contains(document.activeElement);
-    if (may(ctx.org.role, "admin")) replace(actions, buttons(host, act));
+    const create = h("a", { class: "button", href: `${link(ctx.org.id, "jobs", "new")}?hostId=${host.id}` }, h("span", "New job"));
+    replace(actions, may(ctx.org.role, "operator") ? create : null, may(ctx.org.role, "admin") ? buttons(host, act) : null);
     if (held) actions.querySelector("button")?.focus();
   };
   const back = h("a", { href: link(ctx.org.id, "hosts") }, "Hosts");

@@ -5,7 +5,7 @@ import { may } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { button, confirm, copyBox, empty, field, form, icon, relTime, tabs } from "../lib/ui.js";
 import { allPages } from "../parts/all_pages.js";
-import { agentNeeds, enrolCommand, startCommand } from "../parts/connect_agent.js";
+import { agentNeeds, enrolByCurl, enrolCommand, startCommand } from "../parts/connect_agent.js";
 import { badgesOf, labelChips } from "../parts/host_words.js";
 import { labelField, labelsIn } from "../parts/label_text.js";
 import { newcomers } from "../parts/newcomers.js";
@@ -49,9 +49,11 @@ function byToken(ctx, tokens, seen) {
 
   function command(made) {
     return [
-      h("p", { class: "lead" }, "On ", made.maxUses === 1 ? "the machine" : `each of up to ${made.maxUses.toLocaleString()} machines`, ", paste this. The token is shown only now, and holds until ", relTime(made.expiresAt), "."),
+      h("p", { class: "lead" }, "On ", made.maxUses === 1 ? "the machine" : `each of up to ${made.maxUses.toLocaleString()} machines`, ", paste this. The token is shown only now, and ends ", until(made.expiresAt), "."),
       copyBox(enrolCommand(made.token), { label: "Copy the command" }),
-      agentNeeds(), waiting(),
+      agentNeeds(),
+      h("details", { class: "needs" }, h("summary", {}, "With curl, for an agent of your own"), copyBox(enrolByCurl(made.token), { label: "Copy the curl command" })),
+      waiting(),
       h("p", {}, button("Another command", () => replace(place, byToken(ctx, tokens, seen)))),
     ];
   }

@@ -10,6 +10,7 @@ import { STATES, stateBadge } from "../parts/host_words.js";
 import { may } from "../lib/me.js";
 
 const AT_ONCE = 100; // cards that are made in one go
+const RETRY_MS = 2000;
 const CALM_MS = 2000; // after live changes cards move at most so often, and never under the pointer
 
 /** @param {any} ctx as the router gives it */
@@ -98,9 +99,16 @@ export async function show(ctx) {
   return { node, close: () => (clearTimeout(calm), cancelAnimationFrame(next)) };
 }
 
-/** Resolves with the first hosts; the others follow by themselves. What the API refuses then is shown in place of the page. */
+/** Resolves with the first hosts; the others follow by themselves. Rejects when not even those can be had. */
 function firstPage(board) {
-  return new Promise((resolve, reject) => board.load(() => resolve(undefined)).then(resolve, reject));
+  return new Promise((resolve, reject) => {
+    let came = false;
+    const first = () => {
+      came = true;
+      resolve(undefined);
+    };
+    board.load(first).then(resolve, (problem) => (came ? board.reload(RETRY_MS) : reject(problem)));
+  });
 }
 
 function searchBox(wanted, choose) {

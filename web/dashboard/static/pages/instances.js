@@ -93,7 +93,7 @@ function hostFilter(wanted, hosts, choose) {
 
 function columns(ctx, names, admin, change, remove) {
   const hostOf = (each) => h("a", { href: link(ctx.org.id, "hosts", each.hostId) }, names.get(each.hostId) ?? each.hostId.slice(-8));
-  const more = (each) => menu("", [{ text: "Edit…", onclick: () => change(each) }, { text: "Delete…", danger: true, onclick: () => remove(each) }], { label: `More about ${each.name}` });
+  const more = (each) => menu("", [{ text: "Start with a payload…", href: `${link(ctx.org.id, "jobs", "new")}?type=SERVER_START&serverInstanceId=${each.id}` }, { text: "Edit…", onclick: () => change(each) }, { text: "Delete…", danger: true, onclick: () => remove(each) }], { label: `More about ${each.name}` });
   return [
     { title: "Name", cell: (each) => h("strong", {}, each.name) },
     { title: "Host", cell: hostOf },

@@ -39,7 +39,7 @@ class JobPage {
     this.org = org;
     this.job = job;
     this.path = `/api/orgs/${org.id}/jobs/${job.id}`;
-    this.place = { orgId: org.id, host: null, queue: null, current: null };
+    this.place = /** @type {import("../parts/wait_words.js").Place} */ ({ orgId: org.id, host: null, queue: null, current: null });
     this.due = 0;
     this.reading = false;
     this.again = false;
@@ -161,37 +161,57 @@ class JobPage {
     this.showBanner();
     this.waterfall.update(job);
     this.log.update(job);
-    replace(this.facts, h("h2", "Details"), facts(this.org, job));
-    const said = JSON.stringify([job.payload, job.output, job.lateReports]);
-    if (said !== this.said) replace(this.values, values(job));
-    if (this.said !== undefined && this.status !== job.status && may(this.org.role, "admin")) this.readTrail();
-    this.said = said;
+    const { wait, progress, counts, jobRuns, payload, output, lateReports, ...quiet } = job;
+    this.once(this.facts, quiet, () => [h("h2", "Details"), facts(this.org, job)]);
+    this.once(this.values, [payload, output, lateReports], () => values(job));
+    if (this.status !== undefined && this.status !== job.status && may(this.org.role, "admin")) this.readTrail();
     this.status = job.status;
+  }
+
+  /**
+   * Fill a part of the page anew only where what it shows has changed, so that a selection, the focus and what is folded
+   * open stay. Who stood on a button there stands on the first one then.
+   * @param {HTMLElement} part
+   * @param {unknown} shown
+   * @param {() => any} make
+   */
+  once(part, shown, make) {
+    const said = JSON.stringify(shown);
+    if (part.dataset.said === said) return;
+    part.dataset.said = said;
+    const focused = part.contains(document.activeElement);
+    replace(part, make());
+    if (focused) /** @type {HTMLElement|null} */ (part.querySelector("button, a[href]"))?.focus();
   }
 
   showHead() {
     const { job } = this;
-    const said = JSON.stringify([job.status, job.cancelRequested, job.hostId, job.progress, job.jobRuns.at(-1)?.status]);
-    if (said === this.headSaid) return;
-    this.headSaid = said;
+    const said = [job.status, job.cancelRequested, job.hostId, job.progress, job.jobRuns.at(-1)?.status];
+    this.once(this.head, said, () => this.headOf(job));
+  }
+
+  /** @param {import("../parts/job_words.js").Job} job */
+  headOf(job) {
     const bar = job.status === "RUNNING" && job.progress ? [h("progress", { max: 100, value: job.progress, "aria-label": "Progress" }), h("span", `${job.progress} %`)] : null;
     const run = job.jobRuns.at(-1);
     const finer = run && job.status === "RUNNING" && run.status !== "running" ? badge(run.status) : null;
     const asked = job.cancelRequested && isOpen(job) ? badge("cancel_requested", "cancel requested") : null;
     const title = h("div", { class: "job-title" }, h("nav", { "aria-label": "Where you are" }, h("a", { href: link(this.org, "jobs") }, "Jobs"), " / ", idText(job.id)), h("h1", job.type, " ", h("span", { class: "job-summary" }, payloadSummary(job.payload))));
     const state = h("div", { class: "job-state", role: "status" }, badge(job.status), finer, asked, bar, job.hostId ? ["on ", hostLink(this.org, job.hostId)] : null);
-    replace(this.head, title, h("div", { class: "job-actions" }, jobActions(this.ctx, job, (now) => this.take(now))), state);
+    return [title, h("div", { class: "job-actions" }, jobActions(this.ctx, job, (now) => this.take(now))), state];
   }
 
   showBanner() {
     const { job } = this;
     const asked = this.log.lines.lines.findLast(({ progress }) => progress !== null)?.message ?? null;
-    const parts = [userActionBanner(this.ctx, job, asked, (now) => this.take(now))];
-    if (job.wait) parts.push(this.why());
-    if (job.status === "FAILED" && (job.errorMessage || job.errorCode)) {
-      parts.push(h("div", { class: "job-failed" }, h("h2", "It failed", job.errorCode ? h("code", job.errorCode) : null), h("p", { class: "job-error" }, job.errorMessage ?? "")));
-    }
-    replace(this.banner, parts);
+    const { host, queue, current } = this.place;
+    const place = [host?.name, host?.lastSeenAt, host?.note, host?.drainUntil, queue?.pending, current?.id, current?.jobRuns.at(-1)?.startedAt];
+    const said = [job.wait, place, job.needsUserAction && asked, job.needsUserAction, job.status, job.errorCode, job.errorMessage];
+    this.once(this.banner, said, () => [
+      userActionBanner(this.ctx, job, asked, (now) => this.take(now)),
+      job.wait ? this.why() : null,
+      job.status === "FAILED" && (job.errorMessage || job.errorCode) ? failure(job) : null,
+    ]);
   }
 
   why() {
@@ -228,4 +248,9 @@ class JobPage {
     this.evidence.close();
     for (const end of this.ends) end();
   }
+}
+
+/** @param {import("../parts/job_words.js").Job} job */
+function failure(job) {
+  return h("div", { class: "job-failed" }, h("h2", "It failed", job.errorCode ? h("code", job.errorCode) : null), h("p", { class: "job-error" }, job.errorMessage ?? ""));
 }

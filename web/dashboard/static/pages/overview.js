@@ -28,11 +28,12 @@ export async function show(ctx) {
   const failures = latestFailures(ctx);
   const steps = firstSteps(ctx);
   const parts = [tiles, rates, strip, troubled];
+  const all = [tiles.node, rates.node, strip.node, h("div", { class: "ov-columns" }, failures.node, troubled.node)];
   const body = h("div", { class: "overview" });
   const node = h("section", { class: "page" }, head(ctx.org), body);
 
   const present = (fresh) => {
-    const wanted = isNew(fresh) ? [steps.node] : [tiles.node, rates.node, strip.node, h("div", { class: "ov-columns" }, failures.node, troubled.node)];
+    const wanted = isNew(fresh) ? [steps.node] : all;
     if (isNew(fresh)) steps.update(fresh);
     if (body.firstChild !== wanted[0]) replace(body, wanted);
     for (const part of parts) part.update(fresh);
@@ -51,7 +52,7 @@ export async function show(ctx) {
   const timer = setInterval(() => document.hidden || soon(), ANYWAY);
   present(summary);
   soon(); // the server may have answered with what it knew two seconds ago
-  await failures.load();
+  await failures.begin();
   return {
     node,
     close() {

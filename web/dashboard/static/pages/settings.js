@@ -60,7 +60,7 @@ export async function show(ctx) {
 
   async function conflicted(began, draft) {
     const theirs = await ctx.api.get(path, { signal: ctx.signal });
-    return conflictNote({ what: "document", before: partsOf(began), mine: draft, theirs: partsOf(theirs), take: () => present(theirs), keep: () => present(theirs, draft) });
+    return conflictNote({ what: "document", before: partsOf(began), mine: draft, theirs: partsOf(theirs), take: () => present(theirs), keep: (both) => present(theirs, both) });
   }
 
   present(await ctx.api.get(path, { signal: ctx.signal }));

@@ -81,7 +81,7 @@ export async function show(ctx) {
     return conflictNote({
       what: "type", before: partsOf(mine), mine: body, theirs: partsOf(theirs),
       take: () => present(theirs, false),
-      keep: () => present({ ...theirs, ...body, backoff: { ...theirs.backoff, ...body.backoff } }, false),
+      keep: (both) => present({ ...theirs, ...both }, false),
     });
   }
 

@@ -3,7 +3,9 @@
 import { h } from "../lib/dom.js";
 import { json } from "../lib/ui.js";
 import { link } from "../lib/router.js";
-import { diffTable } from "./diff.js";
+import { changesOf, diffTable } from "./diff.js";
+import { parsed } from "./json_field.js";
+import { absolute } from "./spans.js";
 
 /**
  * A line of the trail as the API gives it.
@@ -22,6 +24,7 @@ export const ACTIONS = new Map([
   ["member.add", "added member"], ["member.update", "changed the role of"], ["member.remove", "removed member"], ["org.create", "made the organization"],
 ]);
 
+const TIMES = new Set(["paused_until", "drainUntil", "expiresAt"]); // ms since 1970, as the trail keeps them
 const PAGES = { job: "jobs", host: "hosts", type: "types" };
 
 /** What it was done to, as a link where it has a page. @param {string} orgId @param {AuditLine} line @param {Map<string, string>} names */
@@ -46,7 +49,7 @@ export function actorOf(line, names) {
  * @param {AuditLine} line @returns {Node[]}
  */
 export function detailOf(line) {
-  const { was, ...rest } = line.detail ?? {};
+  const { was, ...rest } = readable(line.detail ?? {});
   const parts = [];
   if (was !== undefined) parts.push(diffTable(beforeAndAfter(was, rest)));
   else if (Object.keys(rest).length) parts.push(json(rest));
@@ -55,9 +58,22 @@ export function detailOf(line) {
   return parts;
 }
 
+/** The detail as people read it: times as times, labels as labels, names of columns as the API has them. @param {any} detail */
+function readable(detail) {
+  const entries = Object.entries(detail).map(([name, value]) => {
+    if (name === "was" && value !== null && typeof value === "object") return [name, readable(value)];
+    if (TIMES.has(name) && typeof value === "number") return [camel(name), absolute(new Date(value).toISOString())];
+    if (name === "labels" && typeof value === "string") return [name, parsed(value).found ?? value];
+    return [camel(name), value];
+  });
+  return Object.fromEntries(entries);
+}
+
+const camel = (name) => name.replace(/_([a-z])/g, (_all, letter) => letter.toUpperCase());
+
 /** `was` is an object of fields, or the one value that the only other field had. */
 function beforeAndAfter(was, is) {
   const names = Object.keys(is);
-  if (was !== null && typeof was === "object") return [...new Set([...names, ...Object.keys(was)])].map((path) => ({ path, was: was[path], is: is[path] }));
+  if (was !== null && typeof was === "object") return changesOf(was, is);
   return names.length ? names.map((path, at) => ({ path, was: at === 0 ? was : undefined, is: is[path] })) : [{ path: "", was, is: undefined }];
 }

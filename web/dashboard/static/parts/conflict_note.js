@@ -2,18 +2,19 @@
 
 import { h } from "../lib/dom.js";
 import { button } from "../lib/ui.js";
-import { changesOf, diffTable } from "./diff.js";
+import { changesOf, diffTable, merged } from "./diff.js";
 
 /**
- * @param {{what: string, before: any, mine: any, theirs: any, take: () => any, keep: () => any}} told `before` is what both began with;
- *   `take` goes on with theirs, `keep` with ours on top of theirs
+ * @param {{what: string, before: any, mine: any, theirs: any, take: () => any, keep: (both: any) => any}} told `before` is what both began with;
+ *   `take` goes on with theirs, `keep` with theirs and on top of it what was changed here
  * @returns {HTMLElement}
  */
 export function conflictNote({ what, before, mine, theirs, take, keep }) {
   const theirChanges = changesOf(before, theirs);
+  const both = merged(before, mine, theirs);
   return h("div", { class: "conflict", role: "alert" },
     h("p", {}, h("strong", {}, `Somebody else has saved this ${what} since you opened it.`), " Nothing of yours is lost: it is still in the fields."),
     theirChanges.length ? h("details", { open: true }, h("summary", {}, "What they changed"), diffTable(theirChanges)) : h("p", { class: "soft" }, "What they saved says the same as what you began with."),
-    h("details", {}, h("summary", {}, "What you would change of it"), diffTable(changesOf(theirs, mine))),
-    h("div", { class: "form-actions" }, button("Go on with theirs", take), button("Keep mine, on top of theirs", keep)));
+    h("details", {}, h("summary", {}, "What you would change of it"), diffTable(changesOf(theirs, both))),
+    h("div", { class: "form-actions" }, button("Go on with theirs", take), button("Keep mine, on top of theirs", () => keep(both))));
 }

@@ -21,24 +21,22 @@ export INTERLOCK_AGENT_KEY=${quoted(key)}
 interlock agent --config agent.toml`;
 
 /**
- * Make the machine a host by a token, keep its key in a file that only its owner reads, and start its agent.
- * @param {string} token @param {Record<string, string>} [labels] of the machine itself
- * @returns {string}
+ * Make the machine a host by a token, and start its agent; the key is kept where only its owner reads it.
+ * @param {string} token @returns {string}
  */
-export function enrolCommand(token, labels = {}) {
-  const rest = Object.keys(labels).length ? `,"labels":${JSON.stringify(labels)}` : '';
-  const body = `'{"token":"${token}","name":"'"$(hostname)"'"${rest.replaceAll("'", "'\\''")}}'`;
-  return `export INTERLOCK_URL=${quoted(serverUrl)}
-umask 077
-curl -fsS -H 'Content-Type: application/json' -d ${body} "$INTERLOCK_URL/api/agent/register" > host.json
-export INTERLOCK_AGENT_KEY=$(python3 -c 'import json; print(json.load(open("host.json"))["agentKey"])')
+export const enrolCommand = (token) => `interlock agent enrol --url ${quoted(serverUrl)} --token ${quoted(token)}
 interlock agent --config agent.toml`;
-}
+
+/**
+ * The same request without Interlock's program, for agents of one's own; the answer has the key.
+ * @param {string} token @returns {string}
+ */
+export const enrolByCurl = (token) => `curl -fsS -H 'Content-Type: application/json' -d '{"token":"${token}","name":"'"$(hostname)"'"}' ${quoted(`${serverUrl}/api/agent/register`)}`;
 
 /** What an agent needs beside its key: the program, and which command does which type of job. @returns {HTMLElement} */
 export function agentNeeds() {
   return h("details", { class: "needs" }, h("summary", {}, "What the machine needs"),
-    h("p", {}, "Python 3.11 with Interlock installed (", h("code", {}, "pip install interlock"), "), outgoing HTTP to this server, and a file that says which command does which type of job. The least there is:"),
+    h("p", {}, "Python 3.11 or newer with the distribution ", h("code", {}, "interlock"), " installed, outgoing HTTP to this server, and a file that says which command does which type of job. The least there is:"),
     copyBox(AGENT_TOML),
     h("p", {}, "Save it as ", h("code", {}, "agent.toml"), ". ", h("code", {}, "interlock agent install --systemd"), " makes a service of it."));
 }

@@ -14,8 +14,21 @@ const isObject = (value) => value !== null && typeof value === "object" && !Arra
 export function changesOf(was, is, path = "") {
   if (JSON.stringify(was) === JSON.stringify(is)) return [];
   if (!isObject(was) || !isObject(is)) return [{ path, was, is }];
-  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].sort();
+  const names = [...new Set([...Object.keys(is), ...Object.keys(was)])];
   return names.flatMap((name) => changesOf(was[name], is[name], path ? `${path}.${name}` : name));
+}
+
+/**
+ * What two made of the same value, as one: ours where we have changed it, else theirs. Lists are taken as a whole.
+ * @param {any} before @param {any} mine @param {any} theirs
+ * @returns {any}
+ */
+export function merged(before, mine, theirs) {
+  if (JSON.stringify(before) === JSON.stringify(mine)) return theirs;
+  if (!isObject(before) || !isObject(mine) || !isObject(theirs)) return mine;
+  const names = new Set([...Object.keys(theirs), ...Object.keys(mine)]);
+  const pairs = [...names].map((name) => [name, merged(before[name], mine[name], theirs[name])]);
+  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
 }
 
 const words = (value) => (value === undefined ? h("span", { class: "faint" }, "not set") : typeof value === "string" ? value : JSON.stringify(value));

@@ -1,6 +1,6 @@
 /** All hosts of an organization as they are now: read once, then kept by events. Knows nothing of how they look. */
 
-import { allPages } from "./all_pages.js";
+import { allPages, fullPage } from "./all_pages.js";
 
 /** @typedef {import('./host_words.js').Host} Host */
 /**
@@ -37,11 +37,12 @@ export class HostBoard {
     this._others = false;
     this._frame = 0;
     this._timer = 0;
+    this._again = 0;
     this._lookedAt = 0;
     this._offs = [
       ctx.live.on(HOST_EVENTS, (_event, data) => this._hostEvent(data)),
       ctx.live.on(JOB_EVENTS, (event, data) => this._jobEvent(event, data)),
-      ctx.live.on(["gap"], () => this._reload()),
+      ctx.live.on(["gap"], () => this.reload()),
     ];
     ctx.signal.addEventListener("abort", () => this._close());
   }
@@ -78,11 +79,15 @@ export class HostBoard {
   _close() {
     this._offs.forEach((off) => off());
     clearTimeout(this._timer);
+    clearTimeout(this._again);
     cancelAnimationFrame(this._frame);
   }
 
-  _reload() {
-    this.load().catch(() => this._lookAgain()); // the state of the connection is shown elsewhere
+  /** Read all again, and until that has worked. @param {number} [afterMs] */
+  reload(afterMs = 0) {
+    clearTimeout(this._again);
+    if (this._ctx.signal.aborted) return;
+    this._again = setTimeout(() => this.load().catch(() => this.reload(FULL_LOOK_MS)), afterMs);
   }
 
   _put(host) {
@@ -162,7 +167,7 @@ export class HostBoard {
       const host = await api.get(`${this._path}/hosts/${id}`, { signal });
       this._put(host);
       if (host.currentJobRunId !== null && !this.running.has(id)) {
-        const page = await api.page(`${this._path}/jobs`, { query: { hostId: id, status: "RUNNING", limit: 1 }, signal });
+        const page = await fullPage(api, `${this._path}/jobs`, { query: { hostId: id, status: "RUNNING", limit: 1 }, signal });
         page.items.forEach((job) => this._learn(job));
       }
     } catch (problem) {

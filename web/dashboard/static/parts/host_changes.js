@@ -1,7 +1,7 @@
 /** What admins do to a host: pause, drain, rename, label, delete. Each asks first, and resolves with the host as it is then. */
 
 import { now } from "../lib/clock.js";
-import { confirm, toast } from "../lib/ui.js";
+import { confirm, field, toast } from "../lib/ui.js";
 import { formDialog, meanwhile } from "./form_dialog.js";
 import { labelField, labelsIn } from "./label_text.js";
 
@@ -20,17 +20,20 @@ const pathOf = (ctx, host) => `/api/orgs/${ctx.org.id}/hosts/${host.id}`;
 
 /** Take nothing new for a while. @param {any} ctx @param {Host} host @returns {Promise<Host|undefined>} */
 export function pauseHost(ctx, host) {
+  const span = field({ label: "How long", name: "span", type: "select", options: SPANS, value: "", required: true });
+  const time = field({ label: "Until", name: "until", type: "datetime-local", hint: "By this browser's clock." });
+  time.hidden = true;
+  span.input.addEventListener("change", () => (time.hidden = span.value !== "until"));
   return formDialog({
     title: `Pause ${host.name}`,
     text: "What runs, runs on. What waits, waits, and says why.",
     fields: [
-      { label: "How long", name: "span", type: "select", options: SPANS, value: "", required: true },
-      { label: "Until", name: "until", type: "datetime-local", hint: "By this browser's clock; only for “until a time”." },
+      span, time,
       { label: "Note", name: "note", hint: "Shown wherever a job waits because of it." },
     ],
     verb: "Pause",
-    submit: ({ span, until, note }) => {
-      const body = { paused: true, note: note.trim() || null, pausedUntil: untilOf(span, until) };
+    submit: ({ span: chosen, until, note }) => {
+      const body = { paused: true, note: note.trim() || null, pausedUntil: untilOf(chosen, until) };
       return ctx.api.patch(pathOf(ctx, host), body);
     },
   });

@@ -3,6 +3,7 @@
 import { h } from "../lib/dom.js";
 import { badge, button, duration, relTime, table } from "../lib/ui.js";
 import { link } from "../lib/router.js";
+import { fullPage } from "./all_pages.js";
 
 const PAGE = 20;
 
@@ -30,7 +31,7 @@ export function hostHistory(ctx, hostId) {
   const all = h("a", { class: "faint", href: `${link(ctx.org.id, "jobs")}?hostId=${encodeURIComponent(hostId)}` }, "Open in jobs");
   const node = h("section", { class: "panel panel-history", "aria-label": "Jobs" }, h("div", { class: "panel-head" }, h("h2", {}, "Jobs"), all), shown, more);
 
-  const ask = (after) => ctx.api.page(path, { query: { hostId, limit: PAGE, cursor: after }, signal: ctx.signal });
+  const ask = (after) => fullPage(ctx.api, path, { query: { hostId, limit: PAGE, cursor: after }, signal: ctx.signal });
 
   async function load() {
     const page = await ask(null);

@@ -75,8 +75,8 @@ class HostNames {
         const host = await api.get(`/api/orgs/${this.orgId}/hosts/${hostId}`);
         this.note(host);
         return String(host.name);
-      } catch {
-        this.asked.delete(hostId);
+      } catch (error) {
+        if (/** @type {any} */ (error).status !== 404) this.asked.delete(hostId); // one that is gone stays gone
         return null;
       }
     });

@@ -18,7 +18,7 @@ import { isOpen } from "./job_words.js";
 export function jobActions(ctx, job, changed) {
   const org = /** @type {{id: string, role: string}} */ (ctx.org);
   if (!may(org.role, "operator")) return [];
-  const post = async (/** @type {string} */ what, /** @type {any} */ body) => changed(await ctx.api.post(`/api/orgs/${org.id}/jobs/${job.id}/${what}`, body));
+  const post = async (/** @type {string} */ what, /** @type {any} */ body = undefined) => changed(await ctx.api.post(`/api/orgs/${org.id}/jobs/${job.id}/${what}`, body));
   const again = h("a", { class: "button plain", href: `${link(org, "jobs", "new")}?from=${job.id}`, title: "A new job with this one's payload, which you can change first" }, icon("copy"), h("span", "Run again …"));
   if (!isOpen(job)) {
     const retry = job.status === "COMPLETED" ? null : button("Retry", () => post("retry"), { kind: "primary", icon: "retry", title: "A new run of this job; its attempts are counted afresh" });
@@ -40,7 +40,7 @@ async function cancel(job, post) {
   const reason = field({ label: "Reason", name: "reason", hint: "Kept in the audit trail." });
   await dialog({
     title: "Cancel this job?",
-    body: h("div", h("p", "It runs now. Its agent is asked to stop; if it finishes first, its result counts."), reason),
+    body: [h("p", "It runs now. Its agent is asked to stop; if it finishes first, its result counts."), reason],
     actions: [{ text: "Back" }, { text: "Cancel the job", kind: "danger", run: () => post("cancel", reason.value ? { reason: reason.value } : {}) }],
   });
 }

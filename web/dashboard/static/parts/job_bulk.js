@@ -74,7 +74,7 @@ export class JobBulk {
     const text = op === "cancel" ? "Those that wait end at once. The agents of those that run are asked to stop." : "Each gets a new run, and its attempts are counted afresh.";
     const sure = await dialog({
       title: `${verb} ${many}?`,
-      body: h("div", h("p", text), left, reason),
+      body: [h("p", text), left, reason],
       actions: [{ text: "Back", value: false }, { text: `${verb} ${many}`, kind: op === "cancel" ? "danger" : "primary", value: true }],
     });
     if (sure === true) await this.run(op, which, counts.matched, reason?.value || null);

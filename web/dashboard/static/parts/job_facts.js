@@ -4,7 +4,7 @@ import { h } from "../lib/dom.js";
 import { link } from "../lib/router.js";
 import { duration, idText, json, relTime } from "../lib/ui.js";
 import { hostLink } from "./host_names.js";
-import { since } from "./job_words.js";
+import { exactTime, since } from "./job_words.js";
 
 /** @typedef {import("./job_words.js").Job} Job */
 
@@ -19,8 +19,8 @@ export function facts(org, job) {
     ["Host", own],
     ["Server instance", job.serverInstanceId ? h("a", { href: `${link(org, "instances")}?q=${job.serverInstanceId}` }, `…${job.serverInstanceId.slice(-8)}`) : null],
     ["Created", [relTime(job.createdAt), by(job)]],
-    ["Not before", job.runAt ? relTime(job.runAt) : null],
-    ["Start before", job.startBefore ? relTime(job.startBefore) : null],
+    ["Not before", job.runAt ? [exactTime(job.runAt), ", ", relTime(job.runAt)] : null],
+    ["Start before", job.startBefore ? exactTime(job.startBefore) : null],
     ["Started", job.startedAt ? relTime(job.startedAt) : null],
     ["Ended", job.completedAt ? relTime(job.completedAt) : null],
     ["From start to end", job.startedAt && job.completedAt ? since(job.startedAt, job.completedAt) : null],

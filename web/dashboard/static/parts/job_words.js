@@ -92,6 +92,16 @@ export function since(from, to = null) {
   return duration((to === null ? now() : new Date(to).getTime()) - new Date(from).getTime());
 }
 
+const EXACT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+/**
+ * A time by the clock and the calendar here.
+ * @param {string} at RFC 3339
+ */
+export function exactTime(at) {
+  return EXACT.format(new Date(at));
+}
+
 /** @param {string} text */
 function cut(text) {
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;

@@ -7,6 +7,7 @@ import { hostLink } from "./host_names.js";
 import { whileShown } from "./while_shown.js";
 
 const SHOWN = 10;
+const READ = 25; // the API has the latest made first, but these are to be the latest ended
 const SOON = 1000; // ms between two looks
 
 /** @param {import("../lib/router.js").Context} ctx */
@@ -34,7 +35,8 @@ export function latestFailures(ctx) {
     list.update(jobs);
   }
   async function load() {
-    const { items } = await ctx.api.page(`/api/orgs/${ctx.org.id}/jobs`, { query: { status: "FAILED", limit: SHOWN }, signal: ctx.signal });
+    const found = await ctx.api.page(`/api/orgs/${ctx.org.id}/jobs`, { query: { status: "FAILED", limit: READ }, signal: ctx.signal });
+    const items = found.items.sort((a, b) => (b.completedAt ?? "").localeCompare(a.completedAt ?? "")).slice(0, SHOWN);
     const fresh = items.filter((job) => !shown.has(job.id)).length;
     if (!shown.size || !fresh || !list.matches(":hover, :focus-within")) return present(items);
     held = items;
@@ -42,5 +44,10 @@ export function latestFailures(ctx) {
     replace(pill, fresh === SHOWN ? `${count(SHOWN)} or more new` : `${count(fresh)} new`);
   }
   list.addEventListener("pointerleave", () => held && !list.matches(":focus-within") && present(held));
-  return { node, load, soon: whileShown(ctx, load, SOON).soon };
+  /** The rest of the page is shown even if this cannot be. */
+  const begin = () => load().catch((error) => {
+    if (ctx.signal.aborted) throw error;
+    replace(none, `The failures could not be read: ${error.detail ?? error}`);
+  });
+  return { node, begin, soon: whileShown(ctx, load, SOON).soon };
 }

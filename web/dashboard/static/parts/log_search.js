@@ -11,11 +11,13 @@ export class LogSearch {
    * @param {HTMLElement} box whose `.log-line`s have a `.log-text`
    * @param {() => import("./log_lines.js").LogLine[]} lines in the order of the box
    * @param {() => Promise<void>} loadAll brings what is older, and shows it
+   * @param {() => void} leave is called before the view goes to a hit
    */
-  constructor(box, lines, loadAll) {
+  constructor(box, lines, loadAll, leave) {
     this.box = box;
     this.lines = lines;
     this.loadAll = loadAll;
+    this.leave = leave;
     /** @type {HTMLElement[]} */
     this.hits = [];
     this.at = -1;
@@ -81,6 +83,7 @@ export class LogSearch {
     this.at = this.at < 0 ? this.hits.length - 1 : (this.at + by + this.hits.length) % this.hits.length;
     const line = this.hits[this.at];
     line.classList.add("log-current");
+    this.leave();
     line.scrollIntoView({ block: "nearest" });
     this.tell();
   }

@@ -39,7 +39,7 @@ export class LogView {
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.older = h("div", { class: "log-older" });
     this.pill = h("button", { class: "log-pill", type: "button", hidden: true, on: { click: () => this.follow() } });
-    this.search = new LogSearch(this.box, () => this.lines.lines, () => this.loadAll());
+    this.search = new LogSearch(this.box, () => this.lines.lines, () => this.loadAll(), () => this.leave());
     this.state = h("span", { class: "log-state quiet", role: "status" });
     this.node = h("div", { class: "log" }, this.head(), this.bar(), h("div", { class: "log-frame" }, this.box, this.pill));
     this.apply();
@@ -96,8 +96,8 @@ export class LogView {
   }
 
   bar() {
-    const level = h("select", { "aria-label": "Least level", on: { change: () => this.set("level", level.value) } },
-      ...LEVELS.map((name) => h("option", { value: name, selected: name === this.shown.level }, NAMES[name])));
+    const level = /** @type {HTMLSelectElement} */ (h("select", { "aria-label": "Least level", on: { change: () => this.set("level", level.value) } },
+      ...LEVELS.map((name) => h("option", { value: name, selected: name === this.shown.level }, NAMES[name]))));
     const toggle = (/** @type {"times"|"wrap"} */ name, /** @type {string} */ text) => {
       const node = h("button", { type: "button", class: "toggle", "aria-pressed": String(this.shown[name]), on: { click: () => {
         this.set(name, !this.shown[name]);
@@ -227,6 +227,12 @@ export class LogView {
     if (atEnd === this.following || (!atEnd && !up)) return; // what grows below is no scrolling
     this.following = atEnd;
     if (atEnd) this.waiting = 0;
+    this.showState();
+  }
+
+  /** The reader looks elsewhere. */
+  leave() {
+    this.following = false;
     this.showState();
   }
 

@@ -91,7 +91,7 @@ function parsed(said) {
   try {
     return JSON.parse(said);
   } catch (error) {
-    return new Error(`This is not JSON: ${error.message}`);
+    return new Error(`This is not JSON: ${/** @type {Error} */ (error).message}`);
   }
 }
 
@@ -134,8 +134,8 @@ function listField(wanted) {
     refuse: (said) => void replace(refusal, said || null),
     focus: () => /** @type {HTMLElement|null} */ (node.querySelector("input, select, button"))?.focus(),
     mistake: () => {
-      const wrong = all.map(({ made }) => [made, made.mistake()]).filter(([, why]) => why);
-      for (const [made, why] of wrong) made.refuse(why);
+      const wrong = all.map(({ made }) => ({ made, why: made.mistake() })).filter(({ why }) => why);
+      for (const { made, why } of wrong) made.refuse(why);
       if (wrong.length) return "One of these is not as it should be.";
       return needed() && !all.length && schema.minItems ? "This is needed." : "";
     },
@@ -164,7 +164,7 @@ function hint({ schema, kind }) {
 
 /** @param {Schema} schema */
 function example(schema) {
-  const first = Array.isArray(schema.examples) ? schema.examples[0] : undefined;
+  const first = Array.isArray(schema.examples) ? schema.examples[0] : schema.default;
   return first === undefined || typeof first === "object" ? undefined : String(first);
 }
 

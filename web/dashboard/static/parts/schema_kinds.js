@@ -101,18 +101,21 @@ export function choicesOf(schema) {
 }
 
 /**
- * What a new payload holds: defaults, and the objects that hold them.
+ * What a new payload holds: defaults, and the objects that hold them; but no object that could not be sent as it is and
+ * need not be there at all.
  * @param {Schema} schema
  * @param {Schema} root
  * @returns {any} undefined when there is nothing
  */
-export function defaultOf(schema, root, depth = 0) {
+export function defaultOf(schema, root, depth = 0, needed = true) {
   const here = resolved(schema, root);
   if ("default" in here) return structuredClone(here.default);
   if (kindOf(here, root, depth) !== "object") return undefined;
+  const required = Array.isArray(here.required) ? here.required : [];
   const made = Object.entries(here.properties)
-    .map(([name, part]) => [name, defaultOf(/** @type {Schema} */ (part), root, depth + 1)])
+    .map(([name, part]) => [name, defaultOf(/** @type {Schema} */ (part), root, depth + 1, required.includes(name))])
     .filter(([, value]) => value !== undefined);
+  if (!needed && required.some((name) => !made.some(([given]) => given === name))) return undefined;
   return made.length || depth === 0 ? Object.fromEntries(made) : undefined;
 }
 

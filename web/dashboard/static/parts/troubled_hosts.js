@@ -5,7 +5,7 @@ import { link } from "../lib/router.js";
 import { badge, count, table } from "../lib/ui.js";
 import { DOINGS } from "./fleet_strip.js";
 
-const GRAVEST = ["unreachable", "unhealthy", "offline", "never_connected", "paused", "draining"];
+const TROUBLED = ["unreachable", "unhealthy", "offline", "never_connected", "paused", "draining"];
 const SHOWN = 10;
 const WORDS = new Map(DOINGS.map(({ doing, word }) => [doing, word]));
 
@@ -23,11 +23,11 @@ export function troubledHosts(org) {
   const node = h("section", { class: "panel ov-troubled" }, h("div", { class: "panel-head" }, h("h2", "Hosts that take no jobs")), list, more);
   return {
     node,
-    update({ hosts }) {
-      const found = GRAVEST.flatMap((doing) => hosts.filter((host) => host.doing === doing));
-      list.update(found.slice(0, SHOWN));
-      more.hidden = found.length <= SHOWN;
-      more.textContent = `and ${count(found.length - SHOWN)} more`;
+    update({ troubled, hostCounts }) {
+      const all = TROUBLED.reduce((sum, doing) => sum + hostCounts[doing], 0);
+      list.update(troubled.slice(0, SHOWN));
+      more.hidden = all <= SHOWN;
+      more.textContent = `and ${count(all - SHOWN)} more`;
     },
   };
 }

@@ -4,7 +4,7 @@ import { now } from "../lib/clock.js";
 import { h } from "../lib/dom.js";
 import { link } from "../lib/router.js";
 import { relTime } from "../lib/ui.js";
-import { counted, jobTitle, ordinal, since } from "./job_words.js";
+import { counted, exactTime, jobTitle, ordinal, since } from "./job_words.js";
 
 /** @typedef {import("./job_words.js").Job} Job */
 /** @typedef {import("./job_words.js").Wait} Wait */
@@ -80,7 +80,7 @@ const WORDS = {
   awaiting_idle: (job, wait, place) => [
     "The server ended a run on ", host(job, place), ", and the agent there has yet to say that nothing runs any more.", inPlace(wait, " then"),
   ],
-  scheduled: (job, wait) => ["It is not due yet: it may start ", due(wait), ".", startBefore(job)],
+  scheduled: (job, wait) => ["It is not due yet: it may start ", due(wait), wait.until ? `, at ${exactTime(wait.until)}` : "", ".", startBefore(job)],
   backoff: (job, wait) => {
     const last = job.jobRuns.length > 1 ? job.jobRuns[job.jobRuns.length - 2] : null;
     const why = last?.result.errorMessage ? ` The last one ${outcome(last.status)}: ${sentence(last.result.errorMessage)}` : "";
@@ -199,7 +199,7 @@ function due(wait) {
 
 /** @param {Job} job */
 function startBefore(job) {
-  return job.startBefore ? h("span", null, " If it has not started by ", relTime(job.startBefore), ", it is not started any more.") : "";
+  return job.startBefore ? ` If it has not started by ${exactTime(job.startBefore)}, it is not started any more.` : "";
 }
 
 /** @param {string} status */

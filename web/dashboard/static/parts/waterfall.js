@@ -20,6 +20,8 @@ export class Waterfall {
   /** @param {{id: string}} org */
   constructor(org) {
     this.org = org;
+    /** @type {Map<string, string>} */
+    this.offers = new Map(); // when a run was first seen to be offered
     this.rows = h("ol", { class: "wf-rows", "aria-label": "Attempts" });
     this.note = h("p", { class: "wf-note", "aria-live": "polite" });
     this.scale = h("div", { class: "wf-scale", "aria-hidden": "true" });
@@ -30,7 +32,8 @@ export class Waterfall {
   /** @param {Job} job */
   update(job) {
     const now = serverNow();
-    const runs = job.jobRuns.map((run, place) => ({ run, segments: segmentsOf(run, job.jobRuns[place - 1] ?? null, now) }));
+    this.noteOffer(job, now);
+    const runs = job.jobRuns.map((given) => ({ ...given, offeredAt: this.offers.get(given.id) ?? null })).map((run, place) => ({ run, segments: segmentsOf(run, job.jobRuns[place - 1] ?? null, now) }));
     const axis = axisOf(runs.flatMap((each) => each.segments));
     keyed(this.rows, runs, ({ run }) => run.id, ({ run }) => this.makeRow(run), () => {});
     runs.forEach((each, place) => this.updateRow(this.rows.children[place], each.run, each.segments, axis));
@@ -41,6 +44,17 @@ export class Waterfall {
       replace(this.scale, h("span", null, exact(first.from)), h("span", null, `${duration(last.to - first.from)}${cut}`));
     }
     replace(this.table, ...runs.map(({ run, segments }) => tableRow(run, segments)));
+  }
+
+  /**
+   * The API says that a run is offered, and until when, but not since when: that is as this page has seen it.
+   * @param {Job} job
+   * @param {number} now
+   */
+  noteOffer(job, now) {
+    const run = job.jobRuns.at(-1);
+    if (run?.status === "offered" && !this.offers.has(run.id)) this.offers.set(run.id, new Date(now).toISOString());
+    if (run?.status === "pending") this.offers.delete(run.id);
   }
 
   /** @param {JobRun} run */
@@ -120,7 +134,7 @@ function legend() {
 
 /** @param {HTMLElement} rows */
 function asTable(rows) {
-  const columns = ["Attempt", "Result", "Waited", "Offered", "Ran", "Started", "Ended", "Error"];
+  const columns = ["Attempt", "Result", "Error", "Waited", "Offered", "Ran", "Started", "Ended"];
   const head = h("thead", null, h("tr", null, ...columns.map((name) => h("th", { scope: "col" }, name))));
   return h("details", { class: "wf-table" }, h("summary", null, "As a table"), h("div", { class: "scroll" }, h("table", { class: "table" }, head, rows)));
 }
@@ -135,6 +149,7 @@ function tableRow(run, segments) {
     return ms ? duration(ms) : "–";
   };
   const time = (/** @type {string|null} */ at) => (at ? exact(new Date(at).getTime()) : "–");
-  const cells = [run.attempt, run.status, long("scheduled", "backoff", "waiting"), long("offered"), long("running"), time(run.startedAt), time(run.finishedAt)];
-  return h("tr", null, ...cells.map((text) => h("td", null, text)), h("td", { class: "wf-error" }, run.result.errorMessage ?? ""));
+  const error = h("td", { class: "wf-error" }, run.result.errorMessage ?? "");
+  const cells = [long("scheduled", "backoff", "waiting"), long("offered"), long("running"), time(run.startedAt), time(run.finishedAt)];
+  return h("tr", [run.attempt, run.status].map((text) => h("td", text)), error, cells.map((text) => h("td", text)));
 }

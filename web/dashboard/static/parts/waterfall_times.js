@@ -8,7 +8,7 @@
  */
 
 const IDLE = 0.25; // of all other time, that a pause between runs may take on the axis at most
-const LEAST = 1000; // ms: a job that is over in no time still has an axis
+const LEAST = 40_000; // ms that this is a part of at least: the usual backoff of seconds is drawn to scale
 
 /**
  * The pieces of one run, in order; each kind once at most.

@@ -10,10 +10,11 @@ from benches.lists_seed import ANN, BEGAN, BIG, BOB, COMMON, EVERY, MIDDLE, NEED
 from peewee import Database
 
 from interlock.states import JobStatus
-from store import job_lists
+from store import audit_trail, job_lists
+from store.audit_trail import AuditFilter, audit_page, audit_reach
 from store.job_lists import list_jobs
 from store.jobs import JobFilter
-from store.models import Job
+from store.models import AuditEvent, Job
 from tests.support.plans import Explaining
 
 MANY = 1500
@@ -110,3 +111,25 @@ def test_a_whole_id_finds_its_job_however_old_it_is_and_only_in_its_org(
     assert [full.id for full in list_jobs(sown, BIG, JobFilter(text=oldest), 50).jobs] == [oldest]
     assert list_jobs(sown, BIG, JobFilter(text=oldest, type="other"), 50).jobs == []
     assert list_jobs(sown, SMALL, JobFilter(text=oldest), 50).jobs == []
+
+
+def test_a_narrowed_page_of_the_audit_trail_looks_at_a_bounded_number_of_lines(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "LOOKED_AT", 4)
+    plain = {"at": BEGAN, "actor_kind": "user", "target_kind": "job", "detail": "{}"}
+    for number in range(10):
+        action = {"id": str(number), "org_id": "org", "action": "rare" if number == 1 else "usual"}
+        AuditEvent.insert(plain | action).execute(database)
+    narrow = AuditFilter(action="rare")
+    seen: list[str] = []
+    before, pages = "", 0
+    while True:
+        reach = audit_reach(database, "org", narrow, before)
+        seen += [line.id for line in audit_page(database, "org", narrow, before, 9, reach)]
+        pages += 1
+        before = reach
+        if not reach:
+            break
+    assert (seen, pages) == (["1"], 3)
+    assert audit_reach(database, "org", AuditFilter(), "") == ""

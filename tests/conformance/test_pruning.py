@@ -176,10 +176,10 @@ def test_what_goes_is_exported_first(desk: Desk, tmp_path: Path) -> None:
     (file,) = (tmp_path / "out").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert sorted(line["kind"] for line in lines) == sorted(
+    assert sorted(line["table"] for line in lines) == sorted(
         ["job", "job_run", "job_log", "job_log", "job_log", "evidence", "asset", "late_report"]
     )
-    (found,) = [line for line in lines if line["kind"] == "job"]
+    (found,) = [line for line in lines if line["table"] == "job"]
     assert (found["id"], found["payload"], found["status"]) == (id_, {"map": None}, "COMPLETED")
     assert found["createdAt"].endswith("Z")
     assert found["needsUserAction"] is False
@@ -200,12 +200,12 @@ def test_a_line_that_a_full_disk_has_cut_off_spoils_no_other(desk: Desk, tmp_pat
     (file,) = (tmp_path / "out").iterdir()
     whole = len(file.read_text().splitlines())
     with file.open("a") as half:
-        half.write('{"kind": "jo')
+        half.write('{"table": "jo')
     job(desk, 41)
     pruner(desk, tmp_path, policy).round()
     lines = file.read_text().splitlines()
     assert len(lines) == 2 * whole + 1
-    assert [json.loads(line)["kind"] for line in lines[whole + 1 :]]
+    assert [json.loads(line)["table"] for line in lines[whole + 1 :]]
 
 
 def test_sessions_tickets_enrolments_and_audit_lines_go_by_their_own_age(desk: Desk, tmp_path: Path) -> None:
