@@ -462,6 +462,19 @@ class Directory:
         self._look_at_clock(actor)
         return reply
 
+    def deleted(self, host_id: str) -> None:
+        """The host's row has just gone: nobody acts for it any more, and its agent's connection and poll end."""
+        gone = NotFound("No such host")
+        actor = self.hosts.pop(host_id, None)
+        if actor is not None:
+            self._set_timer(actor, None)
+            self.pools.left(actor)
+            actor.refuse_all(gone)
+        self.switchboard.close(host_id, POLICY, "no such host")
+        poll = self.polls.get(host_id)
+        if poll is not None and not poll.answer.done:
+            poll.answer.settle(gone)
+
     def rung(self, host_id: str) -> None:
         """Another node has written to a host's rows, or has taken it over; or to the pool that is called so."""
         if self._closed is None and self.pools.knows(host_id):

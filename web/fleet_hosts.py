@@ -95,9 +95,12 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
         return await change(s, who.by, lambda db, by: delete_host(db, who.org_id, host_id, by, expected))
 
     kids = await once_nothing_is_open(remove)
+    s.directory.deleted(host_id)
     s.lookups.forget_host(host_id)
     for kid in kids:
         s.revocations.revoked(kid)
+    event = HostEvent(host_id=host_id, presence="offline", health="ok", awaiting_idle=False, deleted=True)
+    s.streams.publish(who.org_id, "host.updated", event)
     return web.Response(status=204)
 
 

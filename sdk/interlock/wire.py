@@ -419,13 +419,14 @@ class JobEvent(Lenient, omit_defaults=True):
     waited_ms: int | None = None
 
 
-class HostEvent(Lenient):
-    """`data` of `host.online`, `host.offline`, `host.updated`."""
+class HostEvent(Lenient, omit_defaults=True):
+    """`data` of `host.online`, `host.offline`, `host.updated`; `deleted` is there when the host is no more."""
 
     host_id: str
     presence: str
     health: str
     awaiting_idle: bool
+    deleted: bool = False
 
 
 class LogEvent(Lenient):

@@ -41,6 +41,18 @@ def test_a_host_that_does_not_exist_is_not_found_and_forgotten(town: Town) -> No
     assert (town.directory.hosts, town.directory.polls) == ({}, {})
 
 
+def test_nobody_acts_for_a_host_that_was_deleted(town: Town) -> None:
+    host_id = town.host()
+    poll = town.poll(host_id)
+    town.settle()
+    reply = town.ask(host_id, Describe())
+    town.directory.deleted(host_id)
+    town.settle()
+    assert isinstance(poll.answer.error, NotFound)
+    assert reply.done
+    assert (town.directory.hosts, town.directory.polls) == ({}, {})
+
+
 def test_all_hosts_that_are_asked_for_in_one_turn_are_claimed_together(town: Town) -> None:
     hosts = [town.host() for _ in range(5)]
     town.directory.activate(hosts)
