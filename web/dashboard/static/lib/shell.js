@@ -100,7 +100,7 @@ export function shell() {
   const orgPlace = h("div", { class: "org-place" });
   const account = h("div", { class: "account-place" });
   const connected = connection();
-  const brand = h("a", { class: "brand", href: appLink() }, mark(), h("span", "Interlock"));
+  const brand = h("a", { class: "brand", href: appLink(), "aria-label": "Interlock" }, mark(), h("span", "Interlock"));
   const nav = h("nav", { "aria-label": "Pages" }, list, more);
   const side = h("header", { class: "side" }, brand, orgPlace, nav, h("div", { class: "side-foot" }, connected, account));
   const node = h("div", { class: "shell" }, h("a", { class: "skip", href: "#main" }, "To the content"), side, h("div", { class: "body" }, banner(), main));

@@ -27,8 +27,10 @@ export function table({ columns, rows, key, onOpen, caption, none }) {
   const update = (line, row) => {
     if (shown.get(line) === row) return;
     shown.set(line, row);
-    const focused = line.contains(document.activeElement) && document.activeElement !== line;
-    if (!focused) replace(line, cells(row));
+    columns.forEach((each, at) => {
+      const cell = line.children[at];
+      if (!cell.contains(document.activeElement)) replace(cell, each.cell(row)); // what has the focus keeps it
+    });
   };
   const open = (event) => {
     const line = event.target.closest("tr[data-row]");

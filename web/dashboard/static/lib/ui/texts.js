@@ -83,7 +83,7 @@ setInterval(() => {
 
 /** The end of an id, which is its own part; a click copies all of it. @param {string} id */
 export function idText(id) {
-  const node = h("button", { type: "button", class: "id", title: `${id} – click to copy`, "aria-label": `Copy the id ${id}` }, String(id).slice(-8));
+  const node = h("button", { type: "button", class: "id", title: `${id} – click to copy`, "aria-label": `${String(id).slice(-8)}: copy the id ${id}` }, String(id).slice(-8));
   node.addEventListener("click", async (event) => {
     event.stopPropagation();
     event.preventDefault();
