@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from interlock.errors import Unavailable
 from interlock.ids import is_id
 from web.access import request_id
 from web.parsing import read_json
@@ -37,13 +38,18 @@ def at_owner(handler: Handler) -> Handler:
 
 
 async def pass_to_owner(request: web.Request, s: Services, host_id: str) -> web.StreamResponse | None:
-    """The owner's answer; None when the request is to be answered here. The caller has checked who asks."""
-    alone = s.cluster is None or s.directory.holds(host_id)
-    if alone or s.cluster is None or PASSED_ON in request.headers or not is_id(host_id):
+    """The owner's answer; None when the request is to be answered here. The caller has checked who asks.
+
+    A request that was passed on to this node, which another has followed as the owner meanwhile, is `Unavailable`: whoever
+    passed it on has given it up long ago, and it must not bring the host back here.
+    """
+    if s.cluster is None or s.directory.holds(host_id) or not is_id(host_id):
         return None
     url = await s.cluster.url_of_owner(host_id)
     if url is None:
         return None
+    if PASSED_ON in request.headers:
+        raise Unavailable("The host has moved to another node", retry_after=1)
     body = await read_json(request, s.web_limits.max_body_bytes)
     headers = {name: request.headers[name] for name in _THERE if name in request.headers}
     if "Authorization" not in request.headers:

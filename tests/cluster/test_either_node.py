@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from tests.cluster.rig import Town, by_way_of, ready, says, until
+from web.pass_on import PASSED_ON
 
 
 async def test_both_nodes_are_ready(town: Town) -> None:
@@ -243,3 +244,16 @@ async def test_the_same_key_for_a_batch_on_two_nodes_makes_each_job_once(town: T
     assert len((await at_a.user.get(at_a.jobs_path)).json["items"]) == 10
     again = (await at_a.user.post(f"{at_a.jobs_path}/batch", body, headers={"Idempotency-Key": "batch"})).json
     assert all("job" in result for result in again["results"]), again
+
+
+async def test_a_request_that_was_passed_on_too_late_does_not_bring_the_host_back(town: Town) -> None:
+    at_a, _ = town.tenant()
+    host = at_a.host()
+    there = by_way_of(host, town.b)
+    assert (await there.poll()).status == 204
+    owner = town.rows.owner(host.id)
+    body = {"instanceId": "one", "running": []}
+    reply = await host.ask("POST", f"{host.path}/heartbeat", body, headers={PASSED_ON: "somebody"})
+    assert reply.refusal == (503, "unavailable")
+    assert town.rows.owner(host.id) == owner
+    assert (await host.ask("POST", f"{host.path}/heartbeat", body)).status == 200
