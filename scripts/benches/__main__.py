@@ -14,6 +14,7 @@ import msgspec
 from benches.figures import Row
 from benches.fleet import Fleet
 from benches.fleet_rows import rows
+from benches.guards import QUICK_GUARDS, Guards, GuardSizes, guards_rows
 from benches.lists import QUICK_LISTS, Lists, ListSizes, lists_rows
 from benches.machine import facts
 from benches.overload import QUICK_OVERLOAD, Overload, OverloadSizes, overload_rows
@@ -64,6 +65,8 @@ def _options() -> argparse.Namespace:
     _add_rounds(sockets)
     lists = commands.add_parser("lists", help="pages of jobs among a million, on SQLite and PostgreSQL")
     _add_rounds(lists)
+    guards = commands.add_parser("guards", help="what credentials, roles and validation cost a job")
+    _add_rounds(guards)
     return parser.parse_args()
 
 
@@ -113,6 +116,12 @@ def _lists(options: argparse.Namespace, folder: Path) -> None:
         _take(options, sizes, folder, lists, lambda: lists_rows(sizes, lists.values))
 
 
+def _guards(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_GUARDS if options.quick else GuardSizes())
+    guards = Guards(sizes, folder, _say)
+    _take(options, sizes, folder, guards, lambda: guards_rows(guards.values))
+
+
 Asked = TypeVar("Asked", bound=Effort)
 
 
@@ -148,6 +157,7 @@ _BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "overload": _overload,
     "sockets": _sockets,
     "lists": _lists,
+    "guards": _guards,
 }
 
 

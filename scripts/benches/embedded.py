@@ -1,13 +1,14 @@
 """Benches of servers on their embedded default, each on a fresh copy of a data directory that was sown once."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from benches.plan import Outcome
 from benches.processes import Server, interlock
 from benches.seed import Seed, copy_to_disk
-from benches.steps import Effort, Say, Steps
+from benches.steps import Effort, Say, Steps, Taken
 
 
 class Embedded(Steps):
@@ -33,3 +34,10 @@ class Embedded(Steps):
                 yield server, seed
         finally:
             shutil.rmtree(copy)
+
+    @staticmethod
+    def _there_and_back(*loads: Taken) -> Sequence[tuple[Outcome, Outcome]]:
+        """Each load, then each again in the other order: a machine that grows slower or warmer favours none of them."""
+        there = [load() for load in loads]
+        back = [load() for load in reversed(loads)]
+        return list(zip(there, reversed(back), strict=True))

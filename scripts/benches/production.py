@@ -22,7 +22,6 @@ from engines.redis_server import OwnRedis, own_redis
 # More than its small defaults, far less than a database server would be given.
 POSTGRES = {"shared_buffers": "256MB", "max_wal_size": "2GB"}
 UNGUARDED = "benches.unguarded"
-Taken: TypeAlias = Callable[[], Outcome]
 Served: TypeAlias = Callable[[], AbstractContextManager[tuple[Server, Seed]]]
 
 
@@ -119,13 +118,6 @@ class Production(Embedded):
                 f"{prefix}first job": server.seconds_to_job(self._chance.choice(seed.others)),
                 f"{prefix}restart": server.ready_seconds,
             }
-
-    @staticmethod
-    def _there_and_back(*loads: Taken) -> Sequence[tuple[Outcome, Outcome]]:
-        """Each load, then each again in the other order: a machine that grows slower or warmer favours none of them."""
-        there = [load() for load in loads]
-        back = [load() for load in reversed(loads)]
-        return list(zip(there, reversed(back), strict=True))
 
     def _takeovers(self) -> Figures:
         """Each kill is of the node that owns everything; a new one takes its place and is killed later."""

@@ -14,6 +14,7 @@ from benches.processes import drive, wait_until_quiet
 Say = Callable[[str], None]
 Figures: TypeAlias = dict[str, float]
 Step: TypeAlias = Callable[[], Figures]
+Taken: TypeAlias = Callable[[], Outcome]
 
 QUIET_CORES = 0.2  # what others may use while a figure is taken before it is taken again
 
