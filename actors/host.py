@@ -139,6 +139,7 @@ class HostActor(LoopActor):
         self.fenced = False  # another process owns the host now
         self.unwritten = False  # and it was the fence that said so: nothing that still waits for an answer was written
         self._looks = 0  # how often it was asked to look at its rows since it began to
+        self._ended: InterlockError | None = None  # what whoever still waits is told, once it has ended
         self._around = around
         self._in_flight: deque[_InFlight] | None = None  # made when first needed: an empty deque weighs 600 bytes
         self.inbox.asleep = True
@@ -166,6 +167,7 @@ class HostActor(LoopActor):
         """End it: everybody who waits for this incarnation is told."""
         if self.incarnation is not None:
             self.incarnation.poisoned = True
+        self._ended = why
         self.actor_stopped.set()
         waiting, self._in_flight = list(self._in_flight or ()), None
         for flight in waiting:
@@ -263,7 +265,7 @@ class HostActor(LoopActor):
             log.exception("Unexpected error in the actor of host %s", self.host_id, extra={"host": self.host_id})
             self._around.dropped(self, "an unexpected error", error)
             if reply is not None:
-                _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+                _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
 
     def _note(self, outcome: Committed) -> None:
         """Where the host's counters stand now. A gap means that another node has written: the rows are read before
@@ -356,7 +358,7 @@ class HostActor(LoopActor):
 
         def done(rows: Any, error: BaseException | None) -> None:
             if self.actor_stopped.is_set():
-                _settle(reply, Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+                _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
             elif error is not None:
                 self._could_not_look(asked)
                 _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))

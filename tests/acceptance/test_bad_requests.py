@@ -30,7 +30,7 @@ def caller_of(scene: Scene, route: Route) -> Caller:
     if route.who == "agent":
         return scene.host
     rows = scene.tenant.plane.rows
-    if route.who == "platform":
+    if route.who == "platform_admin":
         return scene.tenant.plane.caller(rows.token(rows.user(scene.tenant.id, "viewer", platform_admin=True)))
     return scene.tenant.as_role("owner")
 
