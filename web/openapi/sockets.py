@@ -34,7 +34,7 @@ EVENTS: dict[str, Event] = {
     "evidence.added": Event(EvidenceEvent, "There is more evidence, or another file."),
     "host.online": Event(HostEvent, "A host's agent is there."),
     "host.offline": Event(HostEvent, "It has not been heard of."),
-    "host.updated": Event(HostEvent, "A host has been changed, or what is known of it."),
+    "host.updated": Event(HostEvent, "A host has been changed or deleted, or what is known of it has."),
     "gap": Event(Gap, "Events are lost to this watcher: it should read afresh."),
     "error": Event(Problem, "The credential does not hold; the socket closes."),
 }
