@@ -64,7 +64,7 @@ class _Copy:
         """Old jobs have been vacuumed and counted long ago where they came one by one."""
         connection = self._database.connection()
         connection.autocommit = True
-        for order in ("SET statement_timeout = 0", "VACUUM (ANALYZE)", "CHECKPOINT"):
+        for order in ("SET statement_timeout = 0", "SET lock_timeout = 0", "VACUUM (ANALYZE)", "CHECKPOINT"):
             connection.cursor().execute(order)
 
     def _copy(self, table: str, columns: Sequence[str], images: Sequence[Image]) -> None:
