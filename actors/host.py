@@ -386,7 +386,8 @@ class HostActor(LoopActor):
             self._decide(Found(asked=asked, job=job, run=run, reply=reply, beside=beside), reply)
         elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
             self.fenced = not self._around.ownership.alone
-            self._around.dropped(self, "another process has taken this host over", None)
+            self._around.dropped(self, "another process has taken this host over, or it was deleted", None)
+            _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
         else:
             self._looked()
             self._decide(Seen(claimed=rows, asked_at=asked.asked_at), reply)

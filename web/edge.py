@@ -131,7 +131,8 @@ class EdgeHandler(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what could not be read as a request, and close the connection."""
         request_id = _IDS.new()
-        fault = status >= _SERVER_FAULT and not isinstance(exc, ConnectionError)
+        # aiohttp repeats an expectation that it does not know, which may be no text at all.
+        fault = status >= _SERVER_FAULT and not isinstance(exc, ConnectionError | UnicodeEncodeError)
         # What could not be read may hold a credential: of a stranger's rubbish only its kind is told.
         if fault:
             log.error("Request %s was not read: %r", request_id, exc, extra={"request_id": request_id})

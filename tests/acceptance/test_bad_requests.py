@@ -181,6 +181,11 @@ async def test_broken_chunks_are_a_typed_problem(plane: Plane, scene: Scene) -> 
         assert_typed(await send(plane.server.port, data))
 
 
+async def test_an_expectation_that_is_no_text_is_refused_also_where_no_page_is(scene: Scene) -> None:
+    data = request("GET", "/nowhere", "", b"Expect: \xed\xa0\x80")
+    assert (await send(scene.tenant.plane.server.port, data)).status in {400, 417}
+
+
 async def test_an_expectation_that_the_server_does_not_know_is_a_typed_problem(plane: Plane, scene: Scene) -> None:
     data = request("GET", scene.tenant.jobs_path, scene.tenant.user.token or "", "Expect: miracles")
     reply = await send(plane.server.port, data)

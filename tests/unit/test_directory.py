@@ -53,6 +53,16 @@ def test_nobody_acts_for_a_host_that_was_deleted(town: Town) -> None:
     assert (town.directory.hosts, town.directory.polls) == ({}, {})
 
 
+def test_whoever_waits_until_a_host_has_been_read_is_answered_when_it_is_gone(town: Town) -> None:
+    host_id = town.host()
+    town.ask(host_id, Describe())
+    town.settle()
+    town.database.execute_sql("DELETE FROM host")
+    reply = town.directory.changed(host_id)
+    town.settle()
+    assert reply.done
+
+
 def test_all_hosts_that_are_asked_for_in_one_turn_are_claimed_together(town: Town) -> None:
     hosts = [town.host() for _ in range(5)]
     town.directory.activate(hosts)
