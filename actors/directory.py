@@ -328,9 +328,7 @@ class Directory:
         if self.hosts.get(actor.host_id) is not actor:
             return
         log.warning("The actor of host %s is dropped: %s", actor.host_id, why, extra={"host": actor.host_id})
-        del self.hosts[actor.host_id]
-        self._set_timer(actor, None)
-        self.pools.left(actor)
+        self._forget(actor)
         self.rebuilt += 1
         if actor.fenced:
             self.fenced += 1
@@ -351,6 +349,12 @@ class Directory:
             self._loop.call_later(delay, self._rebuild, actor.host_id)
         else:
             self._rebuild(actor.host_id)
+
+    def _forget(self, actor: HostActor) -> None:
+        """It is nobody's actor any more; whoever waits for it is still to be told."""
+        del self.hosts[actor.host_id]
+        self._set_timer(actor, None)
+        self.pools.left(actor)
 
     def _rebuild(self, host_id: str) -> None:
         """A new incarnation; the parked poll is told to it as if it had just come."""
@@ -442,9 +446,7 @@ class Directory:
         epochs = self.epochs()
         released = [(actor.host_id, epochs[actor.host_id]) for actor in actors if actor.host_id in epochs]
         for actor in actors:
-            del self.hosts[actor.host_id]
-            self._set_timer(actor, None)
-            self.pools.left(actor)
+            self._forget(actor)
             actor.refuse_all(Unavailable(_REBUILT))
         self._claims.release(released)
 
@@ -465,10 +467,9 @@ class Directory:
     def deleted(self, host_id: str) -> None:
         """The host's row has just gone: nobody acts for it any more, and its agent's connection and poll end."""
         gone = NotFound("No such host")
-        actor = self.hosts.pop(host_id, None)
+        actor = self.hosts.get(host_id)
         if actor is not None:
-            self._set_timer(actor, None)
-            self.pools.left(actor)
+            self._forget(actor)
             actor.refuse_all(gone)
         self.switchboard.close(host_id, POLICY, "no such host")
         poll = self.polls.get(host_id)

@@ -179,6 +179,9 @@ class HostActor(LoopActor):
             if envelope.reply_to is not None:
                 envelope.reply_to.set_exception((type(why), why, None))
 
+    def _why_ended(self) -> InterlockError:
+        return self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN)
+
     def on_receive(self, message: Message) -> object:
         """Decide, and answer once what was decided is durable."""
         began = perf_counter()
@@ -265,7 +268,7 @@ class HostActor(LoopActor):
             log.exception("Unexpected error in the actor of host %s", self.host_id, extra={"host": self.host_id})
             self._around.dropped(self, "an unexpected error", error)
             if reply is not None:
-                _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+                _settle(reply, self._why_ended())
 
     def _note(self, outcome: Committed) -> None:
         """Where the host's counters stand now. A gap means that another node has written: the rows are read before
@@ -358,7 +361,7 @@ class HostActor(LoopActor):
 
         def done(rows: Any, error: BaseException | None) -> None:
             if self.actor_stopped.is_set():
-                _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+                _settle(reply, self._why_ended())
             elif error is not None:
                 self._could_not_look(asked)
                 _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))
@@ -387,7 +390,7 @@ class HostActor(LoopActor):
         elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
             self.fenced = not self._around.ownership.alone
             self._around.dropped(self, "another process has taken this host over, or it was deleted", None)
-            _settle(reply, self._ended or Unavailable("The host's actor is being rebuilt", retry_after=_AGAIN))
+            _settle(reply, self._why_ended())
         else:
             self._looked()
             self._decide(Seen(claimed=rows, asked_at=asked.asked_at), reply)

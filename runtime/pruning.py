@@ -66,7 +66,7 @@ class Pruner:
                 self._remove_plain(table, before)
             self.counts["file"] += self._orphans.sweep(self._database, whole=all_files)
         except Stopped:
-            pass
+            pass  # the rest is found again in the next round
         finally:
             retention.end_pruning(self._database)
         return True

@@ -5,10 +5,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benches.plan import Outcome
+from benches.plan import Outcome, Plan
 from benches.processes import Server, interlock
 from benches.seed import Seed, copy_to_disk
 from benches.steps import Effort, Say, Steps, Taken
+
+
+def jobs_plan(load: str, server: Server, seed: Seed, count: int, *, clients: int, batch: int) -> Plan:
+    """So many jobs for the seed's hosts."""
+    return Plan(
+        load=load,
+        port=server.port,
+        pid=server.pid,
+        count=count,
+        clients=clients,
+        batch=batch,
+        org=seed.org,
+        token=seed.token,
+        hosts=seed.hosts,
+    )
 
 
 class Embedded(Steps):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benches.embedded import Embedded
+from benches.embedded import Embedded, jobs_plan
 from benches.figures import percentile
 from benches.plan import BenchFailed, FleetHost, Outcome, Plan
 from benches.processes import Server, bare
@@ -95,16 +95,4 @@ class Fleet(Embedded):
 
     def _drive(self, load: str, server: Server, seed: Seed, count: int) -> Outcome:
         z = self.sizes
-        return self._driven(
-            Plan(
-                load=load,
-                port=server.port,
-                pid=server.pid,
-                count=count,
-                clients=z.clients,
-                batch=z.batch,
-                org=seed.org,
-                token=seed.token,
-                hosts=seed.hosts,
-            )
-        )
+        return self._driven(jobs_plan(load, server, seed, count, clients=z.clients, batch=z.batch))

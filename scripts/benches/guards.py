@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-from benches.embedded import Embedded
+from benches.embedded import Embedded, jobs_plan
 from benches.figures import Floor, Row, Yardstick
-from benches.plan import Outcome, Plan
+from benches.plan import Outcome
 from benches.seed import sow
 from benches.steps import Effort, Figures, Say, Step
 
@@ -55,17 +55,7 @@ class Guards(Embedded):
     def _drive(self, load: str, launcher: str = "") -> Outcome:
         z = self.sizes
         with self._embedded("small", launcher) as (server, seed):
-            plan = Plan(
-                load=load,
-                port=server.port,
-                pid=server.pid,
-                count=z.jobs,
-                clients=z.clients,
-                batch=z.batch,
-                org=seed.org,
-                token=seed.token,
-                hosts=seed.hosts,
-            )
+            plan = jobs_plan(load, server, seed, z.jobs, clients=z.clients, batch=z.batch)
             return self._driven(plan, f"{load}, unchecked" if launcher else load)
 
 
