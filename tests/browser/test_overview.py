@@ -9,7 +9,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browsers import QUICK
 from tests.support.callers import Agent, Plane, Tenant
-from tests.support.screens import address, heard, listen, signed_in
+from tests.support.screens import address, heard, listen, signed_in, until_heard
 from tests.support.server import Rows, Server
 
 RATE = 50  # jobs a second
@@ -68,7 +68,7 @@ async def test_what_happened_while_the_connection_was_away_is_heard_once(
     await page.goto(address(tenant, "overview"))
     await listen(page)
     first = await tenant.create(agent)
-    await page.wait_for_function("window.heard.length === 1")
+    await until_heard(page, 1)
     await context.set_offline(offline=True)
     await expect(page.get_by_role("button", name="Connection lost")).to_be_visible()
     missed = [await tenant.create(agent) for _ in range(3)]
@@ -163,7 +163,7 @@ async def test_a_hidden_tab_is_paused_and_goes_on_where_it_was(page: Page, tenan
     await page.goto(address(tenant, "overview"))
     await listen(page)
     first = await tenant.create(agent)
-    await page.wait_for_function("window.heard.length === 1")
+    await until_heard(page, 1)
     await page.evaluate(HIDE, arg=True)
     await expect(page.get_by_role("button", name="Paused")).to_be_visible()
     missed = await tenant.create(agent)

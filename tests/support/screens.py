@@ -65,3 +65,15 @@ async def listen(page: Page) -> None:
 async def heard(page: Page) -> list[tuple[str, int, str | None]]:
     """Events, their numbers and their jobs, in the order in which the page has heard of them."""
     return [(event, seq, job) for event, seq, job in await page.evaluate("window.heard")]
+
+
+# One call that ends by itself: a condition that Playwright polls is compiled again for each look, which the page's
+# policy forbids after the first.
+HEAR = """async (count) => {
+  while (window.heard.length < count) await new Promise((resume) => setTimeout(resume, 10));
+}"""
+
+
+async def until_heard(page: Page, count: int) -> None:
+    """Wait until the page that listens has heard of so many events."""
+    await page.evaluate(HEAR, arg=count)
