@@ -5,37 +5,21 @@ refused is dropped; if its host has a parked poll, a socket or a live run it is 
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from actors.claims import Claims
-from actors.elsewhere import APPENDED, Elsewhere
 from actors.host import HostActor
 from actors.host_state import SEEN_SAVED_EVERY
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopActor, LoopFuture
-from actors.messages import (
-    NOTHING,
-    Connect,
-    Describe,
-    Disconnect,
-    EndPoll,
-    ExplainWait,
-    Look,
-    Message,
-    MoveInLine,
-    Poll,
-    ResolveAction,
-    RunDue,
-    Take,
-    Tick,
-)
+from actors.messages import NOTHING, Connect, Disconnect, EndPoll, Look, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.org_pool import PREFIX, OrgPool
+from actors.owners import NotWritten, Owners
 from actors.parked import ParkedPolls
 from actors.pool_writer import PoolWriter
 from actors.pools import Pools
 from actors.ports import Done, LoopPort
-from actors.rounds import Rounds
 from actors.sessions import Session
 from actors.surroundings import Surroundings
 from actors.switchboard import GOING_AWAY, POLICY, RESTART, Switchboard
@@ -47,17 +31,7 @@ from store.jobs import pending_counts
 log = logging.getLogger(__name__)
 
 _ELSEWHERE = "Another node has taken this host over"
-NOT_APPENDED = (
-    ExplainWait,
-    Describe,
-    ResolveAction,
-    MoveInLine,
-)  # what users ask that only the host's owner can answer
 _REBUILT = "The host's actor is being rebuilt from its rows"
-
-
-class NotWritten(Unavailable):
-    """Another node owns the host, and what was asked is certainly not in the rows."""
 
 
 class Directory:
@@ -75,11 +49,10 @@ class Directory:
         self._loop = loop
         self._started_at = started_at  # runs that are older were live before a cold start
         self._claims = Claims(around, loop, owner, self._claimed)
-        self._elsewhere = Elsewhere(around)
-        self._owners: Rounds[tuple[Message, LoopFuture]] = Rounds(self._find_owner)
+        self._owners = Owners(around, self)
         self._parked = ParkedPolls(loop, self._poll_over)
         self._retrying: set[str] = set()  # hosts that a timer will claim again
-        self._closed: InterlockError | None = None
+        self.closed: InterlockError | None = None  # what whoever asks is told, once it takes nothing more
         self.pools = around.pool = Pools(self.supervisor, self.hosts.get, around.clock, lambda: around.alarms)
         self._pool_writer = PoolWriter(around.journal, around.scheduler)
         around.dropped = self._dropped
@@ -113,73 +86,28 @@ class Directory:
 
     def ask(self, host_id: str, message: Message) -> LoopFuture:
         """The reply of the host's actor, to come; `NotFound` when there is no such host."""
-        if self._closed is not None:
-            return LoopFuture.of(self._closed)
+        if self.closed is not None:
+            return LoopFuture.of(self.closed)
         if self._around.ownership.alone:
             return self._ask(self._actor(host_id), message)
         if host_id not in self.hosts:
-            return self._ask_owner(host_id, message)
-        reply = self._ask(self._actor(host_id), message)
-        return self._or_ask_owner(host_id, message, reply) if isinstance(message, APPENDED) else reply
+            return self._owners.ask(host_id, message)
+        return self._owners.or_ask(host_id, message, self.ask_actor(host_id, message))
 
-    def _or_ask_owner(self, host_id: str, message: Message, reply: LoopFuture) -> LoopFuture:
-        """A user need not notice that the host has moved to another node meanwhile."""
-        answer = LoopFuture()
-
-        def settled(first: LoopFuture) -> None:
-            if isinstance(first.error, NotWritten) and self._closed is None:
-                self._ask_owner(host_id, message).then(lambda second: second.forward(answer))
-            else:
-                first.forward(answer)
-
-        reply.then(settled)
-        return answer
-
-    def _ask_owner(self, host_id: str, message: Message) -> LoopFuture:
-        """Another node may own the host: then users' wishes are appended to its rows. Whatever else comes here is for
-        whoever gets it: agents' requests were passed on before, if their owner could be reached.
-        """
-        reply = LoopFuture()
-        self._owners.add(host_id, (message, reply))
-        return reply
-
-    def _find_owner(self, host_id: str, asked: list[tuple[Message, LoopFuture]], end: Callable[[], None]) -> None:
-        def found(owner: str | None, error: BaseException | None) -> None:
-            for message, reply in asked:
-                if error is not None:
-                    log.warning("The owner of host %s cannot be found: %s", host_id, error, extra={"host": host_id})
-                    reply.settle(Unavailable("The host's owner cannot be found at the moment"))
-                else:
-                    self._send(owner, host_id, message, reply)
-            end()
-
-        ownership = self._around.ownership
-        self._around.reader.read(lambda database: ownership.owner_of(database, host_id), found)
-
-    def _send(self, owner: str | None, host_id: str, message: Message, reply: LoopFuture) -> None:
-        def appended(answer: LoopFuture) -> None:
-            self.rung(host_id)  # this node may have taken the host over while that was written
-            answer.forward(reply)
-
-        if self._closed is not None:
-            reply.settle(self._closed)
-        elif owner is not None and host_id not in self.hosts and isinstance(message, APPENDED):
-            self._elsewhere.append(owner, host_id, message).then(appended)
-        elif owner is not None and host_id not in self.hosts and isinstance(message, NOT_APPENDED):
-            reply.settle(Unavailable("Another node owns this host"))
-        else:
-            self._ask(self._actor(host_id), message).then(lambda answer: answer.forward(reply))
+    def ask_actor(self, host_id: str, message: Message) -> LoopFuture:
+        """The reply of the host's actor here, whoever owns the host."""
+        return self._ask(self._actor(host_id), message)
 
     def tell(self, host_id: str, message: Message) -> None:
         """Send without waiting; a full mailbox drops it, which whoever tells must be able to bear."""
-        if self._closed is not None or self.pools.knows(host_id):
+        if self.closed is not None or self.pools.knows(host_id):
             return
         if host_id in self.hosts or self._around.ownership.alone:
             self._tell_actor(self._actor(host_id), message)
 
     def _tell_if_there(self, host_id: str, message: Message) -> bool:
         actor = self.hosts.get(host_id)
-        return actor is not None and self._closed is None and self._tell_actor(actor, message)
+        return actor is not None and self.closed is None and self._tell_actor(actor, message)
 
     def _tell_actor(self, actor: HostActor, message: Message) -> bool:
         if len(actor.inbox) >= self._around.limits.mailbox:
@@ -188,8 +116,8 @@ class Directory:
         return True
 
     def _ask(self, actor: LoopActor, message: Message) -> LoopFuture:
-        if self._closed is not None:
-            return LoopFuture.of(self._closed)
+        if self.closed is not None:
+            return LoopFuture.of(self.closed)
         if len(actor.inbox) >= self._around.limits.mailbox:
             return LoopFuture.of(Unavailable("Too many requests wait for this host", retry_after=2))
         return actor.ask_now(message)
@@ -203,8 +131,8 @@ class Directory:
 
     def poll(self, poll: Poll, wait_ms: Millis) -> None:
         """Take a poll in; it is answered in its own time, at the latest after `wait_ms`."""
-        if self._closed is not None:
-            poll.answer.settle(self._closed)
+        if self.closed is not None:
+            poll.answer.settle(self.closed)
             return
         self._parked.put(poll, wait_ms)
         self._ask(self._actor(poll.host_id), Take(poll=poll)).then(lambda reply: self._poll_refused(poll, reply))
@@ -221,7 +149,7 @@ class Directory:
         """Nobody took it in. While its host's actor is being rebuilt it waits for the next incarnation."""
         if reply.error is None or poll.answer.done:
             return
-        rebuilding = poll.host_id not in self.hosts and self._closed is None and isinstance(reply.error, Unavailable)
+        rebuilding = poll.host_id not in self.hosts and self.closed is None and isinstance(reply.error, Unavailable)
         if not (poll.waits and rebuilding):
             poll.answer.settle(reply.error if isinstance(reply.error, InterlockError) else Unavailable(_REBUILT))
 
@@ -236,8 +164,8 @@ class Directory:
         """Take an agent's socket in: an older one of its host is closed, and here the host lives from now on. The reply
         is None once that is durable; when it is an error, the session is not kept, and its agent is to connect again.
         """
-        if self._closed is not None:
-            return LoopFuture.of(self._closed)
+        if self.closed is not None:
+            return LoopFuture.of(self.closed)
         actor = self._actor(session.host_id)
         self.switchboard.put(session)
         reply = self._ask(actor, Connect(session=session))
@@ -252,7 +180,7 @@ class Directory:
     def disconnect(self, session: Session) -> None:
         """The transport has gone. Of a session that has been superseded this says nothing."""
         session.open = False
-        if not self.switchboard.forget(session) or self._closed is not None:
+        if not self.switchboard.forget(session) or self.closed is not None:
             return
         actor = self.hosts.get(session.host_id)
         if actor is not None:
@@ -265,7 +193,7 @@ class Directory:
         to them.
         """
         for host_id in host_ids:
-            if host_id not in self.hosts and self._closed is None:
+            if host_id not in self.hosts and self.closed is None:
                 self._start(host_id)
                 self._claims.soon(host_id, free=not self._around.ownership.alone)
 
@@ -313,7 +241,7 @@ class Directory:
 
     def _look_at_clock(self, actor: HostActor) -> None:
         """What came due while nobody kept this host's time."""
-        if self._closed is None:
+        if self.closed is None:
             actor.actor_ref.tell(RunDue())
 
     # ---- the actors' calls -----------------------------------------------------------------------------------------
@@ -340,7 +268,7 @@ class Directory:
         actor.refuse_all(Unavailable(_REBUILT))
         needed = needed or actor.host_id in self.polls or actor.host_id in self.sessions
         lost = actor.state is None  # nobody knows what it holds
-        if self._closed is not None or not (needed or lost) or actor.host_id in self._retrying:
+        if self.closed is not None or not (needed or lost) or actor.host_id in self._retrying:
             return
         if retry:
             self._retrying.add(actor.host_id)
@@ -359,7 +287,7 @@ class Directory:
     def _rebuild(self, host_id: str) -> None:
         """A new incarnation; the parked poll is told to it as if it had just come."""
         self._retrying.discard(host_id)
-        if self._closed is not None:
+        if self.closed is not None:
             return
         poll = self.polls.get(host_id)
         if poll is not None and poll.over:
@@ -404,7 +332,7 @@ class Directory:
 
     def sweep(self, due: Collection[str] = ()) -> None:
         """Every few seconds: look at the clock of all that may be due, and let idle actors go."""
-        if self._closed is not None:
+        if self.closed is not None:
             return
         now = self._around.clock.now()
         self.pools.tick(list(self.orgs.values()))
@@ -425,10 +353,13 @@ class Directory:
             elif self._is_idle(actor, now):
                 idle.append(actor)
         self._passivate(idle)
+        most = self._around.limits.passivate_after_ms
+        for org_id in [name for name, supervisor in self.orgs.items() if supervisor.quiet_for(now) >= most]:
+            del self.orgs[org_id]  # whoever needs it starts it again
 
     def sweep_pools(self, orgs: Iterable[str]) -> None:
         """In the pools of these orgs something is due."""
-        for org_id in orgs if self._closed is None else ():
+        for org_id in orgs if self.closed is None else ():
             self.pools.due(PREFIX + org_id)
 
     def look_at_pools(self) -> None:
@@ -457,7 +388,7 @@ class Directory:
         reply comes then.
         """
         actor = self.hosts.get(host_id)
-        if actor is None or actor.state is None or self._closed is not None:
+        if actor is None or actor.state is None or self.closed is not None:
             return LoopFuture.of(None)
         actor.state.stale = True
         reply = self._ask(actor, Look())
@@ -478,10 +409,10 @@ class Directory:
 
     def rung(self, host_id: str) -> None:
         """Another node has written to a host's rows, or has taken it over; or to the pool that is called so."""
-        if self._closed is None and self.pools.knows(host_id):
+        if self.closed is None and self.pools.knows(host_id):
             return
         actor = self.hosts.get(host_id)
-        if actor is not None and actor.state is not None and self._closed is None:
+        if actor is not None and actor.state is not None and self.closed is None:
             actor.look()
             actor.actor_ref.tell(RunDue())
 
@@ -530,13 +461,13 @@ class Directory:
         A poll is answered by its actor, so that a job which is on its way to it is not dropped; one whose actor has not
         read its rows yet is answered here.
         """
-        self._closed = Unavailable("The server is stopping", retry_after=2)
+        self.closed = Unavailable("The server is stopping", retry_after=2)
         self.switchboard.close_all(GOING_AWAY, "the server is stopping")
         for poll in self._parked.all():
             actor = self.hosts.get(poll.host_id)
             if actor is not None and actor.state is not None and actor.actor_ref.is_alive():
-                actor.actor_ref.tell(EndPoll(poll=poll, why=self._closed))
+                actor.actor_ref.tell(EndPoll(poll=poll, why=self.closed))
             elif not poll.answer.done:
-                poll.answer.settle(self._closed)
+                poll.answer.settle(self.closed)
         for actor in self.hosts.values():
             self._set_timer(actor, None)

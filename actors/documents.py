@@ -27,6 +27,7 @@ def run_document(run: RunRow) -> JobRun:
         status=run.status,
         created_at=when(run.created_at) or "",
         available_at=when(run.available_at),
+        offered_at=when(run.offered_at),
         started_at=when(run.started_at),
         finished_at=when(run.finished_at),
         result=RunResult(

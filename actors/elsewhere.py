@@ -69,11 +69,13 @@ class Elsewhere:
         """Read once for all that is asked, then decide one after the other."""
 
         def read(rows: list[Rows] | None, error: BaseException | None) -> None:
+            if error is not None:
+                log.warning("The rows of host %s cannot be read: %s", host_id, error, extra={"host": host_id})
             for place, each in enumerate(asked):
                 if rows is not None:
                     self._submit(host_id, each, rows[place])
                 elif error is not None:
-                    each.reply.settle(Unavailable(f"The rows cannot be read: {error}"))
+                    each.reply.settle(Unavailable("The rows cannot be read at the moment"))
                 else:
                     each.reply.settle(NotFound("No such host"))
             end()

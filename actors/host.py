@@ -28,7 +28,6 @@ from actors.messages import (
     Describe,
     Disconnect,
     EndPoll,
-    EvidenceItem,
     ExplainWait,
     Found,
     HandOutAgain,
@@ -48,16 +47,14 @@ from actors.messages import (
     Tick,
 )
 from actors.pool_messages import PoolEmpty, PoolHints, PoolJob
+from actors.row_reads import rows_for
 from actors.surroundings import Surroundings
 from actors.user_action import resolve_action
 from interlock.clock import Millis
 from interlock.errors import InterlockError, Unavailable
 from store import Committed, Entry, Incarnation, Missed, Outcome, Refused
-from store.claims import Claimed, read_news, read_open
+from store.claims import Claimed
 from store.entries import Change
-from store.evidence import run_and_evidence
-from store.jobs import job_and_last_run, job_and_run
-from store.logs import run_and_log
 from store.rows import host_image
 
 log = logging.getLogger(__name__)
@@ -215,9 +212,11 @@ class HostActor(LoopActor):
     def _carry_out(self, d: Decision, reply: LoopFuture) -> None:
         if d.changes_anything:
             self._submit(d.seal(), _InFlight(d, reply))
-        else:
+        elif self._in_flight:
             # What it says may rest on changes that are still on their way: it waits for them.
             self._behind_all(lambda failure: self._release(d, reply, failure))
+        else:
+            self._release(d, reply, None)
 
     def _submit(self, changes: list[Change], flight: _InFlight) -> None:
         if self.state is None or self.incarnation is None:
@@ -240,7 +239,10 @@ class HostActor(LoopActor):
             self.fenced = self.unwritten = outcome.fenced and not self._around.ownership.alone
             self._around.dropped(self, outcome.why, None)
         else:
-            self._guarded(lambda: self._settle_first(outcome))
+            try:
+                self._settle_first(outcome)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this incarnation
+                self._failed(error)
 
     def _settle_first(self, outcome: Committed) -> None:
         """The oldest decision is durable. It leaves the queue last: a bug on the way finds it there, still unanswered."""
@@ -260,15 +262,19 @@ class HostActor(LoopActor):
             self._in_flight.popleft()
         self._in_flight = self._in_flight or None
 
-    def _guarded(self, work: Callable[[], object], reply: LoopFuture | None = None) -> None:
+    def _guarded(self, work: Callable[[], object], reply: LoopFuture) -> None:
         """What runs outside a turn of the mailbox: a bug there ends this incarnation just the same."""
         try:
             work()
-        except BaseException as error:
-            log.exception("Unexpected error in the actor of host %s", self.host_id, extra={"host": self.host_id})
-            self._around.dropped(self, "an unexpected error", error)
-            if reply is not None:
-                _settle(reply, self._why_ended())
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            _settle(reply, self._why_ended())
+
+    def _failed(self, error: BaseException) -> None:
+        log.error(
+            "Unexpected error in the actor of host %s", self.host_id, exc_info=error, extra={"host": self.host_id}
+        )
+        self._around.dropped(self, "an unexpected error", error)
 
     def _note(self, outcome: Committed) -> None:
         """Where the host's counters stand now. A gap means that another node has written: the rows are read before
@@ -349,7 +355,8 @@ class HostActor(LoopActor):
         asked = d.look_up
         if asked is None:
             raise TypeError("nothing is to be looked up")
-        work = _rows_for(asked, self.host_id, self.state)
+        work = rows_for(asked, self.host_id, self.state)
+        reader = self._around.gathered if isinstance(asked, Ack | PoolJob) else self._around.reader
         tries: list[int] = []  # what had been committed when each read began
 
         def read(failure: InterlockError | None) -> None:
@@ -357,14 +364,15 @@ class HostActor(LoopActor):
                 _settle(reply, failure)  # and this incarnation has ended
             else:
                 tries.append(self.committed)
-                self._around.reader.read(work, done)
+                reader.read(work, done)
 
         def done(rows: Any, error: BaseException | None) -> None:
             if self.actor_stopped.is_set():
                 _settle(reply, self._why_ended())
             elif error is not None:
                 self._could_not_look(asked)
-                _settle(reply, Unavailable(f"The rows cannot be read: {error}", retry_after=_AGAIN))
+                log.warning("The rows of host %s cannot be read: %s", self.host_id, error, extra={"host": self.host_id})
+                _settle(reply, Unavailable("The rows cannot be read at the moment", retry_after=_AGAIN))
             elif tries[-1] == self.submitted:
                 self._guarded(lambda: self._take_in(asked, rows, reply), reply)
             elif len(tries) < MOST_READS:
@@ -401,31 +409,6 @@ class HostActor(LoopActor):
             self._in_flight[-1].followers.append(follower)
         else:
             follower(None)
-
-
-def _rows_for(asked: Message, host_id: str, state: HostState | None) -> Callable[[Any], Any]:
-    known = (state.logs or ()) if state is not None else ()
-    if isinstance(asked, ReportResult) or (isinstance(asked, NoteProgress | AppendLogs) and asked.job_run_id in known):
-        run_id = asked.job_run_id
-        return lambda database: job_and_run(database, run_id)
-    if isinstance(asked, NoteProgress | AppendLogs):
-        of_log = asked.job_run_id
-        return lambda database: run_and_log(database, of_log)
-    if isinstance(asked, AddEvidence):
-        of_job, hashes = asked.job_run_id, {item.hash for item in asked.items if isinstance(item, EvidenceItem)}
-        return lambda database: run_and_evidence(database, of_job, hashes)
-    if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
-        offered = asked.job_run_id
-        return lambda database: job_and_run(database, offered)
-    if isinstance(asked, CancelJob | RetryJob | ResolveAction | MoveInLine | Ack | Reject | PoolJob):
-        job_id = asked.job_id
-        return lambda database: job_and_last_run(database, job_id)
-    if isinstance(asked, Look) and asked.whole:
-        return lambda database: read_open(database, [host_id]).get(host_id)
-    if isinstance(asked, Look):
-        look = asked
-        return lambda database: read_news(database, host_id, look.since, look.run_id)
-    raise TypeError(f"{asked!r} cannot be looked up")
 
 
 def _settle(reply: LoopFuture, value: Any) -> None:

@@ -37,6 +37,7 @@ def _next(state: HostState, d: Decision) -> Attempt | None:
 
 def _offer(state: HostState, session: Session, attempt: Attempt, d: Decision) -> None:
     state.advance(attempt, RunEvent.OFFERED, d)
+    attempt.run.offered_at = d.now
     attempt.run.offered_until = d.now + state.limits.ack_ms
     attempt.run.offers += 1
     _hand_out(state, session, attempt, d)

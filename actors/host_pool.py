@@ -75,6 +75,7 @@ def hint(state: HostState, message: PoolHints, d: Decision) -> None:
         return  # it hears of what waits when it is idle again
     for item in message.jobs:
         if item.job_id not in state.refused:
+            wanted.session.note_hinted(item.job_id, d.now)
             d.push(wanted.session, "job:available", JobAvailable(job_id=item.job_id, type=item.type))
 
 
@@ -158,6 +159,7 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     document = taken_document(job, run)
     if ack is not None:
         state.hears(d)
+        run.offered_at = _offered_at(run, ack.session)
         d.reply = document
         d.claimed_by = ack.session
         if ack.session is not None:  # now: of a commit whose outcome is unknown its agent will ask again
@@ -165,6 +167,12 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     elif state.poll is not None:
         d.claimed_by = state.poll
         state.answer_poll(PollAnswer(taken=encode(document), job_run_id=run.id), d)
+
+
+def _offered_at(run: RunRow, session: Session | None) -> Millis | None:
+    """When the agent was told of the job; of a run that became due later, since then. None: it was not told, or long ago."""
+    hinted = None if session is None else session.hinted(run.job_id)
+    return None if hinted is None else max(hinted, run.available_at or run.created_at)
 
 
 def settle(state: HostState, claimed: Decision, d: Decision, *, missed: bool) -> None:

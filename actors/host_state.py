@@ -307,7 +307,7 @@ class HostState:
         else:
             self.current = None
             d.touch_run(attempt.run)  # it may go out again in this very decision: that is more than one move
-            attempt.run.offered_until = None
+            attempt.run.offered_at = attempt.run.offered_until = None
             self._remember_offer(attempt)
             self.watch_expiry(attempt)
         self.line.add(attempt)

@@ -1,5 +1,6 @@
 """The supervisor of one org: routes created jobs to their hosts' actors or into the pool, within the org's quota."""
 
+import logging
 from collections.abc import Callable
 
 from actors.loop_actor import LoopActor, LoopFuture, Scheduler, gather
@@ -7,7 +8,10 @@ from actors.messages import CancelJob, CreateJob, CreateJobs, Message, RetryJob
 from actors.org_pool import OrgPool
 from actors.pool_messages import HostBusy, HostIdle, PoolDue, PoolNews, PoolNotes, PoolTick
 from actors.ports import Done
+from interlock.clock import Millis
 from interlock.errors import QuotaExceeded, Unavailable
+
+log = logging.getLogger(__name__)
 
 Route = Callable[[str, Message], LoopFuture]
 Count = Callable[[str, Done], None]
@@ -39,9 +43,21 @@ class OrgSupervisor(LoopActor):
         self._counted = 0
         self._since = 0
         self._under_way = 0  # routed, and not yet committed: no count can know of them
+        self._asked = True  # for anything but a count, since it was looked at
+        self._quiet_since: Millis = 0
+
+    def quiet_for(self, now: Millis) -> Millis:
+        """For how long it could have been gone: nothing has come, and it knows nothing that the rows do not say. It stays
+        where it counts jobs that wait: one made afresh would not know of them until the next count.
+        """
+        counts = self.max_pending > 0 and self._counted + self._since > 0
+        if self._asked or counts or self._under_way or not self.inbox.empty() or not self.pool.rests:
+            self._asked, self._quiet_since = False, now
+        return now - self._quiet_since
 
     def on_receive(self, message: Message) -> LoopFuture | None:
         """Route jobs, or take a new count."""
+        self._asked = self._asked or not isinstance(message, CountPending)
         if isinstance(message, CreateJob):
             return self._create(message)
         if isinstance(message, CreateJobs):
@@ -92,7 +108,8 @@ class OrgSupervisor(LoopActor):
 
         def counted(pending: int | None, error: BaseException | None) -> None:
             if pending is None:
-                reply.settle(Unavailable(f"The waiting jobs cannot be counted: {error}"))
+                log.warning("The waiting jobs cannot be counted: %s", error, extra={"org": self.org_id})
+                reply.settle(Unavailable("The waiting jobs cannot be counted at the moment"))
                 return
             self._counted, self._since = pending, self._under_way
             if self._counted + self._since >= self.max_pending:

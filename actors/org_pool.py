@@ -61,6 +61,11 @@ class OrgPool:
         self._serves = False  # whether a round of giving out is to come in this turn
         self._looks = 0  # how often it was asked to look at the clock since it began to
 
+    @property
+    def rests(self) -> bool:
+        """Whether it is about nothing, and would know as much if it were made afresh."""
+        return self.memory.rests and not (self._serves or self._looks or self._want_count)
+
     # ---- hosts that are idle here ----------------------------------------------------------------------------------
 
     def host_is_idle(self, message: HostIdle) -> None:
@@ -134,12 +139,16 @@ class OrgPool:
                 self.memory.fill(read)
                 self.serve()
             else:
-                log.warning("What waits in the pool of %s cannot be read: %s", org_id, error, extra={"org": org_id})
+                self._warn("What waits", error)
                 self._could_not_read()
 
         self._around.reader.read(
             lambda database: read_pool(database, org_id, wanted, most_lanes=lanes, window=window), done
         )
+
+    def _warn(self, what: str, error: BaseException | None) -> None:
+        """Into the log, in the driver's words: who asked is told in ours."""
+        log.warning("%s cannot be read in the pool of %s: %s", what, self.org_id, error, extra={"org": self.org_id})
 
     def _could_not_read(self) -> None:
         """Nobody who would not wait is kept; the others are served after the next tick."""
@@ -178,7 +187,8 @@ class OrgPool:
     def _try(self, message: CancelJob | RetryJob, reply: LoopFuture, tries: int) -> None:
         def read(found: Found | None, error: BaseException | None) -> None:
             if found is None:
-                reply.settle(Unavailable(f"The rows cannot be read: {error}"))
+                self._warn("The rows of a job", error)
+                reply.settle(Unavailable("The rows cannot be read at the moment"))
                 return
             try:
                 self._decide(message, found, reply, again)
@@ -224,9 +234,7 @@ class OrgPool:
 
     def _due(self, found: DueInPool | None, error: BaseException | None) -> None:
         if found is None:
-            log.warning(
-                "What is due in the pool of %s cannot be read: %s", self.org_id, error, extra={"org": self.org_id}
-            )
+            self._warn("What is due", error)
             self._looks = 0
             return
         left = len(found.due) + len(found.expired)
@@ -328,8 +336,11 @@ class OrgPool:
 
     def _counted(self, hosts: list[HostsAlike] | None, error: BaseException | None) -> None:
         waiting, self._want_count = self._want_count, []
-        failure = Unavailable(f"The hosts cannot be counted: {error}") if hosts is None else None
-        if hosts is not None:
+        failure = None
+        if hosts is None:
+            self._warn("The hosts", error)
+            failure = Unavailable("The hosts cannot be counted at the moment")
+        else:
             self._hosts, self._counted_at = hosts, self._around.clock.now()
         for work in waiting:
             work(failure)

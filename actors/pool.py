@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from actors.limits import Limits
@@ -18,8 +18,9 @@ from interlock.clock import Millis
 from store.labels import ANY_HOST, carries
 from store.pool import PoolRead, Waiting
 
-FIRST_HINTS = 3  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
+FIRST_HINTS = 2  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
 CHOICE = 256  # jobs among which the one is chosen of which a host is told next
+_ITEM = itemgetter(1)
 KEPT: Millis = 10_000  # how long a job is kept for a host that does not say what became of it
 
 
@@ -84,6 +85,11 @@ class Pool:
     def size(self) -> int:
         """Jobs in memory."""
         return len(self._items) + len(self._kept)
+
+    @property
+    def rests(self) -> bool:
+        """Whether all that it remembers is in the rows too: nobody waits here, nothing is kept for anybody or being read."""
+        return not self.idle and not self._kept and self._news is None
 
     # ---- hosts -----------------------------------------------------------------------------------------------------
 
@@ -189,6 +195,7 @@ class Pool:
             self._wanted = self._wanted or lane.thin
             if not lane.items and lane.whole and not any(kept.lane is lane for kept in self._kept.values()):
                 self._lanes.pop(lane.labels, None)
+                self._fuller.discard(lane.labels)
         self._forget(job_id)
 
     def _untell(self, job_id: str) -> None:
@@ -278,11 +285,14 @@ class Pool:
         now, before = self._lately
         choice: list[Waiting] = []
         first: Waiting | None = None
-        for item in islice((item for item in self._for(host) if item.job_id not in host.told), max(CHOICE, most)):
+        for item in self._for(host):
+            job_id = item.job_id
+            if job_id in host.told:
+                continue
             choice.append(item)
-            if first is None and item.job_id not in now and item.job_id not in before:
+            if first is None and job_id not in now and job_id not in before:
                 first = item
-            if first is not None and len(choice) >= most:
+            if len(choice) >= (max(CHOICE, most) if first is None else most):
                 break
         if first is None and choice:
             first = min(choice, key=lambda item: now[item.job_id] + before[item.job_id])
@@ -292,7 +302,8 @@ class Pool:
         """The jobs that this host may take and has not refused, in their order."""
         lanes = [lane.items for lane in self._lanes.values() if lane.items and carries(host.labels, lane.labels)]
         waiting = merge(*lanes) if len(lanes) > 1 else lanes[0] if lanes else ()
-        return (item for _, item in waiting if item.job_id not in host.refused)
+        refused = host.refused
+        return (item for _, item in waiting if item.job_id not in refused) if refused else map(_ITEM, waiting)
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 

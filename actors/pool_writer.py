@@ -61,7 +61,10 @@ class PoolWriter:
 
 
 def _refusal(error: BaseException | None) -> InterlockError:
-    return error if isinstance(error, InterlockError) else Unavailable(f"It was not written: {error}", retry_after=2)
+    if isinstance(error, InterlockError):
+        return error
+    log.warning("Changes of a pool were not written: %s", error)
+    return Unavailable("It could not be written", retry_after=2)
 
 
 def _tell(tell: Callable[[bool | InterlockError], None], outcome: bool | InterlockError) -> None:

@@ -67,8 +67,10 @@ class Pools:
         state = actor.state
         if state is None:
             return
-        wanted = wish(state, self._clock.now())
         told = self._told.get(actor.host_id)
+        if told is None and state.current is not None and state.poll is None:
+            return  # it is at work, as nearly always
+        wanted = wish(state, self._clock.now())
         if wanted is None:
             if told is not None:
                 del self._told[actor.host_id]

@@ -1,9 +1,12 @@
 """Connected sockets of agents. The directory keeps them, since they outlive the incarnations of their hosts' actors."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from interlock.clock import Millis
 from interlock.frames import JobGiven
+
+Value = TypeVar("Value")
 
 REMEMBERED = 100  # jobs of a connection whose run is known by the job's id alone
 
@@ -19,6 +22,7 @@ class Session:
     __slots__ = (
         "_acked",
         "_handed",
+        "_hinted",
         "_repeated",
         "close",
         "host_id",
@@ -50,6 +54,7 @@ class Session:
         self.introduced = False  # what it said at connect is in the rows
         self._acked: dict[str, str] | None = None  # run by job
         self._handed: dict[str, str] | None = None
+        self._hinted: dict[str, Millis] | None = None
         self._repeated: dict[str, str] | None = None  # handed out here, and not the job's first run
 
     def run_of(self, job_id: str) -> str | None:
@@ -77,6 +82,14 @@ class Session:
         """This run, which is to be handed out, is not the first of its job: it is not meant before it is acked."""
         self._repeated = _noted(self._repeated, job_id, run_id)
 
+    def note_hinted(self, job_id: str, at: Millis) -> None:
+        """It is told now that this job waits in the pool."""
+        self._hinted = _noted(self._hinted, job_id, at)
+
+    def hinted(self, job_id: str) -> Millis | None:
+        """When this connection was last told that the job waits, as far as that is remembered."""
+        return (self._hinted or {}).get(job_id)
+
     def deliver(self, event: str, data: Any) -> None:
         """Push it, and remember what was handed out."""
         if not self.open:
@@ -92,10 +105,10 @@ class Session:
             self.close(code, reason)
 
 
-def _noted(known: dict[str, str] | None, job_id: str, run_id: str) -> dict[str, str]:
+def _noted(known: dict[str, Value] | None, job_id: str, value: Value) -> dict[str, Value]:
     known = {} if known is None else known
     known.pop(job_id, None)  # so that the oldest comes first
-    known[job_id] = run_id
+    known[job_id] = value
     if len(known) > REMEMBERED:
         del known[next(iter(known))]
     return known

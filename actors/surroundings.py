@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from actors.gathered_reads import GatheredReads
 from actors.limits import Limits
 from actors.loop_actor import Scheduler
 from actors.ports import AlarmPort, Alone, EventPort, JournalPort, NoPool, OwnershipPort, PoolPort, ReaderPort
@@ -21,6 +22,7 @@ class Surroundings:
         "clock",
         "dropped",
         "events",
+        "gathered",
         "ids",
         "journal",
         "limits",
@@ -48,6 +50,7 @@ class Surroundings:
         self.ids = ids
         self.journal = journal
         self.reader = reader
+        self.gathered = GatheredReads(reader, scheduler)
         self.events = events
         self.limits = limits
         self.ownership = ownership or Alone()

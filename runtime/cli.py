@@ -11,6 +11,7 @@ import click
 
 from interlock.errors import InterlockError
 from runtime.control_plane import ControlPlane
+from runtime.heap import give_back_freed_memory
 from runtime.log_lines import begin_log
 from runtime.set_up import new_link
 from runtime.settings import Settings, load_settings
@@ -28,6 +29,7 @@ def serve(config: str | None, **given: Any) -> None:
     try:
         settings = load_settings(given, os.environ, Path(config) if config else None)
         begin_log(settings.log_level, settings.log_format)
+        give_back_freed_memory(os.environ)
         asyncio.run(run(settings))
     except InterlockError as error:
         raise click.ClickException(

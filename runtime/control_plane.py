@@ -167,6 +167,7 @@ class ControlPlane:
             metrics=make_metrics(store, directory, parts, self._sweep, settings.data_path),
             cluster=cluster,
             request_rates=rates_for(settings, clock),
+            device_limits=settings.device_limits(),
         )
         self._issuer_keys = keys
         if keys is not None:

@@ -18,6 +18,7 @@ from runtime.log_text import as_json, as_text
 from web.log_context import about
 
 FREE = 5  # warnings of one kind that are let through in a span
+MOST_KINDS = 1000  # counted at once; some libraries say warnings with the values filled in
 SPAN = 60.0  # seconds
 LONGEST = 8192  # characters of one value; a traceback may have four times as many
 Format = Literal["auto", "json", "text"]
@@ -64,6 +65,8 @@ class Calm(logging.Filter):
         if record.levelno != logging.WARNING:
             return True
         now, kind = self._clock(), (record.name, str(record.msg))
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
         began, came = self._kinds.get(kind, (now, 0))
         if now - began < SPAN:
             self._kinds[kind] = began, came + 1

@@ -53,7 +53,7 @@ def build_parts(
     loop = asyncio.get_running_loop()
     if not settings.redis_url:
         alarms = DramatiqAlarms(in_process_broker(), clock, loop, due)
-        return Parts(EventStreams(clock, settings.event_history), alarms, NoDoorbells())
+        return Parts(EventStreams(clock, settings.event_history, settings.event_total), alarms, NoDoorbells())
     streams = RedisEventStreams(
         _link(settings, "events"), clock, history=settings.event_history, limit=settings.redis_queue
     )

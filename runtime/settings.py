@@ -15,6 +15,7 @@ import msgspec
 from actors import Limits
 from interlock.errors import InterlockError
 from runtime.pruning import Policy
+from web.device_polls import DeviceLimits
 from web.front import Front
 from web.gate import Bounds
 from web.issuer import Issuer
@@ -34,6 +35,7 @@ Moment = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Url = Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/?#@\s]+/?)?$")]
 Window = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 Span = Annotated[float, msgspec.Meta(ge=1, le=31_622_400)]
+Life = Annotated[int, msgspec.Meta(ge=1, le=31_622_400)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 Days = Annotated[float, msgspec.Meta(ge=0, le=36_525)]
 
@@ -103,6 +105,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jwks_timeout_seconds: Moment = 5  # what its answer may take
     ticket_seconds: Moment = 30  # how long a browser's ticket for one socket holds
     sign_in_window_seconds: Window = 300  # in which attempts to sign in count, from the first of them on
+    device_login_seconds: Span = 600  # how long a command line's code for `interlock login` holds
+    device_poll_seconds: Moment = 2  # how often it may ask whether somebody has said yes
+    device_token_seconds: Life = 86_400  # that its token holds; nobody can withdraw it
     rate_window_seconds: Window = 60  # in which requests count, from the first of them on
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
     retention_days: Days = 90  # that a finished job is kept, with all that belongs to it; 0: for ever
@@ -118,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_batch_bytes: Bytes = 16_777_216  # of one batch of jobs
     max_batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000  # in one batch
     max_payload_bytes: Bytes = 262_144  # of one job's payload or output
-    job_waiters: Count = 1000  # requests that may wait for jobs' ends at once; others are answered at once
+    job_waiters: Count = 1000  # requests that may wait for jobs' ends or log lines at once; others are answered at once
     job_waiters_per_org: Count = 200  # of them, from one organization
     max_schema_bytes: Bytes = 65_536  # of a job type's schema
     max_schema_checks: Count = 500_000  # that a payload may take by its type's schema; 1,000,000 take about 0.1 s
@@ -159,9 +164,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     creates_least: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8  # creates that may always be under way at once
     creates_most: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 128  # that may be while the loop's turns are short
     event_history: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000  # events per org kept for replay
+    event_total: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 100_000  # of all orgs together, without Redis
     redis_queue: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000  # alarms, events, doorbells: each may wait
     sign_ins_per_account: Count = 10  # attempts within the window; success forgives them
     sign_ins_per_address: Count = 100  # attempts within the window, of an IPv6 /64 or an IPv4 address
+    device_logins: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000  # command lines that wait for a yes
     max_token_bytes: Annotated[int, msgspec.Meta(ge=16, le=8000)] = 4096  # of a token or key; a longer one is not read
     max_jwks_bytes: Bytes = 262_144  # of an issuer's key set
     requests_per_token: Count = 0  # within the rate's window, of one user's token; 0: no limit, and nothing is counted
@@ -265,6 +272,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             whole_ms=_ms(self.session_seconds),
             ticket_ms=_ms(self.ticket_seconds),
             per_user=self.sessions_per_user,
+        )
+
+    def device_limits(self) -> DeviceLimits:
+        """How command lines are let in by somebody at a browser; in ms, the token's life in seconds."""
+        return DeviceLimits(
+            whole_ms=_ms(self.device_login_seconds),
+            poll_ms=_ms(self.device_poll_seconds),
+            at_once=self.device_logins,
+            token_seconds=self.device_token_seconds,
         )
 
     def attempts(self) -> Attempts:

@@ -59,7 +59,7 @@ _NEWEST_FIRST = (AuditEvent.org_id.desc(), AuditEvent.id.desc())
 
 
 def _within(org_id: str, before: str, down_to: str) -> Any:
-    """Whole rows are compared, and sorted by: as in `job_lists`, so that no planner takes another index."""
+    """Whole rows are compared, and sorted by: as in `job_lines`, so that no planner takes another index."""
     row = Tuple(AuditEvent.org_id, AuditEvent.id)
     low, top = Tuple(org_id, down_to), Tuple(org_id, before or "zz")
     return Expression(row, ">=", low) & Expression(row, "<", top)

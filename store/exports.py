@@ -11,7 +11,7 @@ import msgspec
 from peewee import BooleanField, Database, Expression, Model, Tuple
 
 from interlock.clock import Millis, rfc3339
-from store.job_lists import SLACK, id_at
+from store.job_lines import SLACK, id_at
 from store.models import AuditEvent, Host, Job, JobType, ServerInstance
 from store.retention import OF_A_JOB
 

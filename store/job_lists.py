@@ -1,74 +1,74 @@
-"""Lists of jobs, page by page, whatever they are narrowed to, in a time that does not depend on how many jobs there are.
+"""Lists of jobs, page by page, in any order that they can be sorted by and whatever they are narrowed to, in a time that
+does not depend on how many jobs there are.
 
-Every index that begins with the org and has the id behind what it is narrowed by is a *line*: the jobs in it stand in the
-order of the list. One filter alone is answered by its line. With more of them, or with a text, one line is gone along and
-the other filters are looked at job by job; how far is bounded, so such a page may be shorter than asked, even empty, with
-a cursor that leads on. Of several lines the one is taken in which that many jobs reach back farthest.
+One filter alone is answered by its line (`job_lines`). With more of them, or with a text, one line is gone along and the
+other filters are looked at job by job; how far is bounded, so such a page may be shorter than asked, even empty, with a
+cursor that leads on. Of several lines the one is taken in which that many jobs reach farthest.
 
-PostgreSQL's planner believes that what matches is spread evenly, and would rather go through all jobs backwards by their
-key than take the line: half a second where an org's PUBLISH_POST jobs are all old. The conditions compare whole rows, so
-that no other index has the wanted order, and sorting is switched off meanwhile.
+Sorted by status, a list is read one status after the other. Sorted by their ends, jobs come from three lines, one for each
+status that is an end, and are merged; behind them those follow that have not ended.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from peewee import Database, Expression, Field, PostgresqlDatabase, Tuple, fn
+from peewee import Database
 
-from interlock.clock import Millis
 from interlock.ids import is_id
+from interlock.job_sort import JobSort
+from interlock.states import JobStatus
 from store.database import one_moment
+from store.job_cursors import ALL, ENDED, STRETCHES, Key, Place, cursor_of
+from store.job_lines import (
+    BY_END,
+    Line,
+    Span,
+    beside,
+    births,
+    by_index,
+    ends,
+    filters_of,
+    line_for,
+    reached_in,
+)
 from store.jobs import FullJob, JobFilter, with_latest_runs
 from store.models import Job
 from store.rows import JOB_COLUMNS, JobRow, job_from
 
-LOOKED_AT = 500  # jobs of which a page looks at the rows: some ms
-READ_OVER = 10_000  # jobs that it passes over in an index alone: some ms as well
-SLACK: Millis = 60_000  # between a job's id and its `created_at`, at most
-_FIRST, _LAST = "", "zz"  # before and behind every id, in any collation
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
-_IN_INDEX = {"type", "created_by_id"}  # what the line of all jobs knows of each
+_ENDS = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+_UP = {JobSort.OLDEST, JobSort.FIRST_ENDED}
 
 
 class JobList(NamedTuple):
-    """A page: up to as many jobs as were asked for, newest first, and what to ask for to read on, if there is more."""
+    """A page: up to as many jobs as were asked for, in their order, and what to ask for to read on, if there is more."""
 
     jobs: list[FullJob]
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """An index: the org, perhaps what is narrowed by, the id."""
+class _Part(NamedTuple):
+    """What a stretch has given, and where looking has ended because it was far enough; None: there is no more."""
 
-    org_id: str
-    column: str | None = None  # the one between the org and the id
-    value: str = ""
-
-    def within(self, low: str, top: str) -> Any:
-        """That a job stands here, its id in [low, top)."""
-        row, values = Tuple(*self._columns), (self.org_id,) if self.column is None else (self.org_id, self.value)
-        return Expression(row, ">=", Tuple(*values, low)) & Expression(row, "<", Tuple(*values, top))
-
-    @property
-    def order(self) -> list[Any]:
-        """Newest first, in words that only this index understands."""
-        return [column.desc() for column in self._columns]
-
-    @property
-    def _columns(self) -> list[Field]:
-        return [Job.org_id, *([getattr(Job, self.column)] if self.column else []), Job.id]
+    jobs: list[JobRow]
+    reached: Key | None
 
 
-def list_jobs(database: Database, org_id: str, narrow: JobFilter, limit: int) -> JobList:
-    """Up to `limit` jobs of the org, each with its latest run, all of one moment."""
+def list_jobs(
+    database: Database,
+    org_id: str,
+    narrow: JobFilter,
+    limit: int,
+    sort: JobSort = JobSort.NEWEST,
+    after: Place | None = None,
+) -> JobList:
+    """Up to `limit` jobs of the org behind `after`, each with its latest run, all of one moment."""
     with one_moment(database):
-        named = _named(database, org_id, narrow)
-        with _by_index(database):
-            found, cursor = ([named], None) if named else _page(database, org_id, narrow, limit)
-        return JobList(with_latest_runs(database, found), cursor)
+        named = _named(database, org_id, narrow) if after is None else None
+        with by_index(database):
+            found, place = ([named], None) if named else _page(database, org_id, narrow, limit, sort, after)
+        return JobList(with_latest_runs(database, found), None if place is None else cursor_of(sort, place))
 
 
 def jobs_in(
@@ -78,12 +78,13 @@ def jobs_in(
     has them. Nothing is left out, however few match: this is for who works through all of them.
     """
     found: list[tuple[str, str]] = []
-    with database.atomic(), _by_index(database):
+    span = births(narrow, down=True)
+    with database.atomic(), by_index(database):
         for status in statuses:
             if narrow.status in {None, status}:
-                line = _Line(org_id, "status", status)
-                query = Job.select(Job.id, Job.status).where(line.within(*_span(narrow)), *_beside(line, narrow))
-                found += query.order_by(*line.order).limit(limit).tuples().execute(database)
+                line = Line(org_id, "status", status)
+                query = Job.select(Job.id, Job.status).where(line.within(span), *beside(line, narrow))
+                found += query.order_by(*line.order(span)).limit(limit).tuples().execute(database)
     return sorted(found, reverse=True)[:limit]
 
 
@@ -91,85 +92,87 @@ def _named(database: Database, org_id: str, narrow: JobFilter) -> JobRow | None:
     """The one that the text names by its whole id; only the first page can have it."""
     if narrow.text is None or not is_id(narrow.text) or narrow.before_id is not None:
         return None
-    fits = [getattr(Job, column) == value for column, value in _filters(narrow).items()]
+    fits = [getattr(Job, column) == value for column, value in filters_of(narrow).items()]
     query = Job.select(*_JOB).where((Job.id == narrow.text) & (Job.org_id == org_id), *fits)
     job = next(map(job_from, query.tuples().execute(database)), None)
     return job if job is None or job.created_at >= (narrow.since or 0) else None
 
 
-def _page(database: Database, org_id: str, narrow: JobFilter, limit: int) -> tuple[list[JobRow], str | None]:
-    low, top = _span(narrow)
-    line, reached = _line(database, org_id, narrow, (low, top))
-    query = Job.select(*_JOB).where(line.within(reached or low, top), *_beside(line, narrow))
-    jobs = list(map(job_from, query.order_by(*line.order).limit(limit + 1).tuples().execute(database)))
-    if len(jobs) > limit:
-        return jobs[:limit], jobs[limit - 1].id
-    return jobs, reached
+def _page(
+    database: Database, org_id: str, narrow: JobFilter, limit: int, sort: JobSort, after: Place | None
+) -> tuple[list[JobRow], Place | None]:
+    """Stretch by stretch, until there are enough or it has looked far enough."""
+    found: list[JobRow] = []
+    for stretch in _stretches(narrow, sort, after):
+        key = after.key if after is not None and after.stretch == stretch else None
+        part = _read(database, org_id, narrow, limit + 1 - len(found), sort, stretch, key)
+        found += part.jobs
+        if len(found) > limit:
+            return found[:limit], _place_of(sort, found[limit - 1])
+        if part.reached is not None:
+            return found, Place(stretch, part.reached)
+    return found, None
 
 
-def _line(database: Database, org_id: str, narrow: JobFilter, span: tuple[str, str]) -> tuple[_Line, str | None]:
-    """The line to go along, and the id down to which this page may go; None: to the end."""
-    filters = _filters(narrow)
-    lines = [_Line(org_id, column, value) for column, value in filters.items() if column not in _IN_INDEX]
-    lines.append(_Line(org_id))
-    found: tuple[_Line, str | None] | None = None
+def _stretches(narrow: JobFilter, sort: JobSort, after: Place | None) -> list[str]:
+    """Those that are left, and that have jobs of the status that is asked for."""
+    names = STRETCHES[sort]
+    left = names if after is None else names[names.index(after.stretch) :]
+    wanted = {ALL, ENDED, narrow.status} if narrow.status in _ENDS else {ALL, narrow.status}
+    return [name for name in left if narrow.status is None or name in wanted]
+
+
+def _read(
+    database: Database,
+    org_id: str,
+    narrow: JobFilter,
+    count: int,
+    sort: JobSort,
+    stretch: str,
+    after: Key | None,
+) -> _Part:
+    down = sort not in _UP or stretch not in {ALL, ENDED}
+    span = (ends if stretch == ENDED else births)(narrow, down=down)
+    span = span if after is None else span.behind(after)
+    if stretch == ENDED:
+        return _ended(database, org_id, narrow, count, span)
+    return _born(database, org_id, narrow if stretch == ALL else replace(narrow, status=stretch), count, span)
+
+
+def _born(database: Database, org_id: str, narrow: JobFilter, count: int, span: Span) -> _Part:
+    """Jobs in the order of their ids."""
+    line, reached = line_for(database, org_id, narrow, span)
+    span = span if reached is None else span.until(reached)
+    query = Job.select(*_JOB).where(line.within(span), *beside(line, narrow)).order_by(*line.order(span)).limit(count)
+    return _Part(list(map(job_from, query.tuples().execute(database))), reached)
+
+
+def _ended(database: Database, org_id: str, narrow: JobFilter, count: int, span: Span) -> _Part:
+    """Jobs in the order of their ends: only their keys are read of all lines, the rows of those that are shown."""
+    lines = [Line(org_id, "status", status, BY_END) for status in _ENDS if narrow.status in {None, status}]
+    far = [reached_in(database, line, narrow, span) for line in lines if beside(line, narrow)]
+    reached = (max if span.down else min)((key for key in far if key is not None), default=None)
+    span = span if reached is None else span.until(reached)
+    keys: list[tuple[int, str]] = []
     for line in lines:
-        reached = _reached(database, line, narrow, span) if _beside(line, narrow) else None
-        if reached is None:
-            return line, None
-        if found is None or found[1] is None or reached < found[1]:
-            found = line, reached
-    return found or (lines[-1], None)
+        query = Job.select(*line.keys()).where(line.within(span), *beside(line, narrow))
+        keys += query.order_by(*line.order(span)).limit(count).tuples().execute(database)
+    ids = [job_id for _, job_id in sorted(keys, reverse=span.down)[:count]]
+    return _Part(_jobs_of(database, ids), reached)
 
 
-def _reached(database: Database, line: _Line, narrow: JobFilter, span: tuple[str, str]) -> str | None:
-    """The last id that a page may look at in this line; None when that is all of it."""
-    in_index = line.column is None and narrow.since is None and narrow.text is None
-    far = READ_OVER if in_index and _filters(narrow).keys() <= _IN_INDEX else LOOKED_AT
-    query = Job.select(Job.id).where(line.within(*span)).order_by(*line.order).offset(far - 1).limit(2).tuples()
-    found = [str(id_) for (id_,) in query.execute(database)]
-    return found[0] if len(found) > 1 else None
+def _jobs_of(database: Database, ids: Sequence[str]) -> list[JobRow]:
+    """The rows with these ids, in their order."""
+    if not ids:
+        return []
+    rows = map(job_from, Job.select(*_JOB).where(Job.id.in_(ids)).tuples().execute(database))
+    by_id = {job.id: job for job in rows}
+    return [by_id[job_id] for job_id in ids]
 
 
-def _beside(line: _Line, narrow: JobFilter) -> list[Any]:
-    """What the line does not say."""
-    # Not `column == value`: either database might take that for a better index.
-    rest: list[Any] = [
-        (getattr(Job, column) == value) if column in _IN_INDEX else (fn.COALESCE(getattr(Job, column), "") == value)
-        for column, value in _filters(narrow).items()
-        if column != line.column
-    ]
-    if narrow.since is not None:
-        rest.append(Job.created_at >= narrow.since)
-    if narrow.text is not None:
-        shown = fn.COALESCE(Job.payload_shown, Job.payload)
-        rest.append(Job.type.contains(narrow.text) | shown.contains(narrow.text) | (Job.id == narrow.text))
-    return rest
-
-
-def _filters(narrow: JobFilter) -> dict[str, str]:
-    given = {name: getattr(narrow, name) for name in ("host_id", "status", "created_by_id", "type")}
-    return {column: value for column, value in given.items() if value is not None}
-
-
-def _span(narrow: JobFilter) -> tuple[str, str]:
-    """The ids within which all that match must be: [low, top)."""
-    low = _FIRST if narrow.since is None else id_at(narrow.since - SLACK)
-    return low, narrow.before_id or _LAST
-
-
-def id_at(at: Millis) -> str:
-    """What is before the ids of that instant, and behind all earlier ones."""
-    text = f"{max(at, 0):012x}"
-    return f"{text[:8]}-{text[8:]}"
-
-
-@contextmanager
-def _by_index(database: Database) -> Iterator[None]:
-    """PostgreSQL must take the index that has the order; SQLite does anyway."""
-    if not isinstance(database, PostgresqlDatabase):
-        yield
-        return
-    database.execute_sql("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off")
-    yield
-    database.execute_sql("SET LOCAL enable_sort = on; SET LOCAL enable_incremental_sort = on")
+def _place_of(sort: JobSort, job: JobRow) -> Place:
+    if STRETCHES[sort] == (ALL,):
+        return Place(ALL, (job.id,))
+    if ENDED in STRETCHES[sort] and job.completed_at is not None:
+        return Place(ENDED, (job.completed_at, job.id))
+    return Place(job.status, (job.id,))

@@ -56,7 +56,7 @@ class JobFilter:
     created_by_id: str | None = None
     since: Millis | None = None
     text: str | None = None
-    before_id: str | None = None  # the cursor: ids sort by birth
+    before_id: str | None = None  # a cursor of what is read newest first: ids sort by birth
 
 
 def job_and_run(database: Database, run_id: str) -> tuple[JobRow | None, RunRow | None]:

@@ -38,6 +38,13 @@ def member_of(database: Database, org_id: str, user_id: str) -> MemberRow | None
     return next((MemberRow(*row) for row in query.tuples().execute(database)), None)
 
 
+def share_an_org(database: Database, one: str, other: str) -> bool:
+    """Whether two users are members of the same org somewhere; so each may be shown the other's name."""
+    orgs = Membership.select(Membership.org_id).where(Membership.user_id == one)
+    query = Membership.select(Membership.id).where((Membership.user_id == other) & Membership.org_id.in_(orgs)).limit(1)
+    return bool(list(query.tuples().execute(database)))
+
+
 def let_in(database: Database, membership_id: str, org_id: str, user_id: str, role: str, by: By) -> None:
     """The account becomes a member; `InvalidState` when it is one already."""
     hold_org(database, org_id)

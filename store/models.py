@@ -92,6 +92,23 @@ class SocketTicket(Model):
         table_name = "socket_ticket"
 
 
+class DeviceLogin(Model):
+    """A command line that asks to be let in: the SHA-256 of what it holds, and of what a person types."""
+
+    id = _id(primary_key=True)
+    device_hash = CharField(max_length=64, unique=True)
+    user_code_hash = CharField(max_length=64, unique=True)
+    name = CharField(max_length=100)  # as the command line calls itself
+    address = CharField(max_length=100, null=True)
+    status = CharField(max_length=10)  # waiting, allowed or denied
+    user_id = _id(null=True)  # who has answered
+    created_at = _at()
+    expires_at = _at(index=True)
+
+    class Meta:
+        table_name = "device_login"
+
+
 class SetupToken(Model):
     """The door of the first set-up: the SHA-256 of what opens it. One row at most; none once an account exists."""
 
@@ -260,6 +277,7 @@ class Job(Model):
 
 
 Job.add_index(Job.start_before, where=SQL("start_before IS NOT NULL AND status = 'PENDING'"), name="job_expiring")
+Job.add_index(Job.org_id, Job.status, Job.completed_at, Job.id, where=SQL("completed_at IS NOT NULL"), name="job_ended")
 
 
 class JobRun(Model):
@@ -273,6 +291,7 @@ class JobRun(Model):
     created_at = _at()
     status = CharField(max_length=20)
     available_at = _at(null=True)
+    offered_at = _at(null=True)
     started_at = _at(null=True)
     finished_at = _at(null=True)
     run_no = BigIntegerField(null=True)
@@ -462,6 +481,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     Membership,
     BrowserSession,
     SocketTicket,
+    DeviceLogin,
     SetupToken,
     Host,
     AgentKey,

@@ -12,7 +12,7 @@ from peewee import Database, Expression, Model, PostgresqlDatabase, Tuple
 
 from interlock.clock import Millis
 from interlock.states import JobStatus
-from store.job_lists import READ_OVER, SLACK, id_at
+from store.job_lines import READ_OVER, SLACK, id_at
 from store.models import (
     Asset,
     AuditEvent,

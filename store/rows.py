@@ -100,6 +100,7 @@ class RunRow:
     # What follows changes.
     status: RunStatus
     available_at: Millis | None = None  # not before
+    offered_at: Millis | None = None  # when a socket brought it to its agent, or the hint; None if that was taken back
     started_at: Millis | None = None
     finished_at: Millis | None = None  # None exactly while it is open: the claims' index rests on that
     run_no: int | None = None
@@ -182,7 +183,14 @@ RUN_MOVES: Moves = {
         "timeout_at",
         "leased",
     ),
-    (RunStatus.PENDING, RunStatus.OFFERED): ("status", "run_no", "instance_id", "offered_until", "offers"),
+    (RunStatus.PENDING, RunStatus.OFFERED): (
+        "status",
+        "offered_at",
+        "run_no",
+        "instance_id",
+        "offered_until",
+        "offers",
+    ),
     (RunStatus.OFFERED, RunStatus.RUNNING): ("status", "started_at", "timeout_at", "leased", "offered_until"),
     (RunStatus.RUNNING, RunStatus.SUCCESS): _REPORTED,
     (RunStatus.RUNNING, RunStatus.FAILED): _REPORTED,

@@ -103,9 +103,9 @@ class RowStatements:
         statement = self._dialect.update(self._table, changed, {"id": "id", "status": "was"})
         return Update(statement, statement.picker((*self._columns, "was")))
 
-    def claiming(self, move: tuple[str, str]) -> Update:
-        """An update of what that move changes, and of the host, of a row that has none."""
-        changed = (*self._columns_of_move[move], "host_id")
+    def claiming(self, move: tuple[str, str], *also: str) -> Update:
+        """An update of what that move changes, and of the host and those columns, of a row that has no host."""
+        changed = (*self._columns_of_move[move], "host_id", *also)
         statement = self._dialect.update(self._table, changed, {"id": "id", "status": "was", "host_id": None})
         return Update(statement, statement.picker((*self._columns, "was")))
 
@@ -131,7 +131,7 @@ class JournalStatements:
         self.pick_place = self.place.picker(("id", "seq"))
         self.runs = RowStatements(dialect, "job_run", RUN_COLUMNS, RUN_CHANGING, RUN_MOVES)
         self.claim_job = self.jobs.claiming((JobStatus.PENDING, JobStatus.RUNNING))
-        self.claim_run = self.runs.claiming((RunStatus.PENDING, RunStatus.RUNNING))
+        self.claim_run = self.runs.claiming((RunStatus.PENDING, RunStatus.RUNNING), "offered_at")
         self.fence = dialect.fence_of(HOST_OWNED, held_by=HELD_BY)
         self.fence_values = (*HOST_OWNED, "new_jobs", "id", "owner", "epoch", "expects")
         self.pick_fence = self.fence.picker(self.fence_values)

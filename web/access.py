@@ -110,7 +110,7 @@ async def in_time(first_frame: Awaitable[Frame], seconds: float) -> Frame:
 
 async def open_door(s: Services) -> None:
     """Whether anything but health may be asked at all now."""
-    if not await s.lookups.is_set_up():
+    if not (s.lookups.set_up or await s.lookups.is_set_up()):
         raise SetupRequired(retry_after=5)
     serving(s)
 

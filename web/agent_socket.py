@@ -1,21 +1,27 @@
 """`/agent`: a plain WebSocket for agents. Frames are JSON text: `{"event": …, "data": …, "id"?: …}`."""
 
 import asyncio
+import logging
 from contextlib import ExitStack
 from typing import Any, cast
 
 import msgspec
 from aiohttp import WSMsgType, web
+from aiohttp.http_websocket import WebSocketWriter, WSMessageDecodeText, WSMessageNoDecodeText
+from aiohttp.web_request import BaseRequest
 
 from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
 from interlock.frames import Auth, Frame, FrameId
 from web.access import Agent, agent_of, bearer, counted_agent, in_time, stamp
 from web.agent_messages import instance_of, running_of
 from web.agents import listed
-from web.connections import POLICY, TRY_LATER, Connection, frame_id_of, refusal
+from web.connections import FAULT, POLICY, TRY_LATER, Connection, frame_id_of, refusal
+from web.frame_queue import FrameQueue, reader_of
 from web.parsing import decode
 from web.services import Services
 from web.tokens import AgentClaims
+
+log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0  # that an agent may take to answer our close
 TOO_BIG = 1009
@@ -63,6 +69,30 @@ class AgentSocket(web.WebSocketResponse[bool]):
         self._frame_bytes = limits.frame_bytes
         self._unsent: list[bytes] = []
         self._over = False  # a close has been written
+
+    def _post_start(self, request: BaseRequest, protocol: str | None, writer: WebSocketWriter) -> None:
+        """What aiohttp does, with a queue of our own."""
+        self._ws_protocol, self._writer = protocol, writer
+        self._reset_heartbeat()
+        self._reader = FrameQueue(request.protocol)
+        self._parser = reader_of(self._reader, self._max_msg_size)
+        request.protocol.set_parser(self._parser, data_received_cb=self._on_data_received)
+        request.protocol.keep_alive(False)
+
+    def _on_data_received(self) -> None:
+        """Something has come: the next ping is due later. aiohttp takes a turn of the loop to say so, for every piece; but its
+        timer looks at this instant when it fires, so that nothing else need be done while no answer to a ping is awaited.
+        """
+        loop, heartbeat = self._loop, self._heartbeat
+        if self._pong_response_cb is not None or self._heartbeat_cb is None or loop is None or heartbeat is None:
+            super()._on_data_received()
+        else:
+            self._heartbeat_when = loop.time() + heartbeat
+
+    @property
+    def frames(self) -> FrameQueue:
+        """What comes, once it is prepared."""
+        return cast("FrameQueue", self._reader)
 
     def send(self, event: str, data: Any, frame_id: FrameId = None) -> None:
         """Write one frame in this turn of the loop, or drop it when the peer has gone; never blocks, never raises."""
@@ -182,21 +212,32 @@ async def _serve(socket: AgentSocket, s: Services, who: Agent, given: Auth, fram
     with s.links.holding(connection), s.revocations.holding(who.kid, connection.revoked):
         try:
             await connection.begin(frame_id)
-            while await _read(socket, connection):
+            socket.frames.taker = lambda message: _take_at_once(connection, message)
+            while (message := await socket.next()) is not None:
+                _take(connection, *message)
                 await connection.room()
+                socket.frames.done_with_one()
         finally:
+            socket.frames.taker = None
             connection.end()
 
 
-async def _read(socket: AgentSocket, connection: Connection) -> bool:
-    """Take one frame in; False when there will be no more."""
-    message = await socket.next()
-    if message is None:
+def _take_at_once(connection: Connection, message: WSMessageDecodeText | WSMessageNoDecodeText) -> bool:
+    """Take a frame in where it is read, with no task in between; whether that could be. It must not raise."""
+    if message.type is not WSMsgType.TEXT or connection.closed or not connection.has_room:
         return False
-    is_text, came = message
+    try:
+        _take(connection, True, cast("bytes", message.data))
+    except Exception:
+        log.exception("A frame could not be taken", extra=connection.about)
+        connection.close(FAULT, "unexpected")
+    return True
+
+
+def _take(connection: Connection, is_text: bool, came: bytes) -> None:
     if not is_text:
         connection.misread(InvalidRequest("Frames are text"), len(came))
-        return True
+        return
     try:
         frame = decode(came, _frame, 0)
         frame_id = frame_id_of(frame.id)
@@ -204,4 +245,3 @@ async def _read(socket: AgentSocket, connection: Connection) -> bool:
         connection.misread(error, len(came))
     else:
         connection.take(frame.event, frame.data, frame_id, len(came))
-    return True

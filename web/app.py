@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from interlock.errors import (
     InterlockError,
@@ -19,7 +19,19 @@ from interlock.errors import (
     TryLater,
     Unavailable,
 )
-from web import access_log, agent_socket, agents, assets, dashboards, logs, socketio, summary
+from web import (
+    access_log,
+    agent_socket,
+    agents,
+    assets,
+    audit_trail,
+    dashboards,
+    fleet_hosts,
+    jobs,
+    logs,
+    socketio,
+    summary,
+)
 from web.access import request_id, stamp
 from web.connections import GOING_AWAY
 from web.deadlines import Deadlines
@@ -30,10 +42,12 @@ from web.health import OPEN_RUNS, PROBE, Probe
 from web.job_ends import ENDS, PLACE, JobEnds
 from web.log_context import CURRENT
 from web.open_runs import OpenRuns
+from web.packing import packed
 from web.problems import problem_response, retry_after
 from web.rate_book import RateBook
 from web.routes import ROUTES
 from web.services import SERVICES, Services
+from web.short_way import SHORT_WAY, ShortWay
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +55,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Guarded = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
 # Handlers that wait for something to happen.
 WAIT = frozenset({agents.poll, assets.download, logs.show, dashboards.watch, agent_socket.connect, socketio.serve})
+LONG = frozenset({jobs.list_all, fleet_hosts.list_all, summary.show, audit_trail.list_all})  # compressed, then
 ADD_WORK = frozenset(
     {"/jobs", "/api/orgs/{org_id}/jobs", "/api/orgs/{org_id}/jobs/batch"}
 )  # POSTs that stand at the gate
+
+NAMED_BESIDE_IDS = frozenset(
+    {"/api/orgs/{org_id}/jobs/batch", "/api/orgs/{org_id}/jobs/bulk"}
+)  # paths with one method each, where another path has an id: the name goes before it, as OpenAPI has it
 
 
 def make_app(services: Services) -> web.Application:
@@ -69,7 +88,7 @@ def make_app(services: Services) -> web.Application:
     app.on_startup.append(_count_tasks)
     ends = app[ENDS] = JobEnds(deadlines, *waiters)
     services.metrics.gauges.append(
-        ("interlock_job_waiters", "Requests that wait for a job's end.", lambda: ends.waiting)
+        ("interlock_job_waiters", "Requests that wait for a job's end, or for a line of its log.", lambda: ends.waiting)
     )
     app[socketio.DOOR] = socketio.Door()
     rates = RateBook(services.clock)
@@ -77,15 +96,29 @@ def make_app(services: Services) -> web.Application:
     app[summary.SUMMARIES] = summary.Summaries(rates)
     app.cleanup_ctx.append(partial(_running, partial(services.links.watch, services.web_limits.answer_seconds)))
     app.on_shutdown.append(_restart)
+    short_way = app[SHORT_WAY] = ShortWay(app, _answer)
     for route in ROUTES:
         adds_work = route.method == "POST" and route.path in ADD_WORK
         handler = (route._replace(handler=_behind(gate, route.handler)) if adds_work else route).bound(services)
+        if route.handler in LONG:
+            handler = packed(handler)
         if route.handler not in WAIT:
             handler = deadlines.around(handler)
         if adds_work:
             handler = _unless_closed(gate, handler)
-        app.router.add_route(route.method, route.path, handler, expect_handler=expect)
+        short_way.add(app.router.add_route(route.method, route.path, handler, expect_handler=expect), route.path)
+        if route.path in NAMED_BESIDE_IDS:
+            app.router.add_route(hdrs.METH_ANY, route.path, _no_other_method(route.method), expect_handler=expect)
     return app
+
+
+def _no_other_method(method: str) -> Handler:
+    """A refusal: else the router would look for what has that name as its id."""
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        raise MethodNotAllowed(frozenset({method}))
+
+    return refuse
 
 
 async def _running(work: Callable[[], Coroutine[Any, Any, None]], _: web.Application) -> AsyncIterator[None]:
@@ -132,7 +165,7 @@ def _unless_closed(gate: Gate, handler: Handler) -> Handler:
     """The handler, or a refusal before anybody has looked at who asks: that costs more than saying no."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        if gate.closed:
+        if gate.closed_to(request.match_info.get("org_id", "")):
             raise gate.refuse()
         return await handler(request)
 
@@ -147,7 +180,7 @@ def _behind(gate: Gate, handler: Guarded) -> Guarded:
             await whole_body(request)
         weight = gate.weight(request.content_length)
         if not gate.enter(weight):
-            await gate.wait(weight)
+            await gate.wait(weight, who.org_id)
         with contextlib.ExitStack() as place:
             place.callback(gate.leave, weight)
             request[PLACE] = place
@@ -162,7 +195,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     own_id, s = request_id(request), request.app[SERVICES]
     share = s.web_limits.access_log_share
     began = time.monotonic() if share else 0.0
-    outside = CURRENT.set(request)
+    answered = [request]
+    outside = CURRENT.set(answered)
     try:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - each has an answer
@@ -170,6 +204,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = problem_response(_refusal(error, own_id), own_id, s.clock.chance(), wait_seconds)
     finally:
         CURRENT.reset(outside)
+        answered.clear()
     if not response.prepared:
         stamp(request, response)
     s.metrics.responses[response.status] += 1

@@ -48,6 +48,7 @@ class Connection:
         "_allowance",
         "_asked",
         "_early",
+        "_most_under_way",
         "_room",
         "_s",
         "_under_way",
@@ -78,11 +79,12 @@ class Connection:
         self._allowance = Allowance(limits.frames_per_second, limits.frames_at_once, monotonic())
         self._asked: dict[_Frame, None] = {}  # what is under way, oldest first
         self._under_way = 0  # how much that is
+        self._most_under_way = limits.frames_under_way
         self._room: asyncio.Future[None] | None = None
         self._early: list[tuple[str, Any]] | None = []  # what was pushed before the config went out
 
     @property
-    def _about(self) -> dict[str, str]:
+    def about(self) -> dict[str, str]:
         """Whose connection it is, for the log."""
         return {"org": self.org_id, "host": self.host_id}
 
@@ -119,7 +121,7 @@ class Connection:
         try:
             self._wire.send(event, data, None)
         except Exception:  # whoever pushes must not fall with one agent
-            log.exception("An event %s could not be sent", event, extra=self._about)
+            log.exception("An event %s could not be sent", event, extra=self.about)
             self.close(FAULT, "unexpected")
 
     def deliver(self, event: str, data: Any) -> None:
@@ -161,7 +163,7 @@ class Connection:
             self.refuse(error, event, frame_id, asked)
             return
         except Exception:  # whatever a frame does, it is the frame's own misfortune
-            log.exception("A frame %s could not be handled", event[:MAX_NAME], extra=self._about)
+            log.exception("A frame %s could not be handled", event[:MAX_NAME], extra=self.about)
             self.refuse(Unavailable("This could not be decided"), event, frame_id, asked)
             return
         frame = _Frame(event, handler, asked, message, frame_id, weight_of(size), monotonic())
@@ -196,10 +198,10 @@ class Connection:
                 self._wire.send(frame.handler.answer, answer, frame.id)
                 return
             if not isinstance(reply.error, InterlockError):
-                log.error("A frame %s was not answered", frame.event, exc_info=reply.error, extra=self._about)
+                log.error("A frame %s was not answered", frame.event, exc_info=reply.error, extra=self.about)
             self._refuse(frame, reply.error)
         except Exception:
-            log.exception("The answer to a frame %s could not be made", frame.event, extra=self._about)
+            log.exception("The answer to a frame %s could not be made", frame.event, extra=self.about)
             self._refuse(frame, Unavailable("It was taken, but the answer could not be made"))
 
     def look(self, over: float) -> None:
@@ -227,9 +229,14 @@ class Connection:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be read."""
+        return self._under_way < self._most_under_way
+
     async def room(self) -> None:
         """Return when another frame may be read."""
-        while self._under_way >= self._s.links.limits.frames_under_way and not self.closed:
+        while not self.has_room and not self.closed:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 

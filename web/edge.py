@@ -18,6 +18,7 @@ from interlock.ids import UuidIds
 from web.access import request_id, stamp
 from web.early import Doorman
 from web.problems import problem_response
+from web.short_way import SHORT_WAY
 
 log = logging.getLogger(__name__)
 _IDS, _CLOCK = UuidIds(), SystemClock()
@@ -64,7 +65,7 @@ class EdgeHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """A request whose head comes in one piece sets no timer."""
-        if self.doorman is not None and self.doorman.says_no and self._refused(data):
+        if self.doorman is not None and self.doorman.on_duty and self._refused(data):
             return
         super().data_received(data)
         waiter = self._waiter
@@ -79,16 +80,22 @@ class EdgeHandler(RequestHandler):
             self._stop_waiting()
 
     def _refused(self, data: bytes) -> bool:
-        """Whether the doorman has answered, which he may only between requests: the last answer is out, and nothing of
-        the next one has come before.
+        """Whether the doorman has answered, which he may only between requests: the last answer is out, if there was one,
+        and nothing of the next one has come before.
         """
         waiter = self._waiter
-        answered_before = self._keepalive_handle is not None and self._head_timer is None
-        if self.doorman is None or not answered_before or waiter is None or waiter.done() or self._head_begun:
+        if (
+            self.doorman is None
+            or self._keepalive_handle is None
+            or waiter is None
+            or waiter.done()
+            or self._head_begun
+        ):
             return False
         answer = self.doorman.refusal(data)
         if answer is None:
             return False
+        self._stop_waiting()  # if this is the connection's first
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         cast(asyncio.Transport, self.transport).write(answer)
         return True
@@ -194,6 +201,7 @@ class EdgeRunner(web.AppRunner):
         server.__class__ = EdgeServer  # aiohttp has no hook for the class of its connections
         server = cast(EdgeServer, server)
         server.patience, server.doorman = self._patience, self.app.get(DOORMAN)
+        server.request_handler = self.app.get(SHORT_WAY, server.request_handler)
         return server
 
 

@@ -9,7 +9,7 @@ A cursor counts frames, gaps included; in a stream that was never reborn it is t
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,6 +67,23 @@ class EventStream:
     def oldest(self) -> int:
         """The least number after which everything is here."""
         return max(self.born, self.newest - len(self._frames))
+
+    @property
+    def kept(self) -> int:
+        """Frames in memory."""
+        return len(self._frames)
+
+    @property
+    def last_at(self) -> Millis:
+        """When the newest frame in memory was appended; 0 without any."""
+        return self._frames[-1].at if self._frames else 0
+
+    def forget(self, most: int) -> int:
+        """Let go of so many frames, the oldest, or of all; how many that were. Who has not read them is told of a gap."""
+        gone = min(most, len(self._frames))
+        for _ in range(gone):
+            self._frames.popleft()
+        return gone
 
     @property
     def room(self) -> int:
@@ -137,28 +154,56 @@ class EventStream:
 
 
 class EventStreams:
-    """The streams of all orgs in this process, each born with its first event or subscriber: the embedded default."""
+    """The streams of all orgs in this process, each born with its first event or subscriber: the embedded default.
 
-    def __init__(self, clock: Clock, history: int) -> None:
+    `history` events are kept of each org, and about `total` of all together: beyond, the orgs that were quiet for longest
+    lose theirs. A stream that nobody watches is then forgotten, and born anew with the next event: its later birth is told
+    as a gap to whoever comes back.
+    """
+
+    def __init__(self, clock: Clock, history: int, total: int = 100_000) -> None:
         self._clock = clock
         self._history = history
+        self._total = total
         self._streams: dict[str, EventStream] = {}
+        self._watchers: Counter[str] = Counter()
+        self._counted_at = 0  # how many events had been published when those that are kept were counted last
+        self._forgotten = 0  # the highest number of a stream that was forgotten: no later one begins below it
         self.listeners: list[Callable[[str, str, msgspec.Struct], None]] = []
         self.published = 0
+
+    @property
+    def kept(self) -> int:
+        """Events in memory."""
+        return sum(stream.kept for stream in self._streams.values())
 
     def stream(self, org_id: str) -> EventStream:
         """The org's stream."""
         stream = self._streams.get(org_id)
         if stream is None:
-            stream = self._streams[org_id] = EventStream(self._clock.now() * 1000, self._history)
+            stream = self._streams[org_id] = EventStream(max(self._clock.now() * 1000, self._forgotten), self._history)
         return stream
 
     def publish(self, org_id: str, event: str, data: msgspec.Struct) -> None:
         """Tell all dashboards of the org."""
         self.published += 1
         self.stream(org_id).publish(event, self._clock.now(), data)
+        if self.published - self._counted_at > self._total // 4:
+            self._make_room()
         for listener in self.listeners:
             listener(org_id, event, data)
+
+    def _make_room(self) -> None:
+        """Seldom, since it looks at all streams: of those that were quiet for longest events go, until a quarter is free."""
+        self._counted_at = self.published
+        too_many = self.kept - self._total * 3 // 4
+        for org_id in sorted(self._streams, key=lambda org_id: self._streams[org_id].last_at):
+            stream = self._streams[org_id]
+            if too_many > 0:
+                too_many -= stream.forget(too_many)
+            if not stream.kept and not self._watchers[org_id]:
+                self._forgotten = max(self._forgotten, stream.newest)
+                del self._streams[org_id]
 
     async def position(self, org_id: str) -> int | None:
         """Where the org's stream stands, or None while there is none: a stranger's look must not make one."""
@@ -167,8 +212,14 @@ class EventStreams:
 
     @asynccontextmanager
     async def watching(self, org_id: str) -> AsyncIterator[EventStream]:
-        """The org's stream, which is there in any case."""
-        yield self.stream(org_id)
+        """The org's stream, which is there in any case, and stays for as long as somebody watches it."""
+        self._watchers[org_id] += 1
+        try:
+            yield self.stream(org_id)
+        finally:
+            self._watchers[org_id] -= 1
+            if not self._watchers[org_id]:
+                del self._watchers[org_id]
 
     async def cursor(self, org_id: str, after: int | None) -> int | None:
         """The cursor behind that number, or behind the stream's birth; None when some events after it are gone."""

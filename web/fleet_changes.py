@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from actors.messages import Caller
 from interlock.errors import InterlockError
+from interlock.wire import OrgEvent
 from store.accounts import By
 from web.services import Services
 
@@ -18,6 +19,20 @@ async def change(s: Services, caller: Caller, work: Callable[[Any, By], Result])
     """The result of `work(database, by)` in a transaction of its own."""
     by = By(caller.kind, caller.id, s.clock.now(), s.ids.new(), caller.request_id, caller.address)
     return await s.store.change(lambda database: work(database, by))
+
+
+def tell_watchers(
+    s: Services,
+    org_id: str,
+    what: str,
+    thing_id: str | None = None,
+    *,
+    version: int | None = None,
+    deleted: bool = False,
+) -> None:
+    """A change is committed: dashboards of the org hear `org.changed`, as `OrgEvent` says."""
+    event = OrgEvent(what=what, id=thing_id, version=version, deleted=deleted)
+    s.streams.publish(org_id, "org.changed", event)
 
 
 async def tell_owner(s: Services, host_id: str) -> None:

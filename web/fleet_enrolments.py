@@ -23,7 +23,7 @@ from store.enrolments import (
     use_enrolment,
 )
 from web.access import Member, caller
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.opaque import digest, new_secret
 from web.pages import asked, cut, link
 from web.parsing import decode, read_json
@@ -64,6 +64,7 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
         created_by_id=who.person.id,
     )
     await change(s, who.by, lambda db, by: create_enrolment(db, row, digest(token), by))
+    tell_watchers(s, who.org_id, "enrolment")
     made = NewEnrolment(**msgspec.structs.asdict(_document(row)), token=token)
     headers = {"Location": f"/api/orgs/{who.org_id}/enrolments/{row.id}"}
     return web.Response(body=encode(made), status=201, content_type="application/json", headers=headers)
@@ -83,6 +84,7 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
     decode(await read_json(request, s.web_limits.max_body_bytes) or b"{}", _nothing, s.web_limits.max_json_depth)
     enrolment_id = _id_of(request)
     await change(s, who.by, lambda db, by: delete_enrolment(db, who.org_id, enrolment_id, by))
+    tell_watchers(s, who.org_id, "enrolment", deleted=True)
     return web.Response(status=204)
 
 
@@ -104,6 +106,7 @@ async def register(request: web.Request, s: Services, _who: None) -> web.Respons
         return row
 
     row = await change(s, caller(request, s, "enrolment", None), work)
+    tell_watchers(s, row.org_id, "host", host_id)
     key = s.tokens.agent_key(host_id, row.org_id, kid)
     body = encode(Registered(host_id=host_id, org_id=row.org_id, agent_key=key))
     return web.Response(body=body, status=201, content_type="application/json")

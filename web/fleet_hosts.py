@@ -19,7 +19,7 @@ from store import accounts
 from store.fleet import HostSight, change_host, delete_host, host_sight, hosts_page, settings_mark
 from web.access import Member
 from web.conditions import check, expected_tags, mark_of, tag_of, unchanged
-from web.fleet_changes import change, tell_owner
+from web.fleet_changes import change, tell_owner, tell_watchers
 from web.fleet_endings import cancel_open_jobs, once_nothing_is_open
 from web.pages import asked, cut, link
 from web.parsing import decode, read_json
@@ -51,6 +51,7 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
         accounts.create_key(database, kid, who.org_id, host_id, replace(by, audit_id=s.ids.new()))
 
     await change(s, who.by, work)
+    tell_watchers(s, who.org_id, "host", host_id)
     sight = await _sight(s, who, host_id)
     host = _document(s, sight)
     body = encode(NewHost(**msgspec.structs.asdict(host), agent_key=s.tokens.agent_key(host_id, who.org_id, kid)))

@@ -16,7 +16,7 @@ from store.accounts import clean_name, create_instance
 from store.fleet import InstanceRow, change_instance, delete_instance, instance_of, instances_page, open_jobs_of
 from web.access import Member
 from web.conditions import check, expected_tags, mark_of, tag_of, unchanged
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.fleet_endings import cancel_open_jobs, once_nothing_is_open
 from web.pages import asked, cut, link
 from web.parsing import clean_text, decode, read_json
@@ -42,6 +42,7 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
     config = _checked_config(wanted.config or {}, s.web_limits.max_payload_bytes)
     own_id, org_id, host_id = s.ids.new(), who.org_id, _checked_host(wanted.host_id)
     await change(s, who.by, lambda db, by: create_instance(db, own_id, org_id, host_id, wanted.name, by, config=config))
+    tell_watchers(s, org_id, "instance", own_id)
     answer = _shown(await _row(s, who, own_id))
     answer.set_status(201)
     answer.headers["Location"] = f"/api/orgs/{org_id}/server-instances/{own_id}"
@@ -72,6 +73,7 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
 
     row = await once_nothing_is_open(write)
     s.lookups.forget_instance(instance_id)
+    tell_watchers(s, who.org_id, "instance", instance_id)
     return _shown(row)
 
 
@@ -88,6 +90,7 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
 
     await once_nothing_is_open(remove)
     s.lookups.forget_instance(instance_id)
+    tell_watchers(s, who.org_id, "instance", instance_id, deleted=True)
     return web.Response(status=204)
 
 

@@ -19,7 +19,7 @@ from interlock.wire import Nothing, when
 from store.job_types import TypeRow, delete_type, put_type, type_names, types_named
 from web.access import Member
 from web.conditions import also_expecting, expected_versions, tag_of, unchanged
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.job_types import BUILT_IN, TypeDefinition, read
 from web.new_jobs import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS
 from web.pages import MOST, PAGE, link
@@ -72,6 +72,7 @@ async def put(request: web.Request, s: Services, who: Member) -> web.Response:
         lambda db, by: put_type(db, new_id, who.org_id, (name, definition), by, expected=expected, most=most),
     )
     s.lookups.forget_type(who.org_id, name)
+    tell_watchers(s, who.org_id, "type", name, version=row.version)
     answer = _answer(_document(s, name, row))
     if new and name not in BUILT_IN:
         answer.set_status(201)
@@ -88,6 +89,7 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
         raise InvalidState("The type is built in, and as it came", current={"type": name, "version": 0})
     await change(s, who.by, lambda db, by: delete_type(db, who.org_id, name, by, expected=expected))
     s.lookups.forget_type(who.org_id, name)
+    tell_watchers(s, who.org_id, "type", name, deleted=True)
     return web.Response(status=204)
 
 

@@ -11,7 +11,7 @@ from interlock.ids import is_id
 from interlock.wire import Nothing, when
 from store.fleet import add_key, host_sight, keys_of, revoke_key
 from web.access import Member
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.fleet_hosts import host_id_of
 from web.parsing import decode, read_json
 from web.services import Services
@@ -34,6 +34,7 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
     decode(await read_json(request, s.web_limits.max_body_bytes) or b"{}", _nothing, s.web_limits.max_json_depth)
     host_id, kid, now = host_id_of(request), s.ids.new(), s.clock.now()
     await change(s, who.by, lambda db, by: add_key(db, kid, who.org_id, host_id, by))
+    tell_watchers(s, who.org_id, "key")
     key = s.tokens.agent_key(host_id, who.org_id, kid)
     body = encode(NewKey(kid=kid, created_at=rfc3339(now), revoked_at=None, agent_key=key))
     location = f"/api/orgs/{who.org_id}/hosts/{host_id}/keys/{kid}"
@@ -47,4 +48,5 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
         raise NotFound("No such key")
     await change(s, who.by, lambda db, by: revoke_key(db, kid, who.org_id, host_id, by))
     s.revocations.revoked(kid)
+    tell_watchers(s, who.org_id, "key", deleted=True)
     return web.Response(status=204)

@@ -11,9 +11,17 @@ from interlock.fleet import Member as Shown
 from interlock.ids import is_id
 from interlock.wire import Nothing
 from store.accounts import person
-from store.members import MemberRow, change_role, let_in, member_of, members_page, remove_member
+from store.members import (
+    MemberRow,
+    change_role,
+    let_in,
+    member_of,
+    members_page,
+    remove_member,
+    share_an_org,
+)
 from web.access import Member
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.pages import asked, cut, link
 from web.parsing import decode, read_json
 from web.services import Services
@@ -37,9 +45,10 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
 async def add(request: web.Request, s: Services, who: Member) -> web.Response:
     """201; an account that there is becomes a member. 409 when it is one already."""
     wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _add, s.web_limits.max_json_depth)
-    user_id, membership_id = await _account(s, wanted), s.ids.new()
+    user_id, membership_id = await _account(s, who, wanted), s.ids.new()
     await change(s, who.by, lambda db, by: let_in(db, membership_id, who.org_id, user_id, wanted.role, by))
     s.lookups.forget_role(who.org_id, user_id)
+    tell_watchers(s, who.org_id, "member", user_id)
     body = encode(_document(await _row(s, who, user_id)))
     headers = {"Location": f"/api/orgs/{who.org_id}/members/{user_id}"}
     return web.Response(body=body, status=201, content_type="application/json", headers=headers)
@@ -57,6 +66,7 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
     wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _patch, s.web_limits.max_json_depth)
     row = await change(s, who.by, lambda db, by: change_role(db, who.org_id, user_id, wanted.role, by))
     s.lookups.forget_role(who.org_id, user_id)
+    tell_watchers(s, who.org_id, "member", user_id)
     return web.Response(body=encode(_document(row)), content_type="application/json")
 
 
@@ -66,17 +76,22 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
     user_id = _id_of(request)
     await change(s, who.by, lambda db, by: remove_member(db, who.org_id, user_id, by))
     s.lookups.forget_role(who.org_id, user_id)
+    tell_watchers(s, who.org_id, "member", user_id, deleted=True)
     return web.Response(status=204)
 
 
-async def _account(s: Services, wanted: AddMember) -> str:
-    """The id of the account that is meant."""
+async def _account(s: Services, who: Member, wanted: AddMember) -> str:
+    """The id of the account that is meant. An id is no secret, and the answer shows a name and an address: so by its id only
+    somebody is found who is in some org together with the caller.
+    """
     if (wanted.email is None) == (wanted.user_id is None):
         raise InvalidRequest.at("$", "give either email or userId")
     name = wanted.email if wanted.email is not None else wanted.user_id or ""
     known = is_id(name) if wanted.email is None else len(name) <= MAX_EMAIL and not is_id(name)
     found = await s.store.fetch(lambda db: person(db, name)) if known else None
     if found is None:
+        raise NotFound("No such account")
+    if wanted.email is None and not await s.store.fetch(lambda db: share_an_org(db, who.person.id, name)):
         raise NotFound("No such account")
     return found.id
 

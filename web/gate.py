@@ -3,18 +3,19 @@
 Each create that is under way lengthens the loop's turns, and with them the way of every report and poll. Without a
 bound, 500 users at once made each report take most of a second, and the fleet stood idle while its lines grew: goodput
 fell to a tenth. So creates are under way only as many at a time as keep the turns short; the others wait outside, where
-they cost nothing, and whoever would wait too long is told so at once.
+they cost nothing, and whoever would wait too long is told so at once. Each organization waits in a line of its own.
 
 How many that is depends on the machine and its disk, so it is found out: while somebody waits, the number grows as long
 as turns are short (on a slow disk the journal's groups should be large), and shrinks when they are not.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 from interlock.errors import Unavailable
+from web.fair_line import FairLine, Waiter
 
 CROWDED = "More jobs are being created than this server can take in"
 LOOKS = 0.05  # seconds between two looks at the turns while somebody waits
@@ -36,22 +37,16 @@ class Bounds(NamedTuple):
 BOUNDS = Bounds()
 
 
-class _Waiter(NamedTuple):
-    weight: int
-    admitted: "asyncio.Future[None]"
-
-
 class Gate:
     """To be used on the loop's thread only. `time` is the loop's own clock, in seconds."""
 
     def __init__(self, bounds: Bounds, time: Callable[[], float]) -> None:
         self.places = min(bounds.least * 2, bounds.most)
         self.refused = 0
-        self.waiting = 0  # places that are waited for
         self._bounds = bounds
         self._time = time
         self._inside = 0  # places that are taken
-        self._line: deque[_Waiter] = deque()
+        self._line = FairLine()
         self._rate = 0.0  # places that become free in a second while somebody waits, as of late; 0: not yet known
         self._freed = 0  # since the last look
         self._left_at = 0.0  # when one last did, or when the line began
@@ -61,35 +56,44 @@ class Gate:
         """How many places a request takes, by the length of its body: never more than there always are."""
         return min(1 + (length or 0) // _WEIGHT_BYTES, self._bounds.least)
 
+    @property
+    def waiting(self) -> int:
+        """Places that are waited for."""
+        return self._line.weight
+
     def enter(self, weight: int) -> bool:
         """Take the places if they are free and nobody waits; whether they have been taken."""
-        if self._line or self._inside + weight > self.places:
+        if self._line.weight or self._inside + weight > self.places:
             return False
         self._inside += weight
         return True
 
-    def expected_seconds(self) -> float:
-        """How long whoever comes now would wait."""
-        if not self._line:
+    def expected_seconds(self, org_id: str) -> float:
+        """How long a create of this organization that comes now would wait: by the pace as of late, and at least as long
+        as nobody at all has been admitted.
+        """
+        line = self._line
+        if not line.weight:
             return 0.0
-        by_rate = self.waiting / self._rate if self._rate else 0.0
-        return max(by_rate, self._time() - self._left_at)
+        stalled = self._time() - self._left_at
+        if not self._rate:  # the first line since the start: its pace is known at the first look
+            return stalled if line.weight < self._bounds.most else inf
+        return max(line.share_of(org_id) / self._rate, stalled)
 
     def refuse(self) -> Unavailable:
         """Count a refusal; what to raise."""
         self.refused += 1
         return Unavailable(CROWDED)
 
-    @property
-    def closed(self) -> bool:
-        """Whether whoever comes now would wait too long."""
-        return bool(self._line) and self.expected_seconds() > self._bounds.wait_seconds
+    def closed_to(self, org_id: str) -> bool:
+        """Whether a create of this organization that comes now would wait too long."""
+        return self._line.weight > 0 and self.expected_seconds(org_id) > self._bounds.wait_seconds
 
-    async def wait(self, weight: int) -> None:
+    async def wait(self, weight: int, org_id: str) -> None:
         """Return with the places taken, or raise `Unavailable`: at once, when it would take too long."""
-        if self.closed:
+        if self.closed_to(org_id):
             raise self.refuse()
-        waiter = self._join(weight)
+        waiter = self._join(weight, org_id)
         try:
             async with asyncio.timeout(self._bounds.wait_seconds * _PATIENCE):
                 await waiter.admitted
@@ -103,7 +107,7 @@ class Gate:
     def leave(self, weight: int) -> None:
         """Give the places back; whoever is first in line gets them."""
         self._inside -= weight
-        if self._line:
+        if self._line.weight:
             self._left_at = self._time()
             self._freed += weight
             self._admit()
@@ -117,18 +121,17 @@ class Gate:
         if late_seconds > turn:
             self.places = max(round(self.places * _SHRINK), least)
         elif late_seconds < turn / 2:
-            self.places = min(round(self.places * _GROW), most)
+            self.places = min(max(round(self.places * _GROW), self.places + 1), most)
 
-    def _join(self, weight: int) -> _Waiter:
+    def _join(self, weight: int, org_id: str) -> Waiter:
         loop = asyncio.get_running_loop()
-        if not self._line:
+        if not self._line.weight:
             self._left_at = self._time()
             if not self._look_due:
                 self._freed = 0
                 self._look_later(loop)
-        waiter = _Waiter(weight, loop.create_future())
-        self._line.append(waiter)
-        self.waiting += weight
+        waiter = Waiter(org_id, weight, loop.create_future())
+        self._line.join(waiter)
         return waiter
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -136,7 +139,7 @@ class Gate:
         loop.call_at(self._look_due, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._line:
+        if not self._line.weight:
             self._look_due = 0.0
             return
         self.adapt(loop.time() - self._look_due)
@@ -144,17 +147,14 @@ class Gate:
         self._look_later(loop)
 
     def _admit(self) -> None:
-        while self._line and self._inside + self._line[0].weight <= self.places:
-            waiter = self._line.popleft()
-            self.waiting -= waiter.weight
+        while (waiter := self._line.first()) is not None and self._inside + waiter.weight <= self.places:
+            self._line.admit(waiter)
             if not waiter.admitted.done():
                 self._inside += waiter.weight
                 waiter.admitted.set_result(None)
 
-    def _give_up(self, waiter: _Waiter) -> None:
+    def _give_up(self, waiter: Waiter) -> None:
         if waiter.admitted.done() and not waiter.admitted.cancelled():
             self.leave(waiter.weight)  # admitted at the very moment
-        elif waiter in self._line:
-            self._line.remove(waiter)
-            self.waiting -= waiter.weight
+        elif self._line.remove(waiter):
             self._admit()

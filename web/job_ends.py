@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from interlock.errors import Unavailable
 from interlock.ids import is_id
 from store.jobs import org_and_host_of_job
 from store.logs import is_over
@@ -21,6 +22,7 @@ from web.deadlines import Deadlines
 from web.preferences import preferred_wait
 from web.services import Services
 
+AGAIN = 5  # seconds
 # What a create holds at the gate while it is under way: whoever waits lets go of it first.
 PLACE: web.RequestKey[contextlib.ExitStack] = web.RequestKey("place", contextlib.ExitStack)
 
@@ -42,8 +44,10 @@ class JobEnds:
         if preferred is None:
             return None
         seconds = min(preferred, s.web_limits.job_wait_max_seconds)
-        with self._place(org_id) as free:
-            if not free or not await _belongs(s, org_id, job_id):
+        if not self._is_free(org_id):
+            return None
+        with self._held(org_id):
+            if not await _belongs(s, org_id, job_id):
                 return None
             place = request.get(PLACE)
             if place is not None:
@@ -53,15 +57,24 @@ class JobEnds:
         return f"wait={seconds:g}"
 
     @contextmanager
-    def _place(self, org_id: str) -> Iterator[bool]:
-        """Whether there is one; it is held meanwhile."""
-        if self.waiting >= self._most or self._of_org[org_id] >= self._most_per_org:
-            yield False
-            return
+    def place(self, org_id: str) -> Iterator[None]:
+        """For one who waits for something else of a job's, among the others; `Unavailable` when there is none: whoever follows
+        a log comes again at once when he is told that there is nothing new.
+        """
+        if not self._is_free(org_id):
+            raise Unavailable("Too many requests wait for news of jobs already", retry_after=AGAIN)
+        with self._held(org_id):
+            yield
+
+    def _is_free(self, org_id: str) -> bool:
+        return self.waiting < self._most and self._of_org[org_id] < self._most_per_org
+
+    @contextmanager
+    def _held(self, org_id: str) -> Iterator[None]:
         self.waiting += 1
         self._of_org[org_id] += 1
         try:
-            yield True
+            yield
         finally:
             self.waiting -= 1
             self._of_org[org_id] -= 1

@@ -22,8 +22,10 @@ from interlock.errors import (
     Unavailable,
 )
 from interlock.ids import is_id
+from interlock.job_sort import JobSort
 from interlock.states import JobStatus
 from interlock.wire import CancelJob, CreateJob, JobPage, Nothing, Wait
+from store.job_cursors import Place, place_in
 from store.job_lists import list_jobs
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts
 from web import job_places
@@ -34,7 +36,7 @@ from web.idempotency import key_from
 from web.job_ends import ENDS
 from web.log_context import REQUEST_ID
 from web.new_jobs import decoder, new_job
-from web.pages import asked, link
+from web.pages import how_many, link
 from web.parsing import clean_text, decode, raw_items, read_json
 from web.pass_on import pass_to_owner
 from web.preferences import APPLIED
@@ -160,10 +162,10 @@ def _result(made: bytes | BaseException, request_id: str) -> bytes:
 
 
 async def list_all(request: web.Request, s: Services, who: Member) -> web.Response:
-    """Newest first, each with its latest run; activates no actor."""
-    page = asked(request)
-    narrow = _filter(request, page.after)
-    jobs, cursor = await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, page.limit))
+    """Newest first unless sorted otherwise, each with its latest run; activates no actor."""
+    limit, narrow, sort = how_many(request), _filter(request), _sort(request)
+    after = _after(request, sort)
+    jobs, cursor = await s.store.fetch(lambda db: list_jobs(db, who.org_id, narrow, limit, sort, after))
     waiting = sorted({full.job.host_id for full in jobs if full.job.host_id and full.job.status == JobStatus.PENDING})
     hosts = await s.store.fetch(lambda db: glance_at_hosts(db, waiting)) if waiting else {}
     pooled = await job_places.waits_in_pool(s, who.org_id, jobs)
@@ -174,7 +176,7 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
     return web.Response(body=body, content_type="application/json", headers=link(request, cursor))
 
 
-def _filter(request: web.Request, before: str) -> JobFilter:
+def _filter(request: web.Request) -> JobFilter:
     query = request.query
     status, since = query.get("status"), query.get("since")
     if status is not None and status not in set(JobStatus):
@@ -186,8 +188,22 @@ def _filter(request: web.Request, before: str) -> JobFilter:
         created_by_id=clean_text(query.get("createdBy"), "createdBy", 100),
         since=None if since is None else parse_rfc3339(since.replace(" ", "+"), path="?since"),
         text=clean_text(query.get("q"), "q", 200),
-        before_id=before or None,
     )
+
+
+def _sort(request: web.Request) -> JobSort:
+    sort = request.query.get("sort", JobSort.NEWEST)
+    if sort not in set(JobSort):
+        raise InvalidRequest.at("?sort", f"expected one of {', '.join(JobSort)}")
+    return JobSort(sort)
+
+
+def _after(request: web.Request, sort: JobSort) -> Place | None:
+    cursor = request.query.get("cursor", "")
+    try:
+        return place_in(sort, cursor) if cursor else None
+    except ValueError as error:
+        raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave, in the same order") from error
 
 
 async def show(request: web.Request, s: Services, who: Member) -> web.Response:

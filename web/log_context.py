@@ -1,16 +1,16 @@
 """What a line of the log is about: the request that is being answered, looked at only when there is a line to write.
 
-A request that logs nothing costs one store and one reset of a context variable.
+A request that logs nothing costs one store and one reset of a context variable. Tasks and timers that a request begins
+copy its context and may stay for hours: what they keep of it is an empty list, and not the request with its body.
 """
 
 from contextvars import ContextVar
-from typing import Any
 
 from aiohttp import web
 
 from web.trace import trace_id, trace_of
 
-CURRENT: ContextVar[web.Request | None] = ContextVar("interlock_request", default=None)
+CURRENT: ContextVar[list[web.Request] | None] = ContextVar("interlock_request", default=None)  # emptied with the answer
 REQUEST_ID = web.RequestKey("request_id", str)
 _PARTS = (("org_id", "org"), ("host_id", "host"), ("job_id", "job"), ("run_id", "run"))
 _LONGEST = 100  # characters of what a path has where an id is expected
@@ -18,10 +18,8 @@ _LONGEST = 100  # characters of what a path has where an id is expected
 
 def about() -> dict[str, str]:
     """The request of this task: its id, and what its path and its trace name. Nothing when there is none any more."""
-    request = CURRENT.get()
-    if request is None or _is_over(request):
-        return {}
-    return about_request(request)
+    answered = CURRENT.get()
+    return about_request(answered[0]) if answered else {}
 
 
 def about_request(request: web.Request) -> dict[str, str]:
@@ -38,9 +36,3 @@ def about_request(request: web.Request) -> dict[str, str]:
     if trace is not None:
         known["trace"] = trace_id(trace)
     return known
-
-
-def _is_over(request: web.Request) -> bool:
-    """Tasks that a request has begun may outlive it; what they do then is not its doing."""
-    connection: Any = request.protocol
-    return connection is None or getattr(connection, "_current_request", request) is not request

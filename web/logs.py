@@ -14,6 +14,7 @@ from store.jobs import log_lines
 from store.logs import is_over
 from web.access import Member
 from web.evidence import job_of_path
+from web.job_ends import ENDS
 from web.parsing import whole_number
 from web.services import Services
 
@@ -22,7 +23,9 @@ FOLLOW_SECONDS = 25.0
 
 
 async def show(request: web.Request, s: Services, who: Member) -> web.Response:
-    """Lines in order; with `follow=1` an empty page waits for the next line, or for the job's end."""
+    """Lines in order; with `follow=1` an empty page waits for the next line, or for the job's end. `Unavailable` when too many
+    wait.
+    """
     query = request.query
     after = whole_number(query.get("after"), "after", least=0, most=2**53, default=0)
     limit = whole_number(query.get("limit"), "limit", least=1, most=PAGE, default=PAGE)
@@ -32,7 +35,11 @@ async def show(request: web.Request, s: Services, who: Member) -> web.Response:
         return log_lines(database, job_id, after, limit)
 
     follow = query.get("follow") in {"1", "true"}
-    rows = await _follow(s, who.org_id, job_id, read) if follow else await s.store.fetch(read)
+    if follow:
+        with request.app[ENDS].place(who.org_id):
+            rows = await _follow(s, who.org_id, job_id, read)
+    else:
+        rows = await s.store.fetch(read)
     items = [
         LogLine(seq=seq, job_run_id=run_id, level=level, message=text, progress=progress, created_at=rfc3339(at))
         for seq, run_id, level, text, progress, at in rows

@@ -5,7 +5,7 @@ away is noticed within `lookup_cache_seconds`.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Any
 
 from peewee import Database
@@ -29,40 +29,33 @@ class Lookups:
         self._trusted_ms = trusted_ms
         self._known: dict[Hashable, tuple[Millis, Any]] = {}
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
-        self._set_up = False
+        self.set_up = False
 
     async def is_set_up(self) -> bool:
-        """Whether any account exists; once one does, it is never asked again."""
-        if not self._set_up:
-            self._set_up = await self._store.fetch(accounts.somebody_exists)
-        return self._set_up
+        """Whether any account exists; once one does, `set_up` says so and it is never asked again."""
+        if not self.set_up:
+            self.set_up = await self._store.fetch(accounts.somebody_exists)
+        return self.set_up
 
-    async def person(self, user_id: str) -> Person | None:
+    def person(self, user_id: str) -> Awaitable[Person | None]:
         """The user."""
-        known: Person | None = await self._look(("person", user_id), lambda db: accounts.person(db, user_id))
-        return known
+        return self._look(("person", user_id), lambda db: accounts.person(db, user_id))
 
-    async def person_at(self, email: str) -> Person | None:
+    def person_at(self, email: str) -> Awaitable[Person | None]:
         """The user of that address, or of the same in lower case."""
-        known: Person | None = await self._look(("address", email), lambda db: _person_at(db, email))
-        return known
+        return self._look(("address", email), lambda db: _person_at(db, email))
 
-    async def role(self, org_id: str, user_id: str) -> str | None:
+    def role(self, org_id: str, user_id: str) -> Awaitable[str | None]:
         """The user's role in the org."""
-        known: str | None = await self._look(
-            ("role", org_id, user_id), lambda db: accounts.role_of(db, org_id, user_id)
-        )
-        return known
+        return self._look(("role", org_id, user_id), lambda db: accounts.role_of(db, org_id, user_id))
 
-    async def key(self, kid: str) -> Key | None:
+    def key(self, kid: str) -> Awaitable[Key | None]:
         """An agent's key."""
-        known: Key | None = await self._look(("key", kid), lambda db: accounts.key_of(db, kid))
-        return known
+        return self._look(("key", kid), lambda db: accounts.key_of(db, kid))
 
-    async def session(self, session_id: str) -> SessionRow | None:
+    def session(self, session_id: str) -> Awaitable[SessionRow | None]:
         """A browser's session."""
-        known: SessionRow | None = await self._look(("session", session_id), lambda db: session_of(db, session_id))
-        return known
+        return self._look(("session", session_id), lambda db: session_of(db, session_id))
 
     def forget_session(self, session_id: str) -> None:
         """It has just been used, or is over."""
@@ -80,32 +73,24 @@ class Lookups:
         """It has just been moved or deleted."""
         self._known.pop(("instance", instance_id), None)
 
-    async def org_of_host(self, host_id: str) -> str | None:
+    def org_of_host(self, host_id: str) -> Awaitable[str | None]:
         """Whose host it is."""
-        known: str | None = await self._look(("host", host_id), lambda db: accounts.org_of_host(db, host_id))
-        return known
+        return self._look(("host", host_id), lambda db: accounts.org_of_host(db, host_id))
 
-    async def place_of_instance(self, instance_id: str) -> tuple[str, str] | None:
+    def place_of_instance(self, instance_id: str) -> Awaitable[tuple[str, str] | None]:
         """The org and host of a server instance."""
-        known: tuple[str, str] | None = await self._look(
-            ("instance", instance_id), lambda db: accounts.place_of_instance(db, instance_id)
-        )
-        return known
+        return self._look(("instance", instance_id), lambda db: accounts.place_of_instance(db, instance_id))
 
-    async def definition_of_type(self, org_id: str, name: str) -> str | None:
+    def definition_of_type(self, org_id: str, name: str) -> Awaitable[str | None]:
         """An org's own definition of a job type."""
-        known: str | None = await self._look(
-            ("type", org_id, name), lambda db: accounts.definition_of_type(db, org_id, name)
-        )
-        return known
+        return self._look(("type", org_id, name), lambda db: accounts.definition_of_type(db, org_id, name))
 
-    async def definitions_of_types(self, org_id: str, names: Collection[str]) -> dict[str, str]:
+    def definitions_of_types(self, org_id: str, names: Collection[str]) -> Awaitable[dict[str, str]]:
         """Which of the built-in types of those names the org has changed, and its definitions of them."""
-        known: dict[str, str] = await self._look(
+        return self._look(
             ("built-in types", org_id),
             lambda db: {name: row.definition for name, row in types_named(db, org_id, names).items()},
         )
-        return known
 
     def forget_type(self, org_id: str, name: str) -> None:
         """It has just been changed or deleted."""
@@ -123,8 +108,7 @@ class Lookups:
 
     async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         known = self._known.get(key)
-        now = self._clock.now()
-        if known is not None and known[0] > now:
+        if known is not None and known[0] > self._clock.now():
             return known[1]
         asking = self._asking.get(key)
         if asking is None:

@@ -13,6 +13,11 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_code(letters: str, length: int) -> str:
+    """So many of these letters, for a person to type: guessing has to be bounded by whoever asks for it."""
+    return "".join(secrets.choice(letters) for _ in range(length))
+
+
 def digest(secret: str) -> str:
     """What is stored of it: 64 hex digits."""
     return hashlib.sha256(_bytes(secret)).hexdigest()

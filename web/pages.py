@@ -38,7 +38,12 @@ def asked(request: web.Request, *, most: int = MOST, default: int = PAGE) -> Ask
     cursor = request.query.get("cursor", "")
     if cursor and not is_id(cursor):
         raise InvalidRequest.at("?cursor", "expected a cursor that an earlier page gave")
-    return Asked(cursor, whole_number(request.query.get("limit"), "limit", least=1, most=most, default=default))
+    return Asked(cursor, how_many(request, most=most, default=default))
+
+
+def how_many(request: web.Request, *, most: int = MOST, default: int = PAGE) -> int:
+    """The `limit` that the query asks for."""
+    return whole_number(request.query.get("limit"), "limit", least=1, most=most, default=default)
 
 
 def cut(rows: Sequence[Item], page: Asked) -> tuple[Sequence[Item], str | None]:

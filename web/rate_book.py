@@ -29,17 +29,20 @@ class RateBook:
         self._since = clock.now()
         self._newest = 0  # the minute that was counted in last
         self._orgs: dict[str, dict[int, Counter[_Kind]]] = {}
+        self._running: dict[str, Counter[_Kind]] = {}  # of each org, the minute that was counted in last
 
     def count(self, org_id: str, event: str, data: msgspec.Struct) -> None:
         """Listen to the event stream."""
-        if not isinstance(data, JobEvent):
-            return
         kind = _kind(event, data)
-        if kind is not None:
-            minute = self._clock.now() // MINUTE
-            if minute != self._newest:
-                self._turn(minute)
-            self._orgs.setdefault(org_id, {}).setdefault(minute, Counter())[kind] += 1
+        if kind is None:
+            return
+        minute = self._clock.now() // MINUTE
+        if minute != self._newest:
+            self._turn(minute)
+        counted = self._running.get(org_id)
+        if counted is None:
+            counted = self._running[org_id] = self._orgs.setdefault(org_id, {}).setdefault(minute, Counter())
+        counted[kind] += 1
 
     def of(self, org_id: str) -> Rates:
         """The org's last hour; the minute that goes on is its last."""
@@ -60,7 +63,7 @@ class RateBook:
 
     def _turn(self, minute: int) -> None:
         """Forget what is older than is kept, and orgs of which nothing is left."""
-        self._newest = minute
+        self._newest, self._running = minute, {}
         for org_id, rows in list(self._orgs.items()):
             kept = {at: row for at, row in rows.items() if at > minute - MINUTES}
             if kept:
@@ -69,9 +72,9 @@ class RateBook:
                 del self._orgs[org_id]
 
 
-def _kind(event: str, data: JobEvent) -> _Kind | None:
+def _kind(event: str, data: msgspec.Struct) -> _Kind | None:
     if event == "job.created":
         return "created"
-    if event == "job_run.done":
+    if event == "job_run.done" and isinstance(data, JobEvent):
         return "retried" if data.will_retry else _ENDED.get(data.job_status)
     return None

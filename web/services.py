@@ -11,6 +11,7 @@ from interlock.fleet import Config
 from interlock.ids import Ids
 from store import Store
 from web.configs import Configs
+from web.device_polls import DeviceLimits, Polls
 from web.followers import Followers
 from web.gate import BOUNDS, Bounds
 from web.idempotency import Idempotency
@@ -83,6 +84,8 @@ class Services:
     metrics: Metrics
     cluster: ClusterPort | None = None  # None: this process is alone
     request_rates: RequestRates | None = None  # None: requests are not counted
+    device_limits: DeviceLimits = field(default_factory=DeviceLimits)
+    device_polls: Polls = field(default_factory=Polls)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

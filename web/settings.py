@@ -11,6 +11,7 @@ from store.settings import put_setting
 from web.access import Agent, Member
 from web.conditions import also_expecting, expected_versions, tag_of, unchanged
 from web.configs import config_from
+from web.fleet_changes import tell_watchers
 from web.parsing import decode, read_json
 from web.services import Services
 
@@ -41,6 +42,7 @@ async def put(request: web.Request, s: Services, who: Member) -> web.Response:
     expected = also_expecting(expected_versions(request), wanted.version)
     by = By(who.by.kind, who.by.id, s.clock.now(), s.ids.new(), who.by.request_id, who.by.address)
     setting = await s.store.change(lambda db: put_setting(db, who.org_id, document, by, expected))
+    tell_watchers(s, who.org_id, "settings", version=setting.version)
     return _shown(s.configs.learn(who.org_id, config_from(setting)))
 
 

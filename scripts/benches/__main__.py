@@ -11,6 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
+from benches.dashboard import Dashboard
+from benches.dashboard_rows import dashboard_rows
+from benches.dashboard_sizes import QUICK_DASHBOARD, DashboardSizes
 from benches.figures import Row
 from benches.fleet import Fleet
 from benches.fleet_rows import rows
@@ -67,6 +70,11 @@ def _options() -> argparse.Namespace:
     _add_rounds(lists)
     guards = commands.add_parser("guards", help="what credentials, roles and validation cost a job")
     _add_rounds(guards)
+    dashboard = commands.add_parser(
+        "dashboard", help="pages in Chromium: first paint, transfer, long tasks and memory under 200 events a second"
+    )
+    _add_rounds(dashboard)
+    dashboard.add_argument("--minutes", type=float, help="of looking at memory [default: 10, or 1 with --quick]")
     return parser.parse_args()
 
 
@@ -122,6 +130,14 @@ def _guards(options: argparse.Namespace, folder: Path) -> None:
     _take(options, sizes, folder, guards, lambda: guards_rows(guards.values))
 
 
+def _dashboard(options: argparse.Namespace, folder: Path) -> None:
+    sizes = _asked(options, QUICK_DASHBOARD if options.quick else DashboardSizes())
+    if options.minutes is not None:
+        sizes = msgspec.structs.replace(sizes, minutes=options.minutes)
+    dashboard = Dashboard(sizes, folder, _say)
+    _take(options, sizes, folder, dashboard, lambda: dashboard_rows(sizes, dashboard.values))
+
+
 Asked = TypeVar("Asked", bound=Effort)
 
 
@@ -158,6 +174,7 @@ _BENCHES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "sockets": _sockets,
     "lists": _lists,
     "guards": _guards,
+    "dashboard": _dashboard,
 }
 
 

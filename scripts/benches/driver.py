@@ -5,6 +5,7 @@ import sys
 
 import msgspec
 
+from benches.dashboard_events import DASHBOARD_LOADS
 from benches.loads import LOADS
 from benches.plan import BenchFailed, Outcome, Plan
 from benches.socket_dashboards import dashboards, slow_dashboard
@@ -15,6 +16,7 @@ from benches.takeover import takeover
 ALL = (
     LOADS
     | SOCKET_LOADS
+    | DASHBOARD_LOADS
     | {
         "takeover": takeover,
         "socket_storm": socket_storm,

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from benches.embedded import Embedded, jobs_plan
 from benches.figures import Floor, Row, Yardstick
-from benches.plan import Outcome
+from benches.plan import BenchFailed, Outcome
 from benches.seed import sow
 from benches.steps import Effort, Figures, Say, Step
 
@@ -20,12 +20,14 @@ class GuardSizes(Effort, frozen=True, kw_only=True):
     """How much of everything."""
 
     hosts: int = 100
-    clients: int = 32
+    clients: int = 8  # so many creates are let in however slow the server is
     jobs: int = 5000
     batch: int = 100
+    batch_clients: int = 2  # more would be refused for want of room, each server as often as it is slow
+    batched: int = 15_000
 
 
-QUICK_GUARDS = GuardSizes(rounds=1, tries=1, patience_seconds=0, jobs=500)
+QUICK_GUARDS = GuardSizes(rounds=1, tries=1, patience_seconds=0, jobs=500, batched=1000)
 
 
 class Guards(Embedded):
@@ -54,9 +56,13 @@ class Guards(Embedded):
 
     def _drive(self, load: str, launcher: str = "") -> Outcome:
         z = self.sizes
+        count, clients = (z.jobs, z.clients) if load == "single" else (z.batched, z.batch_clients)
         with self._embedded("small", launcher) as (server, seed):
-            plan = jobs_plan(load, server, seed, z.jobs, clients=z.clients, batch=z.batch)
-            return self._driven(plan, f"{load}, unchecked" if launcher else load)
+            plan = jobs_plan(load, server, seed, count, clients=clients, batch=z.batch)
+            outcome = self._driven(plan, f"{load}, unchecked" if launcher else load)
+            if refused := server.refused_creates:
+                raise BenchFailed(f"{refused} creates were refused, which is work that no job is counted for")
+            return outcome
 
 
 def guards_rows(of: Mapping[str, Sequence[float]]) -> list[Row]:

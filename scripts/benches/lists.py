@@ -30,6 +30,7 @@ from benches.lists_seed import (
 )
 from benches.steps import Effort, Figures, Say, Step, Steps
 from engines.postgres import postgres
+from interlock.job_sort import JobSort
 from store import open_database
 from store.database import migrate
 from store.job_lists import list_jobs
@@ -49,10 +50,13 @@ class ListSizes(Effort, frozen=True, kw_only=True):
 QUICK_LISTS = ListSizes(rounds=1, tries=1, patience_seconds=0, jobs=20_000, calls=5)
 
 
-def cases(jobs: int) -> dict[str, tuple[str, JobFilter]]:
-    """What is asked, by name: the organization and the filters."""
+Case = tuple[str, JobFilter, JobSort]  # the organization, the filters, the order
+
+
+def cases(jobs: int) -> dict[str, Case]:
+    """What is asked, by name."""
     half = BEGAN + jobs * EVERY // 2
-    return {
+    newest_first = {
         "first page": (BIG, JobFilter()),
         "page in the middle": (BIG, JobFilter(before_id=job_id(half, 0))),
         "first page, small organization": (SMALL, JobFilter()),
@@ -72,6 +76,25 @@ def cases(jobs: int) -> dict[str, tuple[str, JobFilter]]:
         "text, few": (BIG, JobFilter(text=NEEDLE)),
         "text and status": (BIG, JobFilter(text="nowhere", status="COMPLETED")),
     }
+    found: dict[str, Case] = {name: (*asked, JobSort.NEWEST) for name, asked in newest_first.items()}
+    return found | sorted_cases(half)
+
+
+def sorted_cases(half: int) -> dict[str, Case]:
+    """The same in the other orders, with one filter each, and two where none of them leads far."""
+    narrowed = {
+        "all": JobFilter(),
+        "status": JobFilter(status="FAILED"),
+        "host": JobFilter(host_id="host-3"),
+        "type": JobFilter(type=RARE),
+        "type, all old": JobFilter(type=OLD_TYPE),
+        "creator": JobFilter(created_by_id=BOB),
+        "since": JobFilter(since=half),
+        "text": JobFilter(text=NEEDLE),
+        "host and text": JobFilter(host_id="host-3", text="nowhere"),
+    }
+    orders = [sort for sort in JobSort if sort is not JobSort.NEWEST]
+    return {f"{sort}, {name}": (BIG, narrow, sort) for sort in orders for name, narrow in narrowed.items()}
 
 
 class Lists(Steps):
@@ -106,8 +129,8 @@ class Lists(Steps):
         began, cpu = time.monotonic(), time.process_time()
         key = next(iter(list_jobs(database, BIG, JobFilter(), 1).jobs)).id
         figures = {f"{name} key": self._median_ms(lambda: full_job(database, BIG, key))}
-        for case, (org, narrow) in cases(self.sizes.jobs).items():
-            figures[f"{name} {case}"] = self._median_ms(partial(list_jobs, database, org, narrow, PAGE))
+        for case, (org, narrow, sort) in cases(self.sizes.jobs).items():
+            figures[f"{name} {case}"] = self._median_ms(partial(list_jobs, database, org, narrow, PAGE, sort))
         figures[f"{name} longest"] = max(figures.values())
         busy = (time.process_time() - cpu) / (time.monotonic() - began)
         self._taken.append((name, Cores(0.0, busy, 0.0)))

@@ -7,6 +7,7 @@ import msgspec
 from benches.plan import FleetHost
 
 DEADLINE_SECONDS = 2.0  # from the moment at which a create was due: an answer that comes later is of no use
+DRAIN_SECONDS = 3.0  # behind a storm, for jobs that it has left; what they cost counts too
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,8 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
 class Agents(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the jobs."""
 
-    ended: Sequence[str]  # ids, in the order in which the results were acknowledged
+    ended: Sequence[str]  # ids, in the order in which the results were acknowledged, the drain's at the end
+    in_storm: int  # so many of them before the storm was over
     turned_away: int  # polls and results that were refused, and sent again
     report_ms: Sequence[float]
     driver_cpu_seconds: float

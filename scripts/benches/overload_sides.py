@@ -18,7 +18,7 @@ import msgspec
 from benches.agents import run_in
 from benches.connection import Connection, Reply, get, post
 from benches.loads import job_body
-from benches.overload_plan import DEADLINE_SECONDS, Agents, Storm, Users
+from benches.overload_plan import DEADLINE_SECONDS, DRAIN_SECONDS, Agents, Storm, Users
 from benches.plan import BenchFailed, FleetHost
 
 _TICK = 0.002  # seconds between two looks at what has fallen due
@@ -124,14 +124,17 @@ async def users(storm: Storm) -> Users:
 
 
 async def agents(storm: Storm) -> Agents:
-    """All hosts' agents at work until the storm is over."""
+    """All hosts' agents at work until the storm is over and its jobs have had their time to end."""
     links = await _open(storm.port, len(storm.hosts))
     diary = _Diary()
     tasks = [asyncio.create_task(_work(host, link, diary)) for host, link in zip(storm.hosts, links, strict=True)]
     cpu = time.process_time()
     await asyncio.sleep(storm.begins_at + storm.seconds - time.monotonic())
+    in_storm = len(diary.ended)
+    await asyncio.sleep(storm.begins_at + storm.seconds + DRAIN_SECONDS - time.monotonic())
     ended = Agents(
         ended=list(diary.ended),
+        in_storm=in_storm,
         turned_away=diary.turned_away,
         report_ms=list(diary.report_ms),
         driver_cpu_seconds=time.process_time() - cpu,

@@ -39,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""  # a user's
     hosts: Sequence[FleetHost] = ()
     watchers: int = 0  # dashboards
+    rate: float = 0.0  # that many a second fall due, where a load keeps to the clock
     seconds: float = 120.0  # the load must be over by then
     engines: Sequence[int] = ()  # processes of the database and the broker, whose CPU is read with their children's
     victim: Victim | None = None  # where all agents are when it is killed

@@ -22,8 +22,6 @@ LOOK_SECONDS = 0.01  # between two looks at /readyz
 IDLE_PERCENT = 8.0  # of all cores: what a machine that does nothing still does
 TERM_SECONDS = 20.0  # between SIGTERM and SIGKILL
 
-_GAUGE = re.compile(r"^interlock_host_actors ([0-9.]+)", re.MULTILINE)
-
 
 class Server:
     """A server that answers on a loopback port."""
@@ -49,9 +47,17 @@ class Server:
     @property
     def host_actors(self) -> int:
         """How many host actors it has in memory, by its own word."""
-        found = _GAUGE.search(_get(self.port, "/metrics")[1])
+        return self._figure("interlock_host_actors")
+
+    @property
+    def refused_creates(self) -> int:
+        """How many creates it has had no room for, by its own word."""
+        return self._figure("interlock_creates_refused_total")
+
+    def _figure(self, name: str) -> int:
+        found = re.search(rf"^{name} ([0-9.e+]+)", _get(self.port, "/metrics")[1], re.MULTILINE)
         if found is None:
-            raise BenchFailed("/metrics does not say how many host actors there are")
+            raise BenchFailed(f"/metrics says nothing of {name}")
         return round(float(found[1]))
 
     def kill(self) -> None:

@@ -64,7 +64,7 @@ def sow(folder: Path, hosts: int, *, others: int = 0, pending: int = 0, url: str
 def copy_to_disk(source: Path, target: Path) -> None:
     """Copy a data directory and wait until the copy is on the disk: the server's first flush would else pay for it."""
     shutil.copytree(source, target)
-    for path in target.iterdir():
+    for path in filter(Path.is_file, target.rglob("*")):
         with path.open("rb") as file:
             os.fsync(file.fileno())
 

@@ -17,7 +17,7 @@ from chaos_rig.final import load, save
 from chaos_rig.history import Began, History, read
 from chaos_rig.modes import MODES
 from chaos_rig.planted import BUGS
-from chaos_rig.rig import Plan, Rig
+from chaos_rig.rig import SETTLE_SECONDS, Plan, Rig
 from chaos_rig.summary import document, sentences, table
 from engines.processes import EngineFailed, EngineMissing
 
@@ -62,6 +62,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of all choices; timing still differs [default: a new one]")
     parser.add_argument("--mode", choices=sorted(MODES), default="embedded", help="what is broken [default: embedded]")
     parser.add_argument("--mutant", choices=sorted(BUGS), default="", help="plant this bug: the run must fail")
+    parser.add_argument(
+        "--only-pauses", type=float, metavar="SECONDS", help="stop a server for up to so long, and break nothing else"
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=SETTLE_SECONDS,
+        metavar="SECONDS",
+        help=f"for all work to end when nothing is broken any more [default: {SETTLE_SECONDS:g}]",
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs, history and final rows there")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="judge again what was kept there")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
@@ -79,6 +89,8 @@ async def _play(options: argparse.Namespace, folder: Path) -> None:
         seed=secrets.randbelow(2**31) if options.seed is None else options.seed,
         mode=options.mode,
         mutant=options.mutant,
+        only_pauses=options.only_pauses,
+        patience=options.patience,
     )
     _say(f"chaos: {plan.mode}, seed {plan.seed}, {plan.seconds:g} s" + (f", with {plan.mutant}" if plan.mutant else ""))
     history = History(folder / HISTORY)

@@ -73,7 +73,8 @@ class Machine:
         """No network for so long; the run goes on."""
         self.connected.clear()
         for scope in list(self._under_way):
-            scope.reschedule(asyncio.get_running_loop().time())
+            if not scope.expired():  # it may be giving up by itself at this very moment
+                scope.reschedule(asyncio.get_running_loop().time())
         try:
             await asyncio.sleep(seconds)
         finally:

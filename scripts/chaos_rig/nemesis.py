@@ -26,12 +26,15 @@ CALM_SECONDS = (4.0, 15.0)  # between two outages of an engine
 class Nemesis:
     """One task for each node and engine. `calm` ends them all with everything whole again."""
 
-    def __init__(self, topology: Topology, history: History, seed: int, seconds: float) -> None:
+    def __init__(
+        self, topology: Topology, history: History, seed: int, seconds: float, only_pauses: float | None = None
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._topology = topology
         self._history = history
         self._seed = seed
         self._longest = min(LONG_PAUSE, seconds / 10)
+        self._only_pauses = only_pauses
         self._calm = asyncio.Event()
 
     @property
@@ -51,11 +54,20 @@ class Nemesis:
             raise RigFailed("; ".join(map(str, group.exceptions))) from group
 
     async def _run(self) -> None:
+        if self._only_pauses is not None:
+            await self._stop_in_turn(self._only_pauses)
+            return
         async with asyncio.TaskGroup() as group:
             for number, node in enumerate(self._topology.nodes):
                 group.create_task(self._torment(node, random.Random(self._seed + number)))  # noqa: S311 - not secrets
             for number, engine in enumerate(self._topology.engines):
                 group.create_task(self._deprive(engine, random.Random(self._seed - number - 1)))  # noqa: S311 - the same
+
+    async def _stop_in_turn(self, longest: float) -> None:
+        """One node at a time, so long that its agents go to another; and nothing else is broken."""
+        chance = random.Random(self._seed)  # noqa: S311 - not secrets
+        while not await self._calm_within(chance.uniform(*GAP_SECONDS)):
+            await self._pause(chance.choice(self._topology.nodes), chance.uniform(longest / 2, longest), chance)
 
     async def _torment(self, node: Node, chance: random.Random) -> None:
         """A node's life: mostly kills, short pauses, and as many long ones as its share of the time allows."""
@@ -77,7 +89,8 @@ class Nemesis:
         try:
             await self._calm_within(seconds)
         finally:
-            if chance.random() < KILLED_STOPPED and not self._calm.is_set():
+            killed = self._only_pauses is None and chance.random() < KILLED_STOPPED
+            if killed and not self._calm.is_set():
                 await self._kill(node, chance)
             node.resume()
 

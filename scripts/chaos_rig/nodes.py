@@ -13,6 +13,7 @@ from pathlib import Path
 from chaos_rig.errors import RigFailed
 from chaos_rig.history import Fault, History, Recovered, now
 
+PORTS_APART = 50  # of two rigs that were started one after the other: more than either takes
 READY_SECONDS = 60.0  # until a server that is started over and over must answer /readyz
 LOOK_SECONDS = 0.02  # between two looks at /readyz
 STOP_SECONDS = 30.0  # between SIGTERM and SIGKILL
@@ -161,8 +162,11 @@ def send(process: Process, number: signal.Signals) -> None:
 
 
 def free_port() -> int:
-    """A loopback port below the range from which outgoing connections take theirs: it stays free between two starts."""
-    for port in range(21_000 + os.getpid() % 5000, 32_000):
+    """A loopback port below the range from which outgoing connections take theirs: it stays free between two starts.
+
+    Rigs that run side by side begin far apart: a port is free for others, too, while its server is being restarted.
+    """
+    for port in range(21_000 + os.getpid() * PORTS_APART % 10_000, 32_000):
         if port in _GIVEN:
             continue
         with socket.socket() as probe, contextlib.suppress(OSError):

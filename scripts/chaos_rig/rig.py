@@ -27,12 +27,12 @@ from chaos_rig.work import QUICK
 from interlock.states import JobStatus
 
 HEALTHY_SECONDS = 2.0  # that users go on once nothing is broken any more
-SETTLE_SECONDS = 90.0  # within which all accepted work must have ended then
+SETTLE_SECONDS = 90.0  # within which all accepted work must have ended then, unless the plan says otherwise
 ANSWER_SECONDS = 60.0  # within which whatever is asked must be answered then
 HEAR_SECONDS = 15.0  # within which a dashboard must have heard of the last job
 # Between two creates for one host, on average: less than its agent can do.
 PAUSES_SECONDS = {DECLARED: 0.35, PLAIN: 0.7, COMMAND: 1.5}
-LONGER = 2.0  # times the seconds: the most that the storm takes to bring the wanted number of faults
+LONGER = 4.0  # times the seconds: the most that the storm takes, on a busy machine, for the wanted number of faults
 LOOK_SECONDS = 0.25
 PAGE = 200
 
@@ -45,6 +45,8 @@ class Plan(NamedTuple):
     seed: int
     mode: str
     mutant: str = ""
+    only_pauses: float | None = None  # seconds, at most: servers are stopped one at a time, and nothing else is broken
+    patience: float = SETTLE_SECONDS
     declared: int = 14
     plain: int = 3
     commands: int = 2
@@ -58,7 +60,7 @@ class Rig:
         self.topology = topology
         self.folder = folder
         self.history = history
-        self.nemesis = Nemesis(topology, history, plan.seed, plan.seconds)
+        self.nemesis = Nemesis(topology, history, plan.seed, plan.seconds, plan.only_pauses)
         self.began = time.monotonic()
         self.phase = "starting"
         self._cast: Cast
@@ -151,7 +153,7 @@ class Rig:
             await asyncio.gather(*users)
         self.phase = "settling"
         caller = self._caller("the rig", self._cast.operator)
-        async with asyncio.timeout(SETTLE_SECONDS + ANSWER_SECONDS):
+        async with asyncio.timeout(self.plan.patience + ANSWER_SECONDS):
             left = await self._settle(caller)
         self.history.note(Settled(at=now(), left=left))
         self.phase = "listening"
@@ -174,7 +176,7 @@ class Rig:
     async def _settle(self, caller: Caller) -> int:
         """Wait until nothing waits or runs; how many jobs still did when patience was over."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + SETTLE_SECONDS
+        deadline = loop.time() + self.plan.patience
         while True:
             open_jobs: dict[str, str] = {}
             for status in (JobStatus.PENDING, JobStatus.RUNNING):

@@ -6,7 +6,7 @@ import sys
 
 from fuzzer.run import Outcome, Sizes, fuzz
 
-QUICK = Sizes(requests=3000, frames=1000, growth_mib=100)
+QUICK = Sizes(requests=3000, frames=1000, slack_mib=32)  # what is loaded late, and caches that fill, are most of it
 MOST_SHOWN = 20
 
 
@@ -36,6 +36,9 @@ def show(outcome: Outcome) -> None:
     for when, vitals in outcome.vitals.items():
         live = ", ".join(f"{name.removeprefix('interlock_')} {value:g}" for name, value in vitals.live.items())
         print(f"{when:20} {vitals.rss_mib:6.0f} MiB, {vitals.files} files open, {live}")
+    if {"half-way", "after the requests"} <= outcome.vitals.keys():
+        grown = outcome.vitals["after the requests"].rss_mib - outcome.vitals["half-way"].rss_mib
+        print(f"The second half of the requests took {grown * 2**20 / (outcome.requests / 2):,.0f} bytes each")
     for finding in outcome.findings[:MOST_SHOWN]:
         print(f"FOUND {finding}")
     if len(outcome.findings) > MOST_SHOWN:

@@ -1,7 +1,6 @@
 """`./scripts/screenshots`: one PNG per page, theme and width."""
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +11,8 @@ import click
 from demo_fleet.control_plane import INTERLOCK, control_plane, free_ports
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
+from engines.chromium import LEAN, chromium
+from engines.processes import EngineMissing
 from screens.fleet import Owner, alive, make_machines
 
 WIDTHS = (375, 1280, 2560)
@@ -19,16 +20,15 @@ HEIGHTS = {375: 812, 1280: 800, 2560: 1440}
 THEMES = ("light", "dark")
 PASSWORD = "a fleet in the picture"  # noqa: S105 - of an account that lives for a minute
 EMAIL = "ann@example.com"
-ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 SETTLES = 700  # ms that a page is left alone before it is taken
 
 
 async def take(folder: Path, pages: list[str], seconds: float, widths: list[int], seed: int) -> None:
     """Start everything, let it live for a while, and take the pictures."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        raise click.ClickException("There is no Chromium on this machine (Debian: apt install chromium)")
+    try:
+        program = chromium()
+    except EngineMissing as missing:
+        raise click.ClickException(str(missing)) from missing
 
     with tempfile.TemporaryDirectory(prefix="interlock-screens-") as data:
         async with control_plane(Path(data), free_ports(1)[0]) as plane, aiohttp.ClientSession() as session:
@@ -36,7 +36,7 @@ async def take(folder: Path, pages: list[str], seconds: float, widths: list[int]
             machines = await make_machines(owner)
             async with alive(owner, machines, seed), async_playwright() as playwright:
                 await asyncio.sleep(seconds)
-                browser = await playwright.chromium.launch(executable_path=program, args=ARGS)
+                browser = await playwright.chromium.launch(executable_path=program, args=LEAN)
                 shown = await _pages(owner, pages)
                 for theme in THEMES:
                     for width in widths:

@@ -85,3 +85,60 @@ class Ticket(Lenient):
 
     ticket: str
     expires_at: str
+
+
+class AskToSignIn(Strict):
+    """`POST /api/login/device`: a command line asks to be let in. `name` is what it calls itself, such as `ann@laptop`: 1 to
+    100 printable characters.
+    """
+
+    name: str
+
+
+class DeviceLogin(Lenient):
+    """What the command line goes on with. `userCode` is for the person, who types it at `verificationPath` of this server;
+    `deviceCode` is its own secret, shown at `POST /api/login/device/token` every `intervalSeconds`, and no more often.
+    """
+
+    device_code: str
+    user_code: str
+    verification_path: str
+    expires_at: str
+    expires_in_seconds: float
+    interval_seconds: float
+
+
+class TakeToken(Strict):
+    """`POST /api/login/device/token`."""
+
+    device_code: str
+
+
+class DeviceToken(Lenient):
+    """`status` is `waiting`, or `allowed`; then a user's token is there, once, with the instant at which it ends."""
+
+    status: str
+    token: str | None = None
+    expires_at: str | None = None
+
+
+class LookAtDevice(Strict):
+    """`POST /api/login/device/look`: as the command line shows it; case, spaces and hyphens do not matter."""
+
+    user_code: str
+
+
+class AskingDevice(Lenient):
+    """Who asks to be let in. `name` is its own word; `address` is where the server was asked from."""
+
+    name: str
+    address: str | None
+    created_at: str
+    expires_at: str
+
+
+class AnswerDevice(Strict):
+    """`POST /api/login/device/answer`."""
+
+    user_code: str
+    allow: bool

@@ -69,7 +69,7 @@ class RunResult(Lenient):
 
 
 class JobRun(Lenient):
-    """One attempt."""
+    """One attempt. `offered_at`: when it was pushed to its agent's socket; None for what a poll has taken."""
 
     id: str
     job_id: str
@@ -81,6 +81,7 @@ class JobRun(Lenient):
     started_at: str | None
     finished_at: str | None
     result: RunResult
+    offered_at: str | None = None  # older servers do not say it
 
 
 class Wait(msgspec.Struct, rename="camel"):
@@ -426,6 +427,20 @@ class HostEvent(Lenient, omit_defaults=True):
     presence: str
     health: str
     awaiting_idle: bool
+    deleted: bool = False
+
+
+class OrgEvent(Lenient, omit_defaults=True):
+    """`data` of `org.changed`: that something of the organization's was made, changed or deleted, not what it says.
+
+    `what` is `type`, `settings`, `member`, `instance`, `host` (a new one), `key` or `enrolment`. `id` is the type's name, the
+    user's id or the like; of keys and enrolments, which not everybody may see, it is left out. `version` is there where there
+    is one, `deleted` when it is no more.
+    """
+
+    what: str
+    id: str | None = None
+    version: int | None = None
     deleted: bool = False
 
 

@@ -284,3 +284,18 @@ async def test_an_output_or_message_beyond_its_bounds_is_refused_or_cut(attack: 
         return
     big = {"status": "failed", "output": {"a": "x" * 300_000}}
     assert (await attack.send(msgspec.json.encode(big))).refusal == (413, "payload_too_large")
+
+
+async def test_of_keys_that_come_twice_the_last_counts_and_the_others_are_nowhere(tenant: Tenant) -> None:
+    host = tenant.host()
+    payload = '{"map":"first","map":"second","more":{"a":"first","a":"second"}}'
+    body = f'{{"type":"SERVER_START","type":"SERVER_STOP","hostId":"{host.id}","payload":{payload}}}'
+    one = (await tenant.user.ask("POST", tenant.jobs_path, body.encode())).json
+    many = (await tenant.user.ask("POST", f"{tenant.jobs_path}/batch", f'{{"jobs":[{body}]}}'.encode())).json
+    for job in (one, many["results"][0]["job"]):
+        assert (job["type"], job["payload"]) == ("SERVER_STOP", {"map": "second", "more": {"a": "second"}})
+        taken = await host.ask("GET", f"{host.path}/jobs")
+        assert b"second" in taken.body
+        assert b"first" not in taken.body
+        await host.finish(taken.json["jobRunId"])
+        assert b"first" not in (await tenant.user.get(f"{tenant.jobs_path}/{job['id']}")).body

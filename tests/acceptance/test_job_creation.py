@@ -15,7 +15,8 @@ JOB_FIELDS = {
     *("wait", "counts", "jobRuns"),
 }
 RUN_FIELDS = {
-    *("id", "jobId", "hostId", "attempt", "status", "createdAt", "availableAt", "startedAt", "finishedAt", "result")
+    *("id", "jobId", "hostId", "attempt", "status", "createdAt", "availableAt", "offeredAt", "startedAt"),
+    *("finishedAt", "result"),
 }
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 RFC3339_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

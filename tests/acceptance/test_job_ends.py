@@ -179,3 +179,24 @@ async def test_only_so_many_wait_and_the_rest_is_answered_at_once(
                 server.terminate()  # who waits is answered, with the job as it is
                 assert (await last).json["status"] == "PENDING"
     assert server.tracebacks() == []
+
+
+async def test_who_follows_a_log_takes_a_place_too_and_is_told_when_there_is_none(
+    tmp_path_factory: pytest.TempPathFactory, plane: Plane
+) -> None:
+    folder = tmp_path_factory.mktemp("few")
+    with Server(folder, job_waiters=2, job_waiters_per_org=1) as server:
+        few = Plane(server, Rows(folder), plane.session)
+        one, two = few.tenant(), few.tenant()
+        path = f"{one.jobs_path}/{(await one.pool())['id']}"
+        async with parked(few, one.user, f"{path}/logs?follow=1"):
+            full = await one.user.get(f"{path}/logs", follow=1)
+            assert full.refusal == (503, "unavailable")
+            assert int(full.headers["Retry-After"]) >= 5
+            assert (await one.user.get(f"{path}/logs")).status == 200
+            assert "Preference-Applied" not in (await one.user.get(path, headers=WAIT)).headers
+            other = f"{two.jobs_path}/{(await two.pool())['id']}"
+            async with parked(few, two.user, f"{other}/logs?follow=1") as free:
+                server.terminate()  # who waits is answered
+                assert (await free).json["items"] == []
+    assert server.tracebacks() == []

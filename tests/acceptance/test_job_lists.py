@@ -78,6 +78,7 @@ async def test_a_page_has_fifty_jobs_unless_asked_otherwise_and_at_most_two_hund
         *({"status": status} for status in ("pending", "DONE")),
         *({"cursor": cursor} for cursor in ("x", "%", "0" * 36)),
         *({"since": since} for since in ("yesterday", "2026-01-01", "2026-01-01T00:00:00", "9999999999")),
+        *({"sort": sort} for sort in ("", "id", "CREATEDAT", "--createdAt", "+status", "priority", "createdAt,status")),
         {"q": "x" * 201},
         {"type": "x" * 101},
     ],
@@ -85,6 +86,67 @@ async def test_a_page_has_fifty_jobs_unless_asked_otherwise_and_at_most_two_hund
 )
 async def test_an_unusable_filter_is_refused(tenant: Tenant, query: dict[str, Any]) -> None:
     assert (await tenant.user.get(tenant.jobs_path, **query)).refusal == (400, "invalid_request")
+
+
+async def in_all_states(tenant: Tenant) -> dict[str, Document]:
+    """A job of each status, by status, in the order of their births; the last was the first to end, then they end in order."""
+    host = tenant.host()
+    jobs = [await tenant.create(host) for _ in range(5)]
+    await tenant.cancel(jobs[4])
+    failing = (await host.finish((await host.take())["jobRunId"], take_next=True))["next"]
+    await host.finish(failing["jobRunId"], "failed", retryable=False)
+    await host.take()
+    return dict(zip(("COMPLETED", "FAILED", "RUNNING", "PENDING", "CANCELLED"), jobs, strict=True))
+
+
+ENDED_LAST = ("FAILED", "COMPLETED", "CANCELLED", "RUNNING", "PENDING")
+ORDERS = {
+    "-createdAt": ("CANCELLED", "PENDING", "RUNNING", "FAILED", "COMPLETED"),
+    "createdAt": ("COMPLETED", "FAILED", "RUNNING", "PENDING", "CANCELLED"),
+    "-completedAt": ENDED_LAST,
+    "completedAt": ("CANCELLED", "COMPLETED", "FAILED", "RUNNING", "PENDING"),
+    "status": ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"),
+    "-status": ("CANCELLED", "FAILED", "COMPLETED", "RUNNING", "PENDING"),
+}
+
+
+async def test_a_list_is_sorted_as_a_whole_and_its_pages_follow_that_order(tenant: Tenant) -> None:
+    jobs = await in_all_states(tenant)
+    for sort, statuses in ORDERS.items():
+        found: list[str] = []
+        path: str | None = f"{tenant.jobs_path}?limit=2&sort={sort}"
+        while path is not None:
+            page = await tenant.user.get(path)
+            assert page.json["nextCursor"] is None or CURSOR.fullmatch(page.json["nextCursor"])
+            found += [job["id"] for job in page.json["items"]]
+            following = LINK.fullmatch(page.headers.get("Link", ""))
+            path = None if following is None else following[1]
+        assert found == [jobs[status]["id"] for status in statuses], sort
+
+
+async def test_a_sorted_list_can_be_narrowed(tenant: Tenant) -> None:
+    jobs = await in_all_states(tenant)
+    assert await listed(tenant, sort="-completedAt", status="FAILED") == [jobs["FAILED"]["id"]]
+    assert await listed(tenant, sort="-completedAt", status="PENDING") == [jobs["PENDING"]["id"]]
+    assert await listed(tenant, sort="status", type="SERVER_STOP") == []
+    host_id = jobs["FAILED"]["hostId"]
+    assert await listed(tenant, sort="-completedAt", hostId=host_id) == [jobs[status]["id"] for status in ENDED_LAST]
+
+
+async def test_a_retried_job_stands_among_those_that_have_not_ended(tenant: Tenant) -> None:
+    jobs = await in_all_states(tenant)
+    assert (await tenant.user.post(f"{tenant.jobs_path}/{jobs['FAILED']['id']}/retry")).status == 200
+    wanted = ("COMPLETED", "CANCELLED", "RUNNING", "PENDING", "FAILED")  # of those that wait the newest first
+    assert await listed(tenant, sort="-completedAt") == [jobs[status]["id"] for status in wanted]
+
+
+async def test_a_cursor_is_refused_in_another_order(tenant: Tenant) -> None:
+    await made(tenant, 2)
+    for sort in ORDERS:
+        cursor = (await tenant.user.get(tenant.jobs_path, limit=1, sort=sort)).json["nextCursor"]
+        for other in ORDERS:
+            reply = await tenant.user.get(tenant.jobs_path, limit=1, sort=other, cursor=cursor)
+            assert reply.status == 200 if other == sort else reply.refusal == (400, "invalid_request")
 
 
 async def test_lists_can_be_narrowed_by_status(tenant: Tenant) -> None:

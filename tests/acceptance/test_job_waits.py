@@ -65,7 +65,7 @@ async def test_a_new_job_tells_its_place_at_once(tenant: Tenant) -> None:
 
 async def test_a_scheduled_job_waits_until_its_time_and_then_runs(tenant: Tenant) -> None:
     host = tenant.host()
-    due = at(0.7)
+    due = at(2)
     job = await tenant.create(host, runAt=due)
     assert job["jobRuns"][0]["status"] == "scheduled"
     wait = await wait_of(tenant, job)

@@ -44,8 +44,11 @@ async def test_members_are_listed_page_by_page(tenant: Tenant) -> None:
 
 
 async def test_an_account_becomes_a_member_by_its_address_or_its_id(plane: Plane, tenant: Tenant) -> None:
+    elsewhere = plane.tenant()
+    tenant.as_role("owner")
+    plane.rows.join(elsewhere.id, tenant.user_ids["owner"], "viewer")
     for field in ("email", "userId"):
-        user_id = account(plane)
+        user_id = plane.rows.user(elsewhere.id, "viewer")
         caller = plane.caller(plane.rows.token(user_id))
         assert (await caller.get(path(tenant))).refusal == (404, "not_found")
         said = {"email": f"{user_id}@example.com"} if field == "email" else {"userId": user_id}
@@ -54,6 +57,13 @@ async def test_an_account_becomes_a_member_by_its_address_or_its_id(plane: Plane
         assert reply.json == (await caller.get(path(tenant, user_id))).json
         again = await add(tenant, role="admin", **said)
         assert (again.refusal, again.json["current"]["role"]) == ((409, "invalid_state"), "viewer")
+
+
+async def test_by_its_id_alone_nobody_learns_whose_an_account_is(plane: Plane, tenant: Tenant) -> None:
+    user_id = account(plane)
+    stranger, unknown = [await add(tenant, role="viewer", userId=each) for each in (user_id, tenant.id)]
+    assert stranger.refusal == unknown.refusal == (404, "not_found")
+    assert stranger.json | {"requestId": ""} == unknown.json | {"requestId": ""}
 
 
 async def test_another_role_counts_at_once(tenant: Tenant) -> None:
@@ -73,7 +83,7 @@ async def test_who_is_removed_is_a_stranger_at_once(tenant: Tenant) -> None:
     assert (await remove(tenant, user_id)).status == 204
     assert (await operator.get(tenant.jobs_path)).refusal == (404, "not_found")
     assert (await remove(tenant, user_id)).refusal == (404, "not_found")
-    assert (await add(tenant, role="viewer", userId=user_id)).status == 201
+    assert (await add(tenant, role="viewer", email=f"{user_id}@example.com")).status == 201
 
 
 async def test_the_last_owner_stays_one(plane: Plane, tenant: Tenant) -> None:
@@ -82,14 +92,14 @@ async def test_the_last_owner_stays_one(plane: Plane, tenant: Tenant) -> None:
     refused = [await patch(tenant, own_id, "admin"), await remove(tenant, own_id)]
     assert [reply.refusal for reply in refused] == [(409, "invalid_state")] * 2
     assert (await patch(tenant, own_id, "owner")).status == 200
-    await add(tenant, role="owner", userId=account(plane))
+    await add(tenant, role="owner", email=f"{account(plane)}@example.com")
     assert (await remove(tenant, own_id)).status == 204
 
 
 async def test_two_owners_who_remove_each_other_at_once_leave_one(plane: Plane, tenant: Tenant) -> None:
     first = tenant.as_role("owner")
     other_id = account(plane)
-    await add(tenant, role="owner", userId=other_id)
+    await add(tenant, role="owner", email=f"{other_id}@example.com")
     other = plane.caller(plane.rows.token(other_id))
     replies = await asyncio.gather(
         first.ask("DELETE", path(tenant, other_id)), other.ask("DELETE", path(tenant, tenant.user_ids["owner"]))

@@ -38,13 +38,13 @@ async def until_refused(plane: Plane, cookie: str) -> int:
 
 
 async def test_a_session_ends_with_its_time_however_busy(tmp_path: Path) -> None:
-    async with served(tmp_path, session_seconds=1) as plane, browser(plane.url) as page:
+    async with served(tmp_path, session_seconds=3) as plane, browser(plane.url) as page:
         await page.sign_in(person(plane.tenant()))
         assert await until_refused(plane, page.cookie)
 
 
 async def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(tmp_path: Path) -> None:
-    async with served(tmp_path, session_idle_seconds=1) as plane:
+    async with served(tmp_path, session_idle_seconds=3) as plane:
         email = person(plane.tenant())
         async with browser(plane.url) as busy, browser(plane.url) as idle:
             session, cookie = await busy.sign_in(email), await idle.sign_in(email)
@@ -158,7 +158,7 @@ async def test_attempts_that_come_together_count_one_by_one(tmp_path: Path) -> N
 
 
 async def test_the_window_moves_on(tmp_path: Path) -> None:
-    async with served(tmp_path, sign_ins_per_account=1, sign_in_window_seconds=1) as plane:
+    async with served(tmp_path, sign_ins_per_account=1, sign_in_window_seconds=3) as plane:
         email = person(plane.tenant())
         assert (await tries(plane, email, "wrong")).status == 401
         statuses = set()

@@ -4,23 +4,25 @@ All of them run in one event loop, since a browser belongs to the loop in which 
 """
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from engines import chromium as engine
+from engines.processes import EngineMissing
 from tests.support.browsers import QUICK
-from tests.support.callers import Plane, Tenant
-from tests.support.screens import LEAN, Troubles, signed_in
+from tests.support.callers import PATIENCE, Plane, Tenant
+from tests.support.screens import Troubles, signed_in
 from tests.support.server import Rows, Server
 
 HERE = Path(__file__).parent
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-MISSING = "There is no Chromium on this machine: nothing of the dashboard is tested (apt install chromium, or ./scripts/setup as root)"
+UNTESTED = "nothing of the dashboard is tested"
+
+expect.set_options(timeout=PATIENCE * 1000)  # a page on a busy machine is slow, not wrong
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,17 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The program; without one all tests here are skipped, and fail where CI is set."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
-    return found
+    try:
+        return engine.chromium()
+    except EngineMissing as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{missing}: {UNTESTED}")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """Chromium without a window."""
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=chromium, args=LEAN)
+        running = await playwright.chromium.launch(executable_path=chromium, args=engine.LEAN)
         yield running
         await running.close()
 

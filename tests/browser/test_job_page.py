@@ -1,6 +1,7 @@
 """A job's page: how it stands, why it waits, its log, what was found, and what can be done with it."""
 
 import asyncio
+import re
 
 from playwright.async_api import Locator, Page, expect
 
@@ -11,6 +12,8 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c02"
     "0000000b4944415478da6364f8ff1f0003030200efa2a75b0000000049454e44ae426082"
 )
+
+OFFERED = re.compile(r"Attempt 1: offered took ")
 
 
 def lines(count: int, start: int = 1, **fields: str) -> list[Document]:
@@ -83,6 +86,12 @@ async def test_an_offer_is_told_and_drawn_until_it_is_accepted(page: Page, tenan
         await socket.send_json({"event": "job:ack", "data": {"jobId": job["id"]}})
         await expect(page.locator(".job-state")).to_contain_text("running")
         await expect(page.locator(".wf-offered.wf-bar")).to_be_visible()
+        await socket.send_json({"event": "job:done", "data": {"jobId": job["id"]}})
+        await expect(page.locator(".job-state")).to_contain_text("completed")
+        run = (await tenant.show(job))["jobRuns"][0]
+        assert run["createdAt"] <= run["offeredAt"] <= run["startedAt"] <= run["finishedAt"]
+        await page.reload()
+        await expect(page.locator(".wf-offered.wf-bar")).to_have_attribute("aria-label", OFFERED)
 
 
 async def test_a_job_for_the_pool_says_which_labels_nobody_carries(page: Page, tenant: Tenant) -> None:
@@ -104,6 +113,9 @@ async def test_a_held_job_is_released_from_its_page(page: Page, tenant: Tenant) 
 
 async def test_attempts_are_bars_with_durations_and_a_table_beside_them(page: Page, tenant: Tenant) -> None:
     host = tenant.host()
+    patient = {"backoff": {"baseSeconds": 60}}  # the page is to be seen while the second attempt waits for its time
+    reply = await tenant.as_role("admin").ask("PUT", f"{tenant.path}/job-types/SERVER_START", patient)
+    assert reply.status in {200, 201}, reply
     job = await tenant.create(host)
     run = await host.take()
     await host.finish(run["jobRunId"], "failed", errorMessage="out of slots")
@@ -134,16 +146,18 @@ async def test_bars_stand_to_scale_and_long_pauses_are_shortened(page: Page, ten
           const version = document.querySelector("link[rel=modulepreload]").href.match(/static\\/[^/]+/)[0];
           const { axisOf, segmentsOf } = await import(`/app/${version}/parts/waterfall_times.js`);
           const at = (second) => new Date(Date.UTC(2027, 0, 1) + second * 100_000).toISOString();
-          const run = (created, available, started, finished) =>
-            ({ createdAt: at(created), availableAt: at(available), startedAt: at(started), finishedAt: at(finished) });
-          const first = run(0, 0, 4, 8);
-          const second = run(8, 10_008, 10_008, 10_016);
+          const run = (created, available, offered, started, finished) => ({
+            createdAt: at(created), availableAt: at(available), offeredAt: offered === null ? null : at(offered),
+            startedAt: at(started), finishedAt: at(finished),
+          });
+          const first = run(0, 0, 2, 4, 8);
+          const second = run(8, 10_008, null, 10_008, 10_016);
           const pieces = [segmentsOf(first, null, 0), segmentsOf(second, first, 0)];
           const axis = axisOf(pieces.flat());
           return [pieces.map((all) => all.map(({ kind }) => kind)), pieces[0].map(({ to }) => axis.at(to)), axis.shortened];
         }"""
     )
-    assert found == [[["waiting", "running"], ["backoff", "running"]], [0.2, 0.4], True]
+    assert found == [[["waiting", "offered", "running"], ["backoff", "running"]], [0.1, 0.2, 0.4], True]
 
 
 async def test_the_log_follows_pauses_and_is_searched(page: Page, tenant: Tenant) -> None:

@@ -145,16 +145,83 @@ async def test_the_list_is_walked_selected_and_opened_by_keys(page: Page, tenant
     await expect(page.get_by_role("heading", name="SEARCH_SINGLE query=town 2")).to_be_visible()
 
 
-async def test_rows_of_a_page_are_sorted_by_their_column(page: Page, tenant: Tenant) -> None:
+def head(page: Page, name: str) -> Locator:
+    return page.get_by_role("columnheader", name=name)
+
+
+async def sort_by(page: Page, name: str, order: str) -> None:
+    """One more click on the head of a column, after which it says that order."""
+    await head(page, name).get_by_role("button").click()
+    await expect(head(page, name)).to_have_attribute("aria-sort", order)
+
+
+async def shown_in_order(page: Page, *jobs: Document) -> None:
+    await expect(rows(page)).to_have_count(len(jobs))
+    for place, job in enumerate(jobs):
+        await expect(rows(page).nth(place)).to_have_attribute("data-row", job["id"])
+
+
+async def test_the_whole_list_is_sorted_by_the_heads_of_its_columns(page: Page, tenant: Tenant) -> None:
     host = tenant.host()
-    for name in ("SERVER_STOP", "SEARCH_SINGLE", "google_maps"):
-        await tenant.create(host, job_type=name)
+    first, second, third = await some(tenant, host, 3)
+    assert (await tenant.cancel(second)).status == 200
+    await host.finish((await host.take())["jobRunId"])
     await page.goto(address(tenant, "jobs"))
-    await page.get_by_role("button", name="Job", exact=True).click()
-    await expect(page.locator("td.jr-job a")).to_have_text(["google_maps", "SEARCH_SINGLE", "SERVER_STOP"])
-    assert asked(page)["sort"] == ["job"]
-    await page.get_by_role("button", name="Job", exact=True).click()
-    await expect(page.locator("td.jr-job a")).to_have_text(["SERVER_STOP", "SEARCH_SINGLE", "google_maps"])
+    await expect(head(page, "Created")).to_have_attribute("aria-sort", "descending")
+    await shown_in_order(page, third, second, first)
+    await sort_by(page, "Created", "ascending")
+    await shown_in_order(page, first, second, third)
+    await sort_by(page, "Ended", "descending")
+    await expect(head(page, "Created")).not_to_have_attribute("aria-sort", "ascending")
+    await shown_in_order(page, first, second, third)
+    await sort_by(page, "Ended", "ascending")
+    await shown_in_order(page, second, first, third)
+    assert asked(page) == {"sort": ["completedAt"]}
+    await page.reload()
+    await shown_in_order(page, second, first, third)
+    await sort_by(page, "Status", "ascending")
+    await shown_in_order(page, third, first, second)
+    await sort_by(page, "Status", "descending")
+    await shown_in_order(page, second, first, third)
+    await head(page, "Status").get_by_role("button").click()
+    await shown_in_order(page, third, second, first)
+    assert asked(page) == {}
+
+
+async def test_a_sorted_list_is_walked_page_by_page(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    jobs = [{"type": "SEARCH_SINGLE", "hostId": host.id} for _ in range(55)]
+    made = (await tenant.user.post(f"{tenant.jobs_path}/batch", {"jobs": jobs})).json["results"]
+    await page.goto(address(tenant, "jobs") + "?sort=createdAt")
+    await expect(rows(page)).to_have_count(50)
+    await page.get_by_role("link", name="Next").click()
+    await expect(rows(page)).to_have_count(5)
+    await expect(rows(page).last).to_have_attribute("data-row", made[-1]["job"]["id"])
+    await page.get_by_role("link", name="First page").click()
+    await expect(rows(page).first).to_have_attribute("data-row", made[0]["job"]["id"])
+
+
+async def test_what_has_just_ended_waits_behind_the_pill_of_a_list_that_is_sorted_by_ends(
+    page: Page, tenant: Tenant
+) -> None:
+    host = tenant.host()
+    first, second = await some(tenant, host, 2)
+    assert (await tenant.cancel(first)).status == 200
+    await page.goto(address(tenant, "jobs") + "?sort=-completedAt&status=CANCELLED")
+    await shown_in_order(page, first)
+    await some(tenant, host, 1)
+    assert (await tenant.cancel(second)).status == 200
+    await page.get_by_role("button", name="Show 1 new job").click()
+    await shown_in_order(page, second, first)
+
+
+async def test_on_a_small_screen_the_order_is_chosen_from_a_list(page: Page, tenant: Tenant) -> None:
+    made = await some(tenant, tenant.host(), 2)
+    await page.set_viewport_size({"width": 375, "height": 700})
+    await page.goto(address(tenant, "jobs"))
+    await page.get_by_label("Order").select_option("Oldest first")
+    await shown_in_order(page, *made)
+    assert asked(page) == {"sort": ["createdAt"]}
 
 
 async def test_an_empty_list_says_what_to_type_next(page: Page, tenant: Tenant) -> None:

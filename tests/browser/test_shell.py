@@ -138,3 +138,15 @@ async def test_actors_are_shown_to_platform_admins_and_to_nobody_else(
         await page.get_by_role("searchbox").fill(agent.id)
         await expect(page.get_by_role("cell", name="eu-7")).to_be_visible()
         await expect(page.get_by_role("cell", name="poll parked")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["account", "orgs", "device"])
+async def test_pages_of_no_organization_show_the_way_to_ones_own(page: Page, tenant: Tenant, path: str) -> None:
+    await page.goto(f"/app/{path}")
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    await expect(links.first).to_have_attribute("href", address(tenant, "overview"))
+    await expect(page.get_by_role("button", name="Organization: acme")).to_be_visible()
+    tenant.plane.rows.join(tenant.plane.tenant().id, tenant.user_ids["owner"], "viewer")
+    await page.goto(address(tenant, "jobs"))
+    await page.goto(f"/app/{path}")
+    await expect(links.first).to_have_attribute("href", address(tenant, "overview"))

@@ -12,10 +12,15 @@ from chaos_rig.planted import BUGS
 
 ROOT = Path(__file__).parents[2]
 ENOUGH = 50  # kills and pauses in a minute
+# A server with a bug in it may never end what it has begun, so the rig does not wait for that for long; and what has not
+# ended by then is no proof of the bug.
+PLANTED = ("--patience", "5")
+# What may run at the same time: each of these takes less than a core, and about as long as the other.
+ONE_SERVER, TWO_SERVERS = (pytest.mark.xdist_group(name) for name in ("one server", "two servers"))
 
 
 def chaos(*words: str) -> tuple[int, dict[str, Any]]:
-    """The exit code and the document; what it said on its way is shown with a failure."""
+    """The exit code and the document, which is shown with a failure. What it says on its way goes straight through."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     command = [sys.executable, "-m", "chaos_rig", *words, "-o", "json"]
     done = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=False)
@@ -23,6 +28,7 @@ def chaos(*words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, msgspec.json.decode(done.stdout or b"{}")
 
 
+@ONE_SERVER
 @pytest.mark.timeout(400)
 def test_a_minute_of_kills_and_pauses_breaks_no_promise(tmp_path: Path) -> None:
     code, figures = chaos("--seconds", "60", "--faults", str(ENOUGH), "--keep", str(tmp_path / "kept"))
@@ -35,26 +41,30 @@ def test_a_minute_of_kills_and_pauses_breaks_no_promise(tmp_path: Path) -> None:
     assert (again, judged) == (0, figures)
 
 
+@ONE_SERVER
 @pytest.mark.timeout(300)
 def test_answers_that_leave_before_their_commit_are_caught() -> None:
-    code, figures = chaos("--seconds", "8", "--mutant", "answer_before_commit")
+    code, figures = chaos("--seconds", "8", "--mutant", "answer_before_commit", *PLANTED)
     assert code == 1
-    assert figures["violations"]["lost"] + figures["violations"]["report"] > 0
+    assert figures["violations"]["report"] > 0 or any("does not exist" in said for said in figures["told"])
 
 
+@TWO_SERVERS
 @pytest.mark.timeout(400)
 def test_two_servers_on_engines_that_come_and_go_break_no_promise() -> None:
-    code, figures = chaos("--mode", "cluster", "--seconds", "30")
+    code, figures = chaos("--mode", "cluster", "--seconds", "30", "--faults", "15")
     assert figures["told"] == []
     assert code == 0
     assert figures["outages"] > 0
 
 
+@TWO_SERVERS
 @pytest.mark.timeout(400)
 def test_without_the_fence_two_servers_do_harm() -> None:
-    harmful = ("overlap", "lost", "doubled", "outcome", "report")
+    harmful = ("overlap", "doubled", "report")
+    storm = ("--mode", "cluster", "--seconds", "12", "--faults", "3", "--only-pauses", "5")
     for _ in range(3):  # which host is taken over while its old owner sleeps is left to the seed
-        code, figures = chaos("--mode", "cluster", "--seconds", "20", "--mutant", "no_fence_no_guards")
+        code, figures = chaos(*storm, "--mutant", "no_fence_no_guards", *PLANTED)
         if sum(figures["violations"][kind] for kind in harmful):
             break
     assert code == 1

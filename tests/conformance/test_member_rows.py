@@ -10,7 +10,7 @@ from interlock.errors import InvalidState, NotFound
 from store import accounts, open_database
 from store.accounts import By
 from store.database import how_to_begin
-from store.members import change_role, let_in, member_of, members_page, remove_member
+from store.members import change_role, let_in, member_of, members_page, remove_member, share_an_org
 from tests.support.rows import new_id
 
 
@@ -40,6 +40,17 @@ def test_members_come_page_by_page_and_of_one_org(database: Database, people: li
     assert members_page(database, "org", people[0], 1) == rows[1:2]
     assert member_of(database, "org", people[2]) == rows[2]
     assert member_of(database, "org", stranger) is None
+
+
+def test_those_share_an_org_who_are_in_one_together(database: Database, people: list[str]) -> None:
+    stranger = member(database, "owner", "other")
+    assert share_an_org(database, people[0], people[2])
+    assert not share_an_org(database, people[0], stranger)
+    with database.atomic(*how_to_begin(database)):
+        let_in(database, new_id(), "other", people[0], "viewer", by())
+    assert share_an_org(database, people[0], stranger)
+    assert share_an_org(database, stranger, people[0])
+    assert not share_an_org(database, people[2], stranger)
 
 
 def test_a_member_is_let_in_once(database: Database, people: list[str]) -> None:

@@ -13,7 +13,7 @@ from interlock.states import JobStatus, RunStatus
 from runtime.pruning import DAY, YOUNGEST, Policy, Pruner, writes_in
 from store import open_database, retention
 from store.database import how_to_begin
-from store.job_lists import id_at
+from store.job_lines import id_at
 from store.models import (
     Asset,
     AuditEvent,
@@ -243,7 +243,8 @@ def test_one_process_prunes_at_a_time(url: str, desk: Desk, tmp_path: Path) -> N
     assert mine
     assert pruner(desk, tmp_path).round() is isinstance(other, SqliteDatabase)
     other.close()
-    assert pruner(desk, tmp_path).round()
+    while not pruner(desk, tmp_path).round():
+        pass  # PostgreSQL takes a moment to notice that the other has gone
     assert kept(desk) == []
 
 

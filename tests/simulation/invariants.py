@@ -62,10 +62,10 @@ def _reachable() -> dict[RunStatus, frozenset[RunStatus]]:
 _REACHABLE = _reachable()  # now, while the table is what it should be
 
 
-def must(holds: object, what: str) -> None:
-    """`Violation` unless it does."""
+def must(holds: object, what: str, *about: object) -> None:
+    """`Violation` unless it does. What it is `about` is put into words only then: rows are long, and mostly all is well."""
     if not holds:
-        raise Violation(what)
+        raise Violation(": ".join((what, *map(str, about))))
 
 
 class Deadlines:
@@ -93,10 +93,10 @@ class Deadlines:
         took = self._now() - since
         if self._servers_are_well:
             most = STOPPED_UNHEARD if run.id in self._out_of_reach else STOPPED
-            must(took <= most, f"it took {took} ms to stop a run: {run}")
+            must(took <= most, f"it took {took} ms to stop a run", run)
         elif self.healed_at is not None:
             took = self._now() - max(since, self.healed_at)
-            must(took <= STOPPED_AFTER_HEALING, f"it took {took} ms after healing to stop a run: {run}")
+            must(took <= STOPPED_AFTER_HEALING, f"it took {took} ms after healing to stop a run", run)
 
 
 class Invariants:
@@ -161,11 +161,11 @@ class Invariants:
         if before is None:
             return
         known = f"run {after.id}, that was {before.status}, is {after.status}"
-        must(before.host_id in {None, after.host_id}, f"at two hosts: {known}: {before} {after}")
+        must(before.host_id in {None, after.host_id}, f"at two hosts: {known}", before, after)
         if before.host_id is None and after.host_id is not None:
             labels = self.rows.hosts[after.host_id].labels
-            must(carries(labels, after.pool_labels or "{}"), f"at a host without its labels: {known}: {after}")
-        must(before.status not in TERMINAL, f"what has ended was changed: {known}: {before} {after}")
+            must(carries(labels, after.pool_labels or "{}"), f"at a host without its labels: {known}", after)
+        must(before.status not in TERMINAL, f"what has ended was changed: {known}", before, after)
         must(after.status in _REACHABLE[before.status], f"no way leads there: {known}")
         self._in_time(before, after, known)
         self._deadlines.look(before, after)
@@ -181,14 +181,14 @@ class Invariants:
         if self._mix.clock_steps_a_minute:
             return
         if before.status is RunStatus.SCHEDULED and after.status not in {RunStatus.CANCELLED, RunStatus.EXPIRED}:
-            must((before.available_at or 0) <= self._now(), f"before its time: {known}: {before}")
+            must((before.available_at or 0) <= self._now(), f"before its time: {known}", before)
         if after.id in self._graced and self._now() < self._grace_until:
             silent = after.status is RunStatus.UNREACHABLE and before.status is not RunStatus.UNREACHABLE
             late = after.stop_reason is StopReason.TIMEOUT and before.stop_reason is StopReason.NONE
-            must(not silent and not late, f"ended by time alone, just after a cold start: {known}: {after}")
+            must(not silent and not late, f"ended by time alone, just after a cold start: {known}", after)
         if after.status is RunStatus.LOST and before.status is not RunStatus.UNREACHABLE:
             replaced = self.rows.hosts[after.host_id or ""].instance_id != after.instance_id
-            must(replaced or self._mix.clones_a_minute, f"lost, though nobody has missed it: {known}: {before}")
+            must(replaced or self._mix.clones_a_minute, f"lost, though nobody has missed it: {known}", before)
 
     def _job(self, before: JobRow | None, after: JobRow) -> None:
         if after.labels is None:
@@ -203,7 +203,7 @@ class Invariants:
 
     def _job_and_runs(self, job: JobRow | None, job_id: str) -> None:
         runs = [self.rows.runs[run_id] for run_id in self.rows.runs_of_job.get(job_id, ())]
-        must(job is not None and runs, f"job {job_id} has no row, or no run: {job} {runs}")
+        must(job is not None and runs, f"job {job_id} has no row, or no run", job, runs)
         if job is None:
             return
         stands = [run for run in runs if run.status not in TERMINAL]
@@ -212,7 +212,7 @@ class Invariants:
         must(sum(run.status is RunStatus.SUCCESS for run in runs) <= 1, f"done twice: {known}")
         last = stands or [runs[-1]]
         must(job.status is job_status([run.status for run in last]), f"its status is not that of its runs: {known}")
-        must(job.host_id == last[0].host_id, f"job and run are at different hosts: {known}: {job} {last[0]}")
+        must(job.host_id == last[0].host_id, f"job and run are at different hosts: {known}", job, last[0])
 
     def _slot(self, host_id: str) -> None:
         live = [run.id for run in self.rows.open_of_host[host_id].values() if run.status in LIVE]
@@ -250,9 +250,8 @@ class Invariants:
         if isinstance(value, PollAnswer) and value.job_run_id is not None:
             run = self.rows.runs.get(value.job_run_id)
             self.polled[value.job_run_id] = None
-            must(
-                run is not None and run.status not in WAITING, f"handed out before its commit: {value.job_run_id} {run}"
-            )
+            taken = run is not None and run.status not in WAITING
+            must(taken, f"handed out before its commit: {value.job_run_id}", run)
 
     def job_accepted(self, job_id: str) -> None:
         """A 201 is a promise."""
@@ -264,11 +263,11 @@ class Invariants:
         run = self.rows.runs.get(run_id)
         if isinstance(value, ReportAnswer):
             ended = run is not None and run.status in TERMINAL and run.report_hash == digest
-            must(ended, f"a report was acknowledged before its commit: {run_id} {run}")
+            must(ended, f"a report was acknowledged before its commit: {run_id}", run)
         elif isinstance(value, InvalidState) and run is not None and run.status in TERMINAL:
-            must(late(run_id, digest), f"a late report was not kept: {run_id} {run}")
+            must(late(run_id, digest), f"a late report was not kept: {run_id}", run)
         elif isinstance(value, NotFound):
-            must(run is None, f"a report was turned away although its run is there: {run_id} {run}")
+            must(run is None, f"a report was turned away although its run is there: {run_id}", run)
 
     def kept_back(self, host_id: str, instance_id: str) -> str | None:
         """The run that a process of the host's agent should be running, if nothing went wrong since it was taken."""
@@ -282,18 +281,18 @@ class Invariants:
         """A job that is said to be cancelled is."""
         if value is True:  # somebody may have asked for another try meanwhile
             runs = [self.rows.runs[run_id].status for run_id in self.rows.runs_of_job[job_id]]
-            must(RunStatus.CANCELLED in runs, f"job {job_id} was said to be cancelled before its commit: {runs}")
+            must(RunStatus.CANCELLED in runs, f"job {job_id} was said to be cancelled before its commit", runs)
 
     def published(self, event: str, data: Any) -> None:
         """An event tells what is in the rows, and an end is told once."""
         if not isinstance(data, JobEvent):
             return
         run = self.rows.runs.get(data.job_run_id)
-        must(run is not None, f"{event} of run {data.job_run_id} was published before its commit")
+        must(run is not None, f"{event} was published before its commit", data)
         if event == "job_run.started":
-            must(run is not None and run.started_at is not None, f"{event} was published before its commit: {run}")
+            must(run is not None and run.started_at is not None, f"{event} was published before its commit", run)
         if event == "job_run.done":
-            must(run is not None and run.status == data.status, f"{event} was published before its commit: {run}")
+            must(run is not None and run.status == data.status, f"{event} was published before its commit", run)
             must(data.job_run_id not in self._done, f"the end of run {data.job_run_id} was published twice")
             self._done[data.job_run_id] = None
 
@@ -344,7 +343,7 @@ class Invariants:
             mine, theirs = getattr(state.host, name), getattr(row, name)
             must(mine == theirs, f"host {row.id} remembers {name} {mine}, the row says {theirs}")
         slot = None if state.current is None else state.current.run
-        must(slot is None or slot.status in LIVE, f"host {row.id} holds {slot} in its slot")
+        must(slot is None or slot.status in LIVE, f"host {row.id} holds in its slot what is not live", slot)
         self._at_rest[actor.host_id] = {attempt.run.id: None for attempt in state.line}
         places = [_place(attempt.job) for attempt in state.line]
         must(places == sorted(places), f"host {row.id}: the line is out of order: {places}")

@@ -66,7 +66,7 @@ def planted(mutant: str | None) -> AbstractContextManager[None]:
 
 def run_case(case: Case) -> tuple[Counter[str], str | None]:
     """What happened, and what did not hold, if anything."""
-    world = World(case.seed, case.whole)
+    world = World(case.seed, case.whole, traced=False)
     try:
         return world.run(), None
     except Exception as violation:  # noqa: BLE001 - under a mutant anything may break, and counts
@@ -155,7 +155,11 @@ def catch(mutant: str, seeds: range) -> Caught:
     )
 
 
-def catch_all(seeds: range, processes: int) -> list[Caught]:
+def catch_all(seeds: range, processes: int, progress: Callable[[int], None] = lambda _done: None) -> list[Caught]:
     """Every mutant, several at once."""
+    caught: list[Caught] = []
     with ProcessPoolExecutor(processes, initializer=settle_in) as pool:
-        return list(pool.map(catch, MUTANTS, [seeds] * len(MUTANTS)))
+        for one in pool.map(catch, MUTANTS, [seeds] * len(MUTANTS)):
+            caught.append(one)
+            progress(len(caught))
+    return caught

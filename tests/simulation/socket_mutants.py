@@ -53,8 +53,8 @@ def offer_stays_with_the_older_connection() -> Iterator[None]:
 def pool_claim_without_its_condition() -> Iterator[None]:
     """Who takes a job out of the pool does not ask whether it still waits there."""
 
-    def unasked(self: RowStatements, move: tuple[str, str]) -> Update:
-        changed = (*self._columns_of_move[move], "host_id")
+    def unasked(self: RowStatements, move: tuple[str, str], *also: str) -> Update:
+        changed = (*self._columns_of_move[move], "host_id", *also)
         statement = self._dialect.update(self._table, changed, {"id": "id"})
         return Update(statement, statement.picker((*self._columns, "was")))
 

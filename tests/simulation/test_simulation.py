@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.simulation.world import World
 SEEDS = range(1, 3001)
 MUTANT_SEEDS = range(1, 1 + MOST)  # within which every planted bug must be caught; most take fewer than ten
 PROCESSES = os.cpu_count() or 1
+TOLD_SECONDS = 15  # between two lines that say how far it is
 ROOT = Path(__file__).parents[2]
 TRACE = "from tests.simulation.seeds import *; c = Case.read('{case}'); w = World(*c); w.run(); print(w.trace)"
 
@@ -30,13 +32,27 @@ def test_a_case_that_failed_once_holds(case: Case) -> None:
 
 @pytest.mark.timeout(1200)
 def test_nothing_is_lost_doubled_or_overlapped_in_three_thousand_worlds() -> None:
-    stats, failures = run_seeds(SEEDS, PROCESSES)
+    stats, failures = run_seeds(SEEDS, PROCESSES, progress=Told(f"of {len(SEEDS):,} worlds"))
     assert not failures, told(failures[0])
     assert stats["seeds"] == len(SEEDS)
     happened = {name for name, number in stats.items() if number}
     assert {"node died", "node paused", "outage", "commit unknown", "link cut", "clock stepped", "cloned"} <= happened
     assert {"socket opened", "socket broke", "frame arrived before the break", "frame slow"} <= happened
     assert {"bell lost", "hop lost", "passed on", "row held", "request twice", "agent vanished"} <= happened
+
+
+class Told:
+    """How far it is, every so often, past pytest to whoever looks on: a single test takes minutes here."""
+
+    def __init__(self, of_what: str) -> None:
+        self._of_what = of_what
+        self._told_at = time.monotonic()
+
+    def __call__(self, done: int, _failures: int = 0) -> None:
+        if time.monotonic() - self._told_at > TOLD_SECONDS and sys.__stderr__ is not None:
+            self._told_at = time.monotonic()
+            sys.__stderr__.write(f"\n  {done:,} {self._of_what}")
+            sys.__stderr__.flush()
 
 
 def told(failure: Failure) -> str:
@@ -48,9 +64,11 @@ def told(failure: Failure) -> str:
 @cache
 def caught() -> dict[str, Caught]:
     """All mutants, planted once."""
-    return {one.mutant: one for one in catch_all(MUTANT_SEEDS, PROCESSES)}
+    told = Told(f"of {len(MUTANTS)} planted bugs")
+    return {one.mutant: one for one in catch_all(MUTANT_SEEDS, PROCESSES, told)}
 
 
+@pytest.mark.xdist_group("mutants")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_a_planted_bug_is_caught(mutant: str) -> None:

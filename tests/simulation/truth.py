@@ -71,14 +71,14 @@ class Truth:
         run, session = state.current.run, state.session
         if session is None:
             offered = run.status is RunStatus.OFFERED and left is actor
-            must(not offered, f"what was offered on a connection that has gone is still offered: {run}")
+            must(not offered, "what was offered on a connection that has gone is still offered", run)
         elif session.open and directory.sessions.get(actor.host_id) is session:
             stopping = run.stop_reason is not StopReason.NONE and run.status is not RunStatus.OFFERED
             told = run.id in self._wires[session.id].told_to_stop
-            must(told or not stopping, f"a connected agent has not been told to stop: {run}")
-            must(stopping or not state.undelivered, f"a connected agent has not been handed what it runs: {run}")
+            must(told or not stopping, "a connected agent has not been told to stop", run)
+            must(stopping or not state.undelivered, "a connected agent has not been handed what it runs", run)
             if run.status is RunStatus.OFFERED:
-                must(run.id in self._wires[session.id].given, f"offered to an older connection than there is: {run}")
+                must(run.id in self._wires[session.id].given, "offered to an older connection than there is", run)
             if run.status is RunStatus.RUNNING and not stopping:
                 self._has_been_given(self._wires[session.id], run)
 
@@ -88,42 +88,42 @@ class Truth:
         if session is not None and session.running == ():
             known = run.id in wire.given or run.id in self._invariants.polled
             may_ask_again = run.job_id in wire.acks and session.acked(run.job_id) == run.id
-            must(known or may_ask_again, f"an agent that said that it runs nothing was not given its run: {run}")
+            must(known or may_ask_again, "an agent that said that it runs nothing was not given its run", run)
 
     # ---- what is said ----------------------------------------------------------------------------------------------
 
     def pushed(self, wire: "Wire", event: str, data: Any) -> None:
         """It is in the rows, and concerns this host."""
-        known = f"{event} {data} was pushed to {wire.host_id}"
+        known = f"{event} was pushed to {wire.host_id}"
         if isinstance(data, JobGiven):
             wire.given.add(data.job_run_id)
             self._is_given(wire.host_id, data, known)
         elif isinstance(data, JobAvailable):
             job, host = self._rows.jobs.get(data.job_id), self._rows.hosts[wire.host_id]
             fits = job is not None and job.labels is not None and carries(host.labels, job.labels)
-            must(fits, f"{known}: {job}")
+            must(fits, known, data, job)
         elif isinstance(data, CancelRun):
             wire.told_to_stop.add(data.job_run_id)
             run = self._rows.runs.get(data.job_run_id)
             stops = run is None or run.stop_reason is not StopReason.NONE or run.status not in LIVE
-            must(stops, f"{known}: {run}")
+            must(stops, known, data, run)
         elif isinstance(data, ResumeRun):
-            must(data.job_run_id in self._rows.runs, known)
+            must(data.job_run_id in self._rows.runs, known, data)
 
     def acked(self, wire: "Wire", taken: TakenJob) -> None:
         """Who is told that it may begin holds the run."""
         wire.given.add(taken.job_run_id)
         known = f"{wire.host_id} was told to begin {taken.job_run_id}"
         run = self._is_given(wire.host_id, taken, known)
-        must(run.started_at is not None, f"{known} before it was committed: {run}")
+        must(run.started_at is not None, f"{known} before it was committed", run)
 
     def _is_given(self, host_id: str, taken: TakenJob, known: str) -> RunRow:
         run = self._rows.runs.get(taken.job_run_id)
-        must(run is not None and run.host_id == host_id, f"{known}: {run}")
+        must(run is not None and run.host_id == host_id, known, run)
         if run is None:
             raise AssertionError(known)
         numbered = run.run_no is not None and run.run_no >= taken.run_no
-        must(numbered and (run.offers > 0 or run.status in LIVE | TERMINAL), f"{known} before its commit: {run}")
+        must(numbered and (run.offers > 0 or run.status in LIVE | TERMINAL), f"{known} before its commit", run)
         return run
 
     def reported(self, message: ReportResult, reply: LoopFuture) -> None:

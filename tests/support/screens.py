@@ -5,11 +5,6 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page
 from tests.support.browsers import PASSWORD, person
 from tests.support.callers import Tenant
 
-LEAN = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-
 
 class Troubles:
     """What a browser complains of: errors in scripts, breaches of the policy, files that are missing.

@@ -110,6 +110,7 @@ def job_document(status: str = "PENDING", **changed: Any) -> dict[str, Any]:
         "status": "pending",
         "createdAt": "2026-11-22T02:34:06.123Z",
         "availableAt": None,
+        "offeredAt": None,
         "startedAt": None,
         "finishedAt": None,
         "result": {"durationMs": None, "errorMessage": None, "errorCode": None, "output": None},

@@ -21,7 +21,7 @@ from store.models import Membership
 from web.tokens import Tokens
 
 INTERLOCK = Path(sys.executable).with_name("interlock")
-PATIENCE = 20.0  # seconds until a server that should start or end is taken to hang
+PATIENCE = 60.0  # seconds until a server that should start or end is taken to hang: most of it for a busy machine
 _LISTENS = "Interlock listens on "
 _UNEXPECTED = ("Traceback", '"level":"error"', '"level":"critical"', " ERROR ", " CRITICAL ")  # in JSON and in text
 _IDS, _CLOCK = UuidIds(), SystemClock()

@@ -24,6 +24,8 @@ LEFT_OUT = {
     "signIn": "gives a cookie to a browser; programs have tokens",
     "signOut": "ends the session of a cookie",
     "createTicket": "is for pages with a cookie",
+    "lookAtDevice": "is for pages with a cookie",
+    "answerDevice": "is for pages with a cookie",
     "docs": "a page",
     "home": "a page",
     "setUpPage": "a page",

@@ -9,6 +9,7 @@ import pytest
 from web.dashboard import files
 
 IMPORT = re.compile(r"""(?:from\s+|import\s*\(?\s*)"(\.[^"]+)\"""")
+STATIC = re.compile(r"""(?:from|import)\s+"(\.[^"]+)\"""")
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc=|https?://(?!www\.w3\.org)"
 )
@@ -37,17 +38,57 @@ def test_a_script_never_makes_markup_or_code_of_text(path: str) -> None:
     assert FORBIDDEN.findall(code(path)) == []
 
 
-def test_the_page_names_every_style_and_the_modules_that_all_pages_need() -> None:
-    page = files.index(0).body.decode()
-    for path in files.assets():
-        if path.endswith(".css") or (path.startswith("lib/") and path.endswith(".js")):
-            assert f'"static/{files.version()}/{path}"' in page
+def named(page: str) -> list[str]:
+    """The files that the page's head asks for, in their order."""
+    return re.findall(rf'(?:href|src)="[^"]*static/{files.version()}/([^"]+)"', page)
+
+
+def test_the_page_names_its_style_and_the_modules_that_all_pages_need() -> None:
+    page = files.index("").body.decode()
+    wanted = {path for path in files.assets() if path.endswith(".css") or path.startswith("lib/")}
+    assert set(named(page)) == wanted | {"css/mark.svg", "pages/index.js"}
     assert "@" not in page
+
+
+def test_all_styles_are_one_file_with_the_general_ones_first() -> None:
+    assert [path for path in files.assets() if path.endswith(".css")] == [files.STYLES]
+    whole = text(files.STYLES)
+    assert whole.index("\n.shell {") < whole.index("\n.job-rows {")
+
+
+@pytest.mark.parametrize(
+    ("path", "module"),
+    [
+        ("orgs/x/jobs", "pages/jobs.js"),
+        ("orgs/x/jobs/", "pages/jobs.js"),
+        ("orgs/x/jobs/new", "pages/job_new.js"),
+        ("orgs/x/jobs/y", "pages/job.js"),
+        ("sign-in", "pages/sign_in.js"),
+        ("orgs/x/nowhere", None),
+    ],
+)
+def test_the_page_names_what_it_will_load_for_this_address(path: str, module: str | None) -> None:
+    own = [
+        each
+        for each in named(files.index(path).body.decode())
+        if each.startswith("pages/") and each != "pages/index.js"
+    ]
+    assert own[:1] == ([] if module is None else [module])
+
+
+def test_no_page_loads_a_module_that_was_not_named() -> None:
+    for path in ("orgs/x/jobs", "orgs/x/hosts/y", "orgs/x/jobs/new", "sign-in"):
+        known = set(named(files.index(path).body.decode()))
+        for one in filter(SCRIPTS.__contains__, known):
+            found = {
+                posixpath.normpath(posixpath.join(posixpath.dirname(one), name)) for name in STATIC.findall(code(one))
+            }
+            assert found <= known, one
 
 
 @pytest.mark.parametrize(("path", "root"), [(None, "app/"), ("", ""), ("orgs", ""), ("orgs/x/jobs", "../../")])
 def test_addresses_in_the_page_are_relative_to_where_it_stands(path: str | None, root: str) -> None:
-    page = files.index(-1 if path is None else path.count("/")).body.decode()
+    page = files.index(path).body.decode()
     assert set(re.findall(r'(?:href|src)="([^"]*?)static/', page)) == {root}
 
 

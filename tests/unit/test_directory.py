@@ -402,6 +402,45 @@ def test_an_organizations_supervisor_that_died_is_started_again(town: Town) -> N
     assert town.directory.supervisor("org") is not first
 
 
+def test_an_organizations_supervisor_that_has_nothing_to_do_leaves_the_memory(town: Town) -> None:
+    host_id = town.host()
+    _settled(town, town.create(host_id))
+    _quiet(town)
+    assert town.directory.orgs == {}
+    assert isinstance(_settled(town, town.create(host_id)).get(), bytes)
+    assert set(town.directory.orgs) == {"org"}
+
+
+def test_a_supervisor_stays_while_a_host_waits_for_pool_jobs(town: Town) -> None:
+    host_id = town.host()
+    for _ in range(6):
+        town.poll(host_id, 25)
+        town.settle()
+        town.directory.sweep()
+        town.wait(20)
+    assert set(town.directory.orgs) == {"org"}
+
+
+def test_a_supervisor_stays_while_it_counts_jobs_that_wait() -> None:
+    town = Town(max_pending_per_org=3)
+    host_id = town.host()
+    _settled(town, town.create(host_id))
+    town.directory.supervisor("org").actor_ref.tell(CountPending(pending=1))
+    _quiet(town)
+    assert set(town.directory.orgs) == {"org"}
+    town.directory.supervisor("org").actor_ref.tell(CountPending(pending=0))
+    _quiet(town)
+    assert town.directory.orgs == {}
+
+
+def _quiet(town: Town) -> None:
+    """Nobody says anything for two minutes, but the sweep comes round."""
+    for _ in range(13):
+        town.settle()
+        town.directory.sweep()
+        town.wait(10)
+
+
 def _settled(town: Town, reply: LoopFuture) -> LoopFuture:
     town.settle()
     return reply

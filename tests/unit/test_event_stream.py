@@ -202,6 +202,54 @@ async def test_an_orgs_stream_is_born_with_its_first_event_or_subscriber() -> No
         assert watched.newest == watched.born
 
 
+async def test_events_of_all_orgs_together_stay_within_a_bound_and_quiet_orgs_are_forgotten() -> None:
+    streams = EventStreams(FixedClock(), 10, 1000)
+    for number in range(5000):
+        for _ in range(2):
+            streams.publish(f"org {number}", "note", Note(number))
+        assert streams.kept <= 1000
+    assert await streams.position("org 0") is None
+    assert await streams.position("org 4999") is not None
+
+
+async def test_an_org_that_says_most_keeps_its_newest_events() -> None:
+    streams = EventStreams(FixedClock(), 1_000_000, 1000)
+    for number in range(5000):
+        streams.publish("org", "note", Note(number))
+    async with streams.watching("org") as watched:
+        found = [number for _, number in shown(watched, watched.end - 256) or ()]
+    assert found == list(range(5000 - 256, 5000))
+    assert streams.kept <= 1000
+
+
+async def test_a_stream_that_is_watched_stays_and_its_watcher_is_told_of_a_gap() -> None:
+    streams = EventStreams(FixedClock(), 10, 100)
+    streams.publish("quiet", "note", Note(1))
+    async with streams.watching("quiet") as watched:
+        behind_all, behind_none = watched.end, watched.born
+        for number in range(1000):
+            streams.publish(f"org {number}", "note", Note(number))
+        assert watched.after(behind_none) is None
+        streams.publish("quiet", "note", Note(2))
+        assert shown(watched, behind_all) == [(watched.newest, 2)]
+
+
+async def test_a_stream_that_was_forgotten_never_repeats_a_number() -> None:
+    streams = EventStreams(FixedClock(), 10, 100)
+    for number in range(5):
+        streams.publish("quiet", "note", Note(number))
+    before = await streams.position("quiet")
+    for number in range(1000):
+        streams.publish(f"org {number}", "note", Note(number))
+    assert await streams.position("quiet") is None
+    streams.publish("quiet", "note", Note(9))
+    after = await streams.position("quiet")
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert await streams.cursor("quiet", before - 1) is None
+
+
 async def test_listeners_hear_of_all_orgs_and_all_are_woken_at_the_end() -> None:
     streams, heard = EventStreams(FixedClock(), 10), list[str]()
     streams.listeners.append(lambda org_id, event, _: heard.append(f"{org_id} {event}"))

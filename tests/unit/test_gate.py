@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from interlock.errors import Unavailable
@@ -30,11 +31,11 @@ def full(bounds: Bounds, time: Time) -> Gate:
 
 
 def is_open(gate: Gate) -> bool:
-    return not gate.closed
+    return not gate.closed_to("acme")
 
 
-async def waits(gate: Gate) -> "asyncio.Task[None]":
-    task = asyncio.create_task(gate.wait(1))
+async def waits(gate: Gate, org_id: str = "acme") -> "asyncio.Task[None]":
+    task = asyncio.create_task(gate.wait(1, org_id))
     await asyncio.sleep(0)
     return task
 
@@ -67,7 +68,7 @@ async def test_whoever_would_wait_too_long_is_refused_at_once() -> None:
     time.now += 1.1  # nobody has left for so long
     assert not is_open(gate)
     with pytest.raises(Unavailable):
-        await gate.wait(1)
+        await gate.wait(1, "acme")
     assert gate.refused == 1
     gate.leave(1)
     await waiting
@@ -75,23 +76,55 @@ async def test_whoever_would_wait_too_long_is_refused_at_once() -> None:
 
 
 async def test_the_line_is_as_long_as_the_rate_allows_even_when_places_become_free_in_bursts() -> None:
-    gate = full(PATIENT._replace(most=2, wait_seconds=5.0), Time())
+    gate = full(PATIENT._replace(least=1, most=16, wait_seconds=5.0), Time())
     line = [await waits(gate) for _ in range(12)]
     gate.leave(1)
     gate.leave(1)
     gate.adapt(LOOKS)  # two in two looks' time
-    assert gate.expected_seconds() == pytest.approx(10 * LOOKS)
+    assert gate.expected_seconds("acme") == pytest.approx(10 * LOOKS)
     gate.adapt(0.0)  # none in another
-    assert gate.expected_seconds() > 10 * LOOKS
+    assert gate.expected_seconds("acme") > 10 * LOOKS
     for _ in range(12):
         gate.leave(1)
     await asyncio.gather(*line)
 
 
+async def test_until_its_pace_is_known_the_line_holds_as_many_as_there_may_be_places() -> None:
+    gate = full(PATIENT, Time())
+    line = [await waits(gate) for _ in range(PATIENT.most)]
+    assert not is_open(gate)
+    with pytest.raises(Unavailable):
+        await gate.wait(1, "acme")
+    gate.leave(1)
+    gate.adapt(0.0)
+    assert is_open(gate)
+    for _ in line:
+        gate.leave(1)
+    await asyncio.gather(*line)
+
+
+async def test_one_organizations_flood_refuses_its_own_creates_and_not_anothers() -> None:
+    time = Time()
+    gate = full(PATIENT._replace(least=1, most=16, wait_seconds=1.0), time)
+    flood = [await waits(gate) for _ in range(12)]
+    gate.leave(1)
+    gate.adapt(0.2 - LOOKS)  # five places in a second
+    assert gate.closed_to("acme")
+    assert not gate.closed_to("other")
+    other = await waits(gate, "other")
+    gate.leave(1)
+    gate.leave(1)
+    await other
+    assert not flood[2].done()
+    for _ in flood:
+        gate.leave(1)
+    await asyncio.gather(*flood)
+
+
 async def test_a_wait_that_was_expected_to_be_short_does_not_last() -> None:
     gate = full(PATIENT._replace(wait_seconds=0.001), Time())
     with pytest.raises(Unavailable):
-        await gate.wait(1)
+        await gate.wait(1, "acme")
     assert (gate.waiting, gate.refused) == (0, 1)
 
 
@@ -134,8 +167,15 @@ def test_places_shrink_while_turns_are_long_and_grow_while_they_are_short() -> N
     assert gate.places == BOUNDS.most
 
 
+class Shut(Gate):
+    """Open to one organization alone."""
+
+    def closed_to(self, org_id: str) -> bool:
+        return org_id != "open"
+
+
 def doorman(noted: list[int]) -> Doorman:
-    return Doorman(Gate(BOUNDS, Time()), lambda _: 2, noted.append)
+    return Doorman(Shut(BOUNDS, Time()), lambda _: 2, noted.append)
 
 
 def test_the_early_refusal_is_a_whole_answer() -> None:
@@ -157,10 +197,20 @@ def test_the_early_refusal_carries_the_clients_own_id() -> None:
     assert b"yyy" not in (doorman([]).refusal(ugly) or b"yyy")
 
 
+def test_an_id_that_json_must_quote_is_quoted_in_the_body_alone() -> None:
+    answer = doorman([]).refusal(CREATE.replace(b"Host: x", b'X-Request-Id: a"b\\c')) or b""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b'\r\nX-Request-Id: a"b\\c\r\n' in head
+    assert msgspec.json.decode(body)["requestId"] == 'a"b\\c'
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+
+
 @pytest.mark.parametrize(
     "unusual",
     [
         CREATE.replace(b"POST", b"GET"),
+        CREATE.replace(b"acme", b"open"),
+        CREATE.replace(b"/api/orgs/acme", b""),
         CREATE.replace(b"/jobs", b"/jobs/1/cancel"),
         CREATE.replace(b"/api/orgs/acme/jobs", b"/api/agent/hosts/h/jobs/r/result"),
         CREATE + CREATE,

@@ -100,6 +100,32 @@ def test_an_offered_job_says_until_when_it_waits(host: SocketRig) -> None:
     assert wait.until is not None
 
 
+def test_a_run_keeps_when_it_was_offered_and_forgets_it_where_the_offer_is_taken_back(host: SocketRig) -> None:
+    created = host.create()
+    host.wait(5)
+    offered_at = host.now
+    socket = host.connect()
+    assert host.rows.runs[created.run.id].offered_at == offered_at
+    host.drop(socket)
+    assert host.rows.runs[created.run.id].offered_at is None
+    host.wait(5)
+    socket = host.connect()
+    again_at = host.now
+    host.wait(5)
+    host.ack(socket, created.job.id)
+    host.report(created.run.id)
+    run = host.rows.runs[created.run.id]
+    assert (run.offered_at, run.started_at, run.status) == (again_at, host.now, S.SUCCESS)
+
+
+def test_what_a_poll_takes_was_never_offered(host: SocketRig) -> None:
+    socket = host.connect()
+    created = host.create()
+    host.drop(socket)
+    assert answer_of(host.poll()).job_run_id == created.run.id
+    assert host.rows.runs[created.run.id].offered_at is None
+
+
 # ---- the ack -----------------------------------------------------------------------------------------------------------
 
 

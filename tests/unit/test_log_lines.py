@@ -1,8 +1,12 @@
 """The log says a thing a few times, then how often it was; each time in one line, about whom, and without secrets."""
 
+import asyncio
+import gc
 import json
 import logging
-from typing import Any
+import weakref
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -10,8 +14,11 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.log_lines import FREE, LONGEST, SPAN, Calm, begin_log, formatter
+from runtime.log_lines import FREE, LONGEST, MOST_KINDS, SPAN, Calm, begin_log, formatter
+from web.app import _answer
 from web.log_context import CURRENT, REQUEST_ID
+from web.metrics import Metrics
+from web.services import SERVICES, Services, WebLimits
 
 JSON, TEXT = formatter(in_json=True), formatter(in_json=False)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -39,6 +46,13 @@ def test_other_warnings_and_all_errors_pass() -> None:
     assert calm.filter(record("three"))
 
 
+def test_of_warnings_that_are_all_different_only_so_many_are_remembered() -> None:
+    calm = Calm(lambda: 0.0)
+    for number in range(MOST_KINDS * 3):
+        assert calm.filter(record(f"value {number} is odd"))
+    assert len(calm._kinds) <= MOST_KINDS
+
+
 def in_json(line: logging.LogRecord) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(JSON.format(line))
     return shown
@@ -56,7 +70,6 @@ def asked(path: str, **headers: str) -> web.Request:
     request = make_mocked_request("GET", path, headers=headers)
     request[REQUEST_ID] = "its-id"
     request.match_info.update(org_id="acme", host_id="eu-3")
-    request.protocol._current_request = request  # as aiohttp has it while it is answered
     return request
 
 
@@ -119,7 +132,7 @@ def test_a_line_says_of_whom_it_is_if_its_writer_knows() -> None:
 
 
 def test_a_line_written_while_a_request_is_answered_says_which() -> None:
-    outside = CURRENT.set(asked("/", traceparent=f"00-{TRACE}-00f067aa0ba902b7-01"))
+    outside = CURRENT.set([asked("/", traceparent=f"00-{TRACE}-00f067aa0ba902b7-01")])
     try:
         shown = in_json(record("the database cannot be read"))
     finally:
@@ -134,19 +147,38 @@ def test_a_line_written_while_a_request_is_answered_says_which() -> None:
 
 
 def test_a_task_that_outlives_its_request_says_nothing_of_it() -> None:
-    request = asked("/")
-    outside = CURRENT.set(request)
+    answered = [asked("/")]
+    outside = CURRENT.set(answered)
     try:
-        request.protocol._current_request = None
+        answered.clear()
         assert "request_id" not in in_json(record("the database cannot be read"))
     finally:
         CURRENT.reset(outside)
 
 
+async def test_a_task_that_a_request_has_begun_does_not_keep_the_request() -> None:
+    app = web.Application()
+    app[SERVICES] = cast(Services, SimpleNamespace(web_limits=WebLimits(), metrics=Metrics()))
+    begun: list[asyncio.Task[bool]] = []
+
+    async def handler(_: web.Request) -> web.Response:
+        begun.append(asyncio.create_task(asyncio.Event().wait()))
+        return web.Response()
+
+    request = make_mocked_request("GET", "/", app=app)
+    kept = weakref.ref(request)
+    await _answer(request, handler)
+    del request
+    gc.collect()
+    assert not begun[0].done()
+    assert kept() is None
+    begun[0].cancel()
+
+
 def test_a_turn_of_an_actor_is_no_requests_own() -> None:
     line = record("the actor is dropped")
     line.name = "actors.directory"
-    outside = CURRENT.set(asked("/"))
+    outside = CURRENT.set([asked("/")])
     try:
         assert "request_id" not in in_json(line)
     finally:

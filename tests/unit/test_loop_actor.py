@@ -12,7 +12,7 @@ import pytest
 from pykka import ActorDeadError, messages
 from pykka._envelope import Envelope
 
-from actors.loop_actor import MESSAGES_PER_TURN, LoopActor, LoopFuture, LoopInbox
+from actors.loop_actor import _PYKKAS, MESSAGES_PER_TURN, LoopActor, LoopFuture, LoopInbox
 from interlock.errors import InvalidState, Unavailable
 from tests.support.diaries import Diary, Turns, raises, started
 
@@ -123,6 +123,17 @@ def test_pykkas_hooks_call_those_of_the_actor() -> None:
     plain._handle_receive(messages._ActorStop())
     assert plain.called == ["on_start", "on_stop"]
     assert plain.actor_stopped.is_set()
+
+
+def test_pykka_handles_these_messages_itself_and_no_others() -> None:
+    kinds = {kind for kind in vars(messages).values() if inspect.isclass(kind) and kind.__module__ == messages.__name__}
+    assert kinds == set(_PYKKAS)
+
+
+def test_a_new_future_needs_nothing_that_pykka_would_set() -> None:
+    ours, theirs = LoopFuture(), pykka.ThreadingFuture[str]()
+    assert {name for name in vars(theirs) if name.startswith("_get_hook")} <= set(dir(ours))
+    assert type(ours._get_hook_result) is type(theirs._get_hook_result)
 
 
 def test_pykkas_handling_of_a_failure_stops_the_actor_but_leaves_on_failure_to_us() -> None:

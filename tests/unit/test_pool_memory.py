@@ -240,7 +240,7 @@ def test_behind_the_first_each_host_hears_of_the_front_of_the_line() -> None:
     pool = filled(
         Rows(*(("{}", item(number)) for number in range(20))), *(listener(f"h{number}") for number in range(5))
     )
-    assert hinted(pool)["h4"] == ["j000004", "j000000", "j000001"]
+    assert hinted(pool)["h4"] == ["j000004", *(f"j{number:06d}" for number in range(FIRST_HINTS - 1))]
 
 
 def test_a_job_that_nobody_acks_comes_first_again_after_a_while() -> None:
@@ -443,3 +443,15 @@ class Story:
                 self.pool.missed(job.job_id)
             else:
                 self.held[host] = (labels, job)
+
+
+# ---- that it stays small -----------------------------------------------------------------------------------------------
+
+
+def test_of_labels_that_come_and_go_while_nobody_is_idle_nothing_is_left() -> None:
+    pool = filled(Rows(), poller())
+    pool.host_is_busy("h")
+    for number in range(1000):
+        pool.add(f'{{"only":"{number}"}}', item(number))
+        pool.gone(item(number).job_id)
+    assert (pool.size, pool._fuller) == (0, set())

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from peewee import OperationalError
 
 from actors.loop_actor import LoopFuture
 from actors.messages import Ack, CancelJob, CreateJob, CreateJobs, EndPoll, Idempotency, Poll, Reject, RetryJob
@@ -454,6 +455,23 @@ def test_sockets_of_both_nodes_are_told_and_of_their_acks_the_first_wins(region:
     assert again.get().job_run_id == won[0].get().job_run_id
 
 
+def test_a_run_that_a_socket_takes_keeps_when_its_agent_was_told_of_it(region: Region) -> None:
+    agent = Agent(region.a, host(region))
+    job_id = made(region.a)
+    told_at = region.at
+    region.at += 5_000
+    agent.ack(job_id)
+    region.settle()
+    times = "SELECT offered_at, started_at FROM job_run WHERE job_id = ?"
+    assert region.one(times, job_id) == (told_at, region.at)
+
+
+def test_a_run_that_a_poll_takes_out_of_the_pool_was_never_offered(region: Region) -> None:
+    parked(region.a, host(region))
+    job_id = made(region.a)
+    assert region.one("SELECT status, offered_at FROM job_run WHERE job_id = ?", job_id) == ("running", None)
+
+
 def test_an_ack_that_is_answered_only_after_its_commit(region: Region) -> None:
     agent = Agent(region.a, host(region))
     job_id = made(region.a)
@@ -496,3 +514,19 @@ def test_a_socket_is_told_only_of_what_its_host_may_take(region: Region) -> None
     plain, special = Agent(region.a, host(region)), Agent(region.a, host(region, labels=GPU))
     job_id = made(region.b, labels=GPU)
     assert (plain.hints, special.hints) == ([], [job_id])
+
+
+# ---- rows that cannot be read ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [CancelJob(job_id="x", by=USER), RetryJob(job_id="x", by=USER), None])
+def test_what_the_driver_says_is_for_the_log_and_not_for_the_caller(
+    region: Region, message: CancelJob | RetryJob | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = new(region.a) if message is None else ask(region.a, message)
+    ((_, done),) = region.a.readings
+    done(None, OperationalError("no such table: job"))
+    region.a.turn()
+    assert isinstance(reply.error, Unavailable)
+    assert "table" not in str(reply.error.detail)
+    assert "no such table: job" in caplog.text

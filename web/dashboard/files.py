@@ -13,9 +13,14 @@ from html import escape
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from web.dashboard import modules
+
 INDEX = "index.html"
+MAIN = "lib/main.js"
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 DEEPEST = 32  # slashes in a page's path; no page has as many
+STYLES = "css/all.css"  # all styles in one file: nothing is painted before the last of them is there
+_GENERAL = ("css/base.css", "css/parts.css", "css/shell.css")
 _SMALL = 512  # bytes: below, compressing saves no packet
 
 
@@ -37,12 +42,16 @@ def asset(body: bytes, kind: str) -> Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """All files but the page itself, by their path below `static/`, such as `lib/dom.js`."""
-    return {
+    """All files but the page itself, by their path below `static/`, such as `lib/dom.js`; all styles are one of them."""
+    found = {
         path: asset(file.read_bytes(), KINDS[path.rpartition(".")[2]])
         for path, file in sorted(_walk(files("web.dashboard") / "static", ""))
         if path != INDEX
     }
+    parts = {path: found.pop(path) for path in list(found) if path.endswith(".css")}
+    # The general ones first: a page's own style has the last word.
+    ordered = [*_GENERAL, *(path for path in parts if path not in _GENERAL)]
+    return found | {STYLES: asset(b"\n".join(parts[path].body for path in ordered), KINDS["css"])}
 
 
 @cache
@@ -54,30 +63,45 @@ def version() -> str:
     return whole.hexdigest()[:12]
 
 
-@lru_cache(maxsize=DEEPEST + 1)
-def index(depth: int) -> Asset:
-    """The page for a path with so many slashes behind `/app/`, -1 for `/app` itself.
+def are_read() -> bool:
+    """Whether the files have been read and compressed already, so that to ask for them costs nothing."""
+    return version.cache_info().currsize > 0
+
+
+def index(path: str | None) -> Asset:
+    """The page for a path behind `/app/`, None for `/app` itself.
 
     Its addresses are relative: a proxy may have added a path, and the policy forbids a `<base>`.
     """
-    root = "app/" if depth < 0 else "../" * depth
+    root = "app/" if path is None else "../" * path.count("/")
+    return _index(root, modules.page_at(path or "", _pages()))
+
+
+@lru_cache(maxsize=4 * DEEPEST)
+def _index(root: str, module: str) -> Asset:
     where = f"{root}static/{version()}"
-    ahead = "\n".join(f'<link rel="modulepreload" href="{escape(f"{where}/{path}")}">' for path in _ahead())
-    styles = "\n".join(f'<link rel="stylesheet" href="{escape(f"{where}/{path}")}">' for path in _styles())
+    ahead = "\n".join(f'<link rel="modulepreload" href="{escape(f"{where}/{path}")}">' for path in _ahead(module))
+    styles = f'<link rel="stylesheet" href="{escape(f"{where}/{STYLES}")}">'
     text = (files("web.dashboard") / "static" / INDEX).read_text("utf-8")
     text = text.replace("@static@", where).replace("<!-- @styles@ -->", styles).replace("<!-- @modules@ -->", ahead)
     return asset(text.encode(), KINDS["html"])
 
 
-def _styles() -> list[str]:
-    """All of them, the general ones first: a page's own style has the last word."""
-    first = ("css/base.css", "css/parts.css", "css/shell.css")
-    return [*first, *(path for path in assets() if path.endswith(".css") and path not in first)]
+@cache
+def _pages() -> dict[str, str]:
+    return modules.pages(_text)
 
 
-def _ahead() -> Iterator[str]:
-    """What every page needs, so that browsers need not find it module by module."""
-    return (path for path in assets() if path.startswith("lib/") and path.endswith(".js") and path != "lib/early.js")
+def _ahead(module: str) -> Iterator[str]:
+    """What every page needs, and then what this one needs, so that browsers need not find it module by module."""
+    shared = list(modules.all_behind(MAIN, _text))
+    yield from shared
+    if module:
+        yield from (path for path in modules.all_behind(module, _text) if path not in shared)
+
+
+def _text(path: str) -> str:
+    return assets()[path].body.decode()
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:

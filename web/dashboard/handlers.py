@@ -7,6 +7,7 @@ from aiohttp import web
 from interlock.errors import NotFound
 from web.conditions import unchanged
 from web.dashboard import files
+from web.packing import takes_gzip
 from web.services import Services
 
 POLICY = (
@@ -30,19 +31,25 @@ _FILE_HEADERS = _HEADERS | {"Cache-Control": "public, max-age=31536000, immutabl
 async def page(request: web.Request, _s: Services, _: None) -> web.Response:
     """The page, whatever stands behind `/app/`: its own script looks at that."""
     path = request.match_info.get("path")
-    depth = -1 if path is None else path.count("/")
-    if depth > files.DEEPEST:
+    if path is not None and path.count("/") > files.DEEPEST:
         raise NotFound("There is no such page")
-    return _answer(request, await asyncio.to_thread(files.index, depth), _PAGE_HEADERS)
+    await _read()
+    return _answer(request, files.index(path), _PAGE_HEADERS)
 
 
 async def static(request: web.Request, _s: Services, _: None) -> web.Response:
     """A file of this version; another version's is 404, so that a page never mixes two of them."""
-    known = await asyncio.to_thread(files.assets)
-    found = known.get(request.match_info["path"])
-    if found is None or request.match_info["version"] != await asyncio.to_thread(files.version):
+    await _read()
+    found = files.assets().get(request.match_info["path"])
+    if found is None or request.match_info["version"] != files.version():
         raise NotFound("There is no such file in this version")
     return _answer(request, found, _FILE_HEADERS)
+
+
+async def _read() -> None:
+    """The first to come has the files read and compressed, in a thread."""
+    if not files.are_read():
+        await asyncio.to_thread(files.version)
 
 
 def _answer(request: web.Request, asset: files.Asset, headers: dict[str, str]) -> web.Response:
@@ -50,18 +57,9 @@ def _answer(request: web.Request, asset: files.Asset, headers: dict[str, str]) -
     same = unchanged(request, asset.tag)
     if same is not None:
         return same
-    packed = asset.packed if _takes_gzip(request) else None
+    packed = asset.packed if takes_gzip(request) else None
     if packed is not None:
         headers["Content-Encoding"] = "gzip"
     body = asset.body if packed is None else packed
     charset = None if asset.kind.startswith("image/") else "utf-8"
     return web.Response(body=body, content_type=asset.kind, charset=charset, headers=headers)
-
-
-def _takes_gzip(request: web.Request) -> bool:
-    """Whether the client says so; who gives it weight zero does not."""
-    for each in request.headers.get("Accept-Encoding", "").split(","):
-        coding, _, weight = each.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

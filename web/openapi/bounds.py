@@ -2,9 +2,11 @@
 
 from interlock.errors import ALL_PROBLEMS
 from interlock.states import JobStatus, RunStatus
+from store import device_logins as device_rows
 from store.accounts import KINDS, MAX_LABEL_KEY, MAX_LABEL_VALUE, MAX_LABELS, ROLES
 from web import (
     agent_messages,
+    device_logins,
     evidence_items,
     fleet_drains,
     fleet_enrolments,
@@ -33,7 +35,7 @@ _ALIKE: dict[str, Schema] = {  # whichever component they are in
     "role": {"enum": list(ROLES)},
     "kid": _IDS,
 }
-_NO_ID_IN = {"Connector", "SocketFrame", "Refused"}
+_NO_ID_IN = {"Connector", "OrgEvent", "SocketFrame", "Refused"}
 _RUN = {"enum": [str(status) for status in RunStatus]}
 _JOB = {"enum": [str(status) for status in JobStatus]}
 _NAME = name()
@@ -50,6 +52,10 @@ _PERCENT = {"minimum": 0, "maximum": 100}
 _INSTANCE = text(agent_messages.MAX_INSTANCE) | {"pattern": ASCII}
 _EMAIL = text(MAX_EMAIL)
 _KIND = {"enum": list(KINDS)}
+_CODE = {
+    "pattern": rf"^\s*([{device_logins.LETTERS}{device_logins.LETTERS.lower()}][\s-]*){{{device_logins.LENGTH}}}$",
+    "maxLength": device_logins.MAX_TYPED,
+}
 _DELAY = {"minimum": 0, "maximum": fleet_job_types.MAX_DELAY_SECONDS}
 _REASONS = {
     "enum": [
@@ -146,6 +152,11 @@ _ASKED: dict[Field, Schema] = {
     ("SignIn", "email"): _EMAIL,
     ("SignIn", "username"): _EMAIL,
     ("SignIn", "password"): text(LONGEST),
+    ("AskToSignIn", "name"): name(device_logins.MAX_NAME),
+    ("DeviceToken", "status"): {"enum": [device_rows.WAITING, device_rows.ALLOWED]},
+    ("LookAtDevice", "userCode"): _CODE,
+    ("AnswerDevice", "userCode"): _CODE,
+    ("OrgEvent", "what"): {"enum": ["type", "settings", "member", "instance", "host", "key", "enrolment"]},
     ("Report", "durationMs"): _DURATION,
     ("Done", "durationMs"): _DURATION,
     ("Failed", "durationMs"): _DURATION,

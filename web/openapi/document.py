@@ -8,7 +8,7 @@ from typing import Any
 
 from interlock.errors import TryLater
 from interlock.wire import EvidenceItem
-from web.openapi import agents, fleet, jobs, operators, people
+from web.openapi import agents, device_logins, fleet, jobs, operators, people
 from web.openapi.access import SCHEMES, access_of, problems_of
 from web.openapi.description import JSON, UUID, Answer, Body, Operation, Param, Problem, Schema, Shape, text
 from web.openapi.examples import Examples
@@ -24,6 +24,7 @@ OPERATIONS: dict[str, Operation] = {
     **jobs.OPERATIONS,
     **fleet.OPERATIONS,
     **people.OPERATIONS,
+    **device_logins.OPERATIONS,
     **agents.OPERATIONS,
     **operators.OPERATIONS,
 }

@@ -134,6 +134,8 @@ _TEXTS: dict[str, Any] = {
     "agentKey": "eyJhbGciOiJIUzI1NiJ9.…",
     "token": "gZ9…",
     "ticket": "ilt_gZ9…",
+    "userCode": "BCDF-GHJK",
+    "deviceCode": "ild_p3X…",
     "csrfToken": "0bX…",
     "password": "correct horse battery staple",
     "nextCursor": "01938b3e-0000-7000-8000-0000000000aa",

@@ -2,6 +2,7 @@
 
 from interlock.bulk import BulkJobs, BulkResult
 from interlock.errors import InvalidState, NotFound, PayloadSchema, PayloadTooLarge, QuotaExceeded
+from interlock.job_sort import JobSort
 from interlock.states import JobStatus
 from interlock.wire import AssetPage, CancelJob, CreateJob, EvidencePage, Job, JobPage, LogPage, Nothing
 from web import assets, evidence, logs, pages
@@ -23,6 +24,7 @@ from web.openapi.description import FLAG, ID, Answer, Body, Operation, Param, Sh
 from web.openapi.shapes import BatchAnswer, CreateJobs, S2Job, S2JobPage
 
 _TAG, _S2 = "Jobs", "Jobs as S2 has them"
+_SORTED = f"^-?[a-zA-Z]+_[A-Z]*_([0-9]{{1,15}}_)?{ID[1:]}"  # a cursor of a list that is not read newest first
 _NARROW = (
     Param("status", {"enum": [str(status) for status in JobStatus]}, "Only jobs of that status."),
     Param("type", printable(100), "Only jobs of that type."),
@@ -31,7 +33,17 @@ _NARROW = (
     Param("since", TIME, "Only jobs that were created then or later."),
     Param("q", printable(200), "The job of this id, or else jobs of which type or payload contain this text."),
     Param("limit", whole(1, pages.MOST, pages.PAGE), "How many items at most."),
-    CURSOR._replace(schema={"type": "string", "pattern": ID}),
+    Param(
+        "sort",
+        {"enum": [str(sort) for sort in JobSort], "default": str(JobSort.NEWEST)},
+        "In which order; `-` turns it round. By `completedAt`, jobs that have not ended come last either way; by `status`, it"
+        " is PENDING, RUNNING, COMPLETED, FAILED, CANCELLED, and of each the newest first either way.",
+    ),
+    Param(
+        "cursor",
+        {"type": "string", "pattern": f"{CURSOR.schema['pattern']}|{_SORTED}"},
+        "`nextCursor` of the page before, which was sorted alike.",
+    ),
 )
 _TARGET = (NotFound, PayloadTooLarge, PayloadSchema, QuotaExceeded)
 _WAITING = (NotFound, InvalidState)
@@ -57,7 +69,7 @@ def _list(name: str, tag: str, shape: Shape) -> Operation:
         "With several filters, or a text, a page looks at a bounded number of jobs: it may be short, even empty, and still "
         "have a `nextCursor`, which leads on."
     )
-    answer = page(shape, "Newest first, each with its latest run.")
+    answer = page(shape, "Newest first unless sorted otherwise, each with its latest run.")
     return Operation(name, tag, "List jobs", (answer,), params=_NARROW, detail=told)
 
 

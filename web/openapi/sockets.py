@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from interlock import frames
 from interlock.fleet import Config
-from interlock.wire import EvidenceEvent, HostEvent, JobEvent, LogEvent
+from interlock.wire import EvidenceEvent, HostEvent, JobEvent, LogEvent, OrgEvent
 from web.openapi.description import Shape
 from web.openapi.shapes import EventFrame, Gap, Problem, SocketFrame
 
@@ -35,6 +35,7 @@ EVENTS: dict[str, Event] = {
     "host.online": Event(HostEvent, "A host's agent is there."),
     "host.offline": Event(HostEvent, "It has not been heard of."),
     "host.updated": Event(HostEvent, "A host has been changed or deleted, or what is known of it has."),
+    "org.changed": Event(OrgEvent, "A type, the settings, a member, or what else is the organization's, has changed."),
     "gap": Event(Gap, "Events are lost to this watcher: it should read afresh."),
     "error": Event(Problem, "The credential does not hold; the socket closes."),
 }

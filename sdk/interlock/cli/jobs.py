@@ -17,6 +17,7 @@ from interlock.cli.session import Session, with_session
 from interlock.client import JobFilter
 from interlock.errors import InterlockError, PayloadSchema, TryLater
 from interlock.ids import JobId, UuidIds
+from interlock.job_sort import JobSort
 from interlock.states import JobStatus
 from interlock.wire import CreateJob, Job
 
@@ -151,6 +152,11 @@ def _hint(session: Session, type_: str, error: PayloadSchema) -> None:
 @click.option("--created-by", metavar="ID", help="Of this user.")
 @click.option("--since", metavar="TIME", help="Created at or after this RFC 3339 time.")
 @click.option("--search", metavar="TEXT", help="With this in its type or payload, or this id.")
+@click.option(
+    "--sort",
+    type=click.Choice([each.value for each in JobSort], case_sensitive=False),
+    help="By this; `-` turns it round.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many.")
 @click.option("--all", "all_", is_flag=True, help="Without that limit.")
 @with_session
@@ -162,12 +168,16 @@ def list_(
     created_by: str | None,
     since: str | None,
     search: str | None,
+    sort: str | None,
     limit: int,
     all_: bool,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first unless sorted otherwise."""
     host_id = None if host is None else session.host(host)
-    shown = JobFilter(status=status, type=type_, host_id=host_id, created_by=created_by, since=since, q=search)
+    order = None if sort is None else JobSort(sort)
+    shown = JobFilter(
+        status=status, type=type_, host_id=host_id, created_by=created_by, since=since, q=search, sort=order
+    )
     page_size = _LARGEST_PAGE if all_ else min(limit, _LARGEST_PAGE)
     jobs = session.client.jobs.list(session.org, shown, page_size=page_size)
     show_jobs(jobs if all_ else itertools.islice(jobs, limit), session.output)

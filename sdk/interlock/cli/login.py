@@ -29,8 +29,9 @@ class Begun(msgspec.Struct):
     profile: Profile
 
 
-@click.command("login", epilog="Example: interlock login https://interlock.example.com --email ann@example.com")
+@click.command("login", epilog="Example: interlock login https://interlock.example.com")
 @click.argument("url", envvar="INTERLOCK_URL", default=DEFAULT_URL)
+@click.option("--browser", is_flag=True, help="By a code that you type at the dashboard. Default at a terminal.")
 @click.option("--email", metavar="ADDRESS", help="Of the account; the password is asked for.")
 @click.option("--password-stdin", is_flag=True, help="Read the password as a line from standard input.")
 @click.option("--token", metavar="TOKEN|-", help="Keep this token instead; - reads it from standard input.")
@@ -40,6 +41,7 @@ class Begun(msgspec.Struct):
 @click.option("--list", "list_them", is_flag=True, help="List the profiles, and sign in nowhere.")
 def command(
     url: str,
+    browser: bool,
     email: str | None,
     password_stdin: bool,
     token: str | None,
@@ -50,17 +52,24 @@ def command(
 ) -> None:
     """Sign in to a server and remember it.
 
-    With a password the server gives a session, as to a browser: it ends after a day without use. Later commands use
-    this profile, unless another is named.
+    A code is shown, which you type at the dashboard, in any browser, on any machine: there you are signed in, and say
+    yes. The server then gives a token, which holds for a day unless it is set otherwise. With --email and a password it
+    gives a session, as to a browser: it ends after a day without use. Later commands use this profile, unless another is
+    named.
     """
     if list_them or use is not None:
         _choose(use)
         return
     if token is not None and (email or password_stdin):
         raise click.UsageError("Pass --token, or --email with a password, not both.")
-    begun = (
-        _by_token(url, token) if token is not None else _by_password(url, _email(email, password_stdin), password_stdin)
-    )
+    if browser and (token is not None or email or password_stdin):
+        raise click.UsageError("Pass --browser alone: with a browser neither password nor token is needed here.")
+    if token is not None:
+        begun = _by_token(url, token)
+    elif email or password_stdin:
+        begun = _by_password(url, _email(email), password_stdin)
+    else:
+        begun = _by_browser(url, asked=browser)
     door = Door.choose(None, None, begun.profile)
     with door.client(READ_SECONDS) as client:
         try:
@@ -121,13 +130,21 @@ def _end(profile: Profile) -> None:
         say(f"the session could not be ended there ({error.detail}); it ends by itself after a day without use.")
 
 
-def _email(given: str | None, password_stdin: bool) -> str:
+def _email(given: str | None) -> str:
     if given:
         return given
-    if password_stdin or not sys.stdin.isatty():
-        raise click.UsageError("Pass --email with --password-stdin, or --token.")
-    typed: str = click.prompt("E-mail", err=True)
-    return typed
+    raise click.UsageError("Pass --email with --password-stdin.")
+
+
+def _by_browser(url: str, *, asked: bool) -> Begun:
+    """A token that somebody at a browser gives. Scripts have to ask for it: they would wait for minutes."""
+    if not asked and not sys.stdin.isatty():
+        raise click.UsageError("Pass --browser, or --email with --password-stdin, or --token.")
+    from interlock.cli.device_login import token_by_browser  # noqa: PLC0415 - for this way alone
+
+    token = token_by_browser(url)
+    with Client(url, token, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS) as client:
+        return Begun(client.sessions.me(), Profile(url=url, token=token))
 
 
 def _by_token(url: str, given: str) -> Begun:

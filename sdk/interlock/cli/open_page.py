@@ -27,7 +27,7 @@ def command(session: Session, page: str, thing: str | None, only_print: bool) ->
     base = session.door.url.rstrip("/") if session.door else ""
     address = f"{base}/app/orgs/{session.org}/{'/'.join(quote(part, safe='') for part in parts)}"
     click.echo(address)
-    if not only_print and _has_screen():
+    if not only_print and has_screen():
         click.launch(address)
 
 
@@ -41,6 +41,6 @@ def _known(session: Session, page: str, thing: str) -> str:
     raise click.UsageError(f"The page {page} takes nothing more.")
 
 
-def _has_screen() -> bool:
+def has_screen() -> bool:
     """Whether a browser can be opened here: not over SSH or in a container, where one in text would take the terminal."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -9,6 +9,7 @@ from interlock.client.calls import NOT_MODIFIED, Calls, Sender, Tagged, every, i
 from interlock.client.problems import Problem, item_error
 from interlock.errors import InterlockError
 from interlock.ids import Ids, JobId, OrgId
+from interlock.job_sort import JobSort
 from interlock.wire import (
     Asset,
     AssetPage,
@@ -24,7 +25,7 @@ from interlock.wire import (
 
 
 class JobFilter(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Which jobs a list shows; None leaves a field out. `since` is RFC 3339, `q` searches."""
+    """Which jobs a list shows, and in which order; None leaves a field out. `since` is RFC 3339, `q` searches."""
 
     status: str | None = None
     type: str | None = None
@@ -32,6 +33,7 @@ class JobFilter(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     created_by: str | None = None
     since: str | None = None
     q: str | None = None
+    sort: JobSort | None = None  # newest first
 
 
 EVERY_JOB = JobFilter()
@@ -57,7 +59,7 @@ class Jobs(Calls):
         self._ids = ids
 
     def __call__(self, org_id: OrgId, shown: JobFilter = EVERY_JOB, *, page_size: int = 50) -> Iterator[Job]:
-        """All jobs that `shown` lets through, newest first, read page by page (1–200 jobs each) as they are used."""
+        """All jobs that `shown` lets through, in its order, read page by page (1–200 jobs each) as they are used."""
         return every(lambda cursor: self.page(org_id, shown, limit=page_size, cursor=cursor))
 
     def list(self, org_id: OrgId, shown: JobFilter = EVERY_JOB, *, page_size: int = 50) -> Iterator[Job]:

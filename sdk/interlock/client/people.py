@@ -18,7 +18,17 @@ from interlock.fleet import (
 )
 from interlock.ids import HostId, OrgId, UserId
 from interlock.operating import Alive, HostQueue, LiveActors, Ready
-from interlock.sessions import BrowserSession, BrowserSessionPage, ChangePassword, Session, SetUp
+from interlock.sessions import (
+    AskToSignIn,
+    BrowserSession,
+    BrowserSessionPage,
+    ChangePassword,
+    DeviceLogin,
+    DeviceToken,
+    Session,
+    SetUp,
+    TakeToken,
+)
 
 
 class Members(Calls):
@@ -129,6 +139,16 @@ class Sessions(Calls):
     def set_up(self, first: SetUp) -> Session:
         """The first account of all, by the token of the link that the server printed."""
         return self._call(Session, "POST", path("setup"), without_nones(first))
+
+    @operation("askToSignIn")
+    def ask_to_sign_in(self, device: AskToSignIn) -> DeviceLogin:
+        """A code for a person at a browser, who may let this program in. It takes no token."""
+        return self._call(DeviceLogin, "POST", path("login", "device"), without_nones(device))
+
+    @operation("takeToken")
+    def take_token(self, device: TakeToken) -> DeviceToken:
+        """The token once they have said yes; `Forbidden` when they have said no, `Unauthenticated` when it is too late."""
+        return self._call(DeviceToken, "POST", path("login", "device", "token"), without_nones(device))
 
     @operation("showSession")
     def me(self) -> Session:

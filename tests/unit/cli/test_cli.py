@@ -198,6 +198,7 @@ def test_list_prints_an_array_or_a_line_for_each_job(server: ScriptedServer, run
 def test_list_passes_its_filters_on(server: ScriptedServer, run: Run) -> None:
     server.script = [Say(200, {"items": [], "nextCursor": None})]
     filters = f"--status failed --type T --host {HOST} --created-by u --since 2026-11-22T00:00:00Z --search q --all"
+    filters += " --sort -completedAt"
     done = run("jobs", "list", "-o", "table", *filters.split())
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "interlock: no jobs.\n")
     assert server.asked[0].query == {
@@ -207,6 +208,7 @@ def test_list_passes_its_filters_on(server: ScriptedServer, run: Run) -> None:
         "createdBy": "u",
         "since": "2026-11-22T00:00:00Z",
         "q": "q",
+        "sort": "-completedAt",
         "limit": "200",
     }
 

@@ -175,6 +175,8 @@ def test_a_refused_session_is_answered_with_what_to_do(server: ScriptedServer, r
     "words",
     [
         ["login", "--token", "a", "--email", "b"],
+        ["login", "--browser", "--email", "b"],
+        ["login", "--password-stdin"],
         ["login"],  # no terminal to ask at
         ["login", "not a url", "--token", "a.b.c"],
         ["hosts", "list", "--profile", "default"],
@@ -200,3 +202,72 @@ def test_a_file_that_others_can_read_is_warned_of_and_a_damaged_one_refused(
     told = run("hosts", "list")
     assert told.exit_code == 1
     assert "damaged" in told.stderr
+
+
+# ---- by browser ------------------------------------------------------------------------------------------------------
+
+
+BEGUN = {
+    "deviceCode": "ild_secret",
+    "userCode": "BCDF-GHJK",
+    "verificationPath": "/app/device",
+    "expiresAt": AT,
+    "expiresInSeconds": 600,
+    "intervalSeconds": 0.001,
+}
+WAITING = Say(202, {"status": "waiting", "token": None, "expiresAt": None})
+
+
+def browsing(*answers: Say) -> Callable[[Asked], Say]:
+    """A server at which somebody answers thus, one look after the other."""
+    left = list(answers)
+
+    def answer(asked: Asked) -> Say:
+        if asked.path == "/api/login/device":
+            return Say(201, BEGUN)
+        return left.pop(0) if asked.path == "/api/login/device/token" else gate(asked)
+
+    return answer
+
+
+def test_somebody_at_a_browser_lets_it_in(server: ScriptedServer, run: Run, kept: Path) -> None:
+    later = problem(429, "rate_limited")
+    server.script = [
+        browsing(WAITING, later, WAITING, Say(200, {"status": "allowed", "token": "a.b.c", "expiresAt": AT}))
+    ]
+    told = run("login", server.url, "--browser")
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert "BCDF-GHJK" in told.stderr
+    assert f"{server.url}/app/device" in told.stderr
+    assert "a.b.c" not in told.output
+    assert "ild_secret" not in told.output
+    stored = json.loads(kept.read_text())["profiles"]["default"]
+    assert stored == {"url": server.url, "org": ORG, "token": "a.b.c"}
+    begin, *looks = (asked for asked in server.asked if asked.path.startswith("/api/login"))
+    assert "@" in begin.json()["name"]
+    assert [asked.json() for asked in looks] == [{"deviceCode": "ild_secret"}] * len(looks)
+    assert {asked.headers.get("Authorization") for asked in (begin, *looks)} <= {None, "Bearer none"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (problem(403, "forbidden"), 4, "said no"),
+        (problem(401, "unauthenticated"), 6, "nobody has said yes in time"),
+    ],
+)
+def test_a_no_and_a_code_that_is_over_keep_nothing(
+    server: ScriptedServer, run: Run, kept: Path, answer: Say, code: int, words: str
+) -> None:
+    server.script = [browsing(WAITING, answer)]
+    told = run("login", server.url, "--browser")
+    assert (told.exit_code, words in told.stderr) == (code, True), told.stderr
+    assert not kept.exists()
+
+
+def test_a_server_that_knows_no_such_way_is_told_apart(server: ScriptedServer, run: Run, kept: Path) -> None:
+    server.script = [problem(404, "not_found")]
+    told = run("login", server.url, "--browser")
+    assert told.exit_code == 1
+    assert "--email or --token" in told.stderr
+    assert not kept.exists()

@@ -232,3 +232,23 @@ def test_a_password_is_asked_for_and_not_shown(server: ScriptedServer, terminal:
     assert code == 0
     assert "right horse" not in text
     assert server.asked[0].json() == {"email": "ann@example.com", "password": "right horse"}
+
+
+def test_at_a_terminal_a_browser_is_the_way_in_and_ctrl_c_gives_up(server: ScriptedServer, terminal: Open) -> None:
+    begun = {
+        "deviceCode": "ild_secret",
+        "userCode": "BCDF-GHJK",
+        "verificationPath": "/app/device",
+        "expiresAt": "2026-11-22T02:34:06.123Z",
+        "expiresInSeconds": 600,
+        "intervalSeconds": 60,
+    }
+    server.script = [Say(201, begun)]
+    with terminal("login", server.url) as shown:
+        shown.until("BCDF-GHJK")
+        shown.until("/app/device")
+        shown.press("\x03")
+        text, code = shown.end()
+    assert code == 130
+    assert "interrupted" in text
+    assert "ild_secret" not in text

@@ -8,11 +8,17 @@ export class Problem extends Error {
   /** @param {{status: number, code: string, title?: string, detail?: string, errors?: {path: string, message: string}[], current?: any, retryAfter?: number | null}} told */
   constructor({ status, code, title, detail, errors = [], current = null, retryAfter = null }) {
     super(detail || title || "The server refused it.");
-    Object.assign(this, { name: "Problem", status, code, detail: this.message, errors, current, retryAfter });
+    this.name = "Problem";
+    this.status = status;
+    this.code = code;
+    this.detail = this.message;
+    this.errors = errors;
+    this.current = current;
+    this.retryAfter = retryAfter;
   }
 }
 
-const session = { csrf: null, lost: () => {} };
+const session = { csrf: /** @type {string | null} */ (null), lost: /** @type {(problem: Problem) => void} */ (() => {}) };
 
 /** Whom to tell when nobody is signed in any more. @param {(problem: Problem) => void} fn */
 export function onSignedOut(fn) {
@@ -33,6 +39,7 @@ export function urlOf(path, query = {}) {
   return url.href;
 }
 
+/** @param {string} method @param {string} path @param {Options & {body?: any}} [options] */
 async function send(method, path, { body, query, signal, idempotencyKey, ifMatch } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";

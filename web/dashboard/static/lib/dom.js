@@ -1,7 +1,8 @@
 /**
  * Elements from text that may be hostile. Children become text nodes, never markup; addresses are http(s) or are dropped.
  *
- * @typedef {Node | string | number | null | undefined | false | Child[]} Child
+ * @typedef {Node | string | number | null | undefined | false} One
+ * @typedef {One | readonly (One | readonly any[])[]} Child lists may stand in lists
  * @typedef {Record<string, any>} Props
  */
 
@@ -11,19 +12,21 @@ const SVG = "http://www.w3.org/2000/svg";
  * An HTML element. `class` is text; `on` maps events to functions, `data` and `style` names to values; all other
  * properties are attributes: true is "", null and false leave them out. `href` and `src` go through `safeUrl`.
  *
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {...(Props | Child)} rest properties, which may be left out, and then children
- * @returns {HTMLElement}
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, ...rest) {
   return fill(document.createElement(tag), rest);
 }
 
-/** The same for SVG. @param {string} tag @param {...(Props | Child)} rest @returns {SVGElement} */
+/** The same for SVG. @template {keyof SVGElementTagNameMap} Tag @param {Tag} tag @param {...(Props | Child)} rest @returns {SVGElementTagNameMap[Tag]} */
 export function svg(tag, ...rest) {
   return fill(document.createElementNS(SVG, tag), rest);
 }
 
+/** @template {HTMLElement | SVGElement} T @param {T} element @param {any[]} rest @returns {T} */
 function fill(element, rest) {
   const [first, ...others] = rest;
   const given = first !== null && typeof first === "object" && !Array.isArray(first) && !(first instanceof Node);
@@ -109,7 +112,7 @@ export function keyed(parent, items, keyOf, make, update) {
   for (const [key, node] of old) if (!fresh.has(key)) node.remove();
   let place = parent.firstChild;
   for (const node of fresh.values()) {
-    if (node === place) place = place.nextSibling;
+    if (node === place) place = node.nextSibling;
     else put(parent, node, place);
   }
   known.set(parent, fresh);

@@ -3,7 +3,7 @@
 // Runs before anything is painted, so that a chosen theme does not flash. No module: those come too late for that.
 (() => {
   // Addresses in the page are relative to the first one that is shown; browsers look at the icon's later, too.
-  const icon = document.querySelector("link[rel=icon]");
+  const icon = /** @type {HTMLLinkElement | null} */ (document.querySelector("link[rel=icon]"));
   if (icon) icon.href = icon.href;
   let chosen = null;
   try {

@@ -29,7 +29,7 @@ function typing(target) {
 }
 
 function move(step) {
-  const rows = [...document.querySelectorAll("main [data-row]")].filter((row) => row.getClientRects().length);
+  const rows = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("main [data-row]"))].filter((row) => row.getClientRects().length);
   if (!rows.length) return false;
   const at = rows.findIndex((row) => row.contains(document.activeElement));
   const row = rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, at + step))];
@@ -75,7 +75,7 @@ function acts(event) {
 const inList = () => document.activeElement?.matches("[data-row]") ?? false;
 
 function search() {
-  const place = document.querySelector("main input[type=search]");
+  const place = /** @type {HTMLInputElement | null} */ (document.querySelector("main input[type=search]"));
   place?.focus();
   place?.select();
   return place !== null;

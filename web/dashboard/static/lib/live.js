@@ -41,10 +41,11 @@ function tell(event, data, seq, at) {
   }
 }
 
-function address() {
+/** @param {string} id of the organization */
+function address(id) {
   const url = new URL("ws", SERVER);
   url.protocol = url.protocol.replace("http", "ws");
-  url.searchParams.set("orgId", orgId);
+  url.searchParams.set("orgId", id);
   if (last !== null) url.searchParams.set("after", String(last));
   return url;
 }
@@ -54,7 +55,7 @@ function open() {
   if (orgId === null || document.hidden) return;
   drop();
   turn(tries ? "lost" : "connecting");
-  const own = (socket = new WebSocket(address()));
+  const own = (socket = new WebSocket(address(orgId)));
   own.onopen = () => {
     tries = 0;
     turn("live");

@@ -5,7 +5,7 @@ import { replace } from "./dom.js";
 import { start } from "./router.js";
 import { shell } from "./shell.js";
 
-const place = document.getElementById("app");
+const place = /** @type {HTMLElement} */ (document.getElementById("app"));
 const { node, main, shown } = shell();
 place.classList.remove("boot");
 replace(place, node);

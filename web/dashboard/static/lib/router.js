@@ -2,8 +2,9 @@
  * Which page is shown. Pages are modules with `show(ctx)`; the address bar says which, and holds every filter.
  *
  * @typedef {{id: string, name: string, role: string}} Org
- * @typedef {{params: Record<string, string>, query: URLSearchParams, org: Org | null, me: any, signal: AbortSignal,
- *   go: typeof go, setQuery: typeof setQuery, live: typeof live, api: typeof api, title: (text: string) => void}} Context
+ * @typedef {{params: Record<string, string>, query: URLSearchParams, me: any, signal: AbortSignal, go: typeof go, setQuery: typeof setQuery,
+ *   live: typeof live, api: typeof api, title: (text: string) => void, titled?: boolean}} AnyContext what every page gets
+ * @typedef {AnyContext & {org: Org}} Context what a page of an organization gets
  * @typedef {{node: Node, close?: () => void, keys?: Record<string, (event: KeyboardEvent) => any>}} Shown
  */
 
@@ -174,7 +175,7 @@ export function start(place, shown) {
   history.scrollRestoration = "manual";
   addEventListener("popstate", render);
   document.addEventListener("click", (event) => {
-    const anchor = event.target instanceof Element ? event.target.closest("a[href]") : null;
+    const anchor = event.target instanceof Element ? /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]")) : null;
     if (!anchor || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     if (anchor.target || anchor.hasAttribute("download") || anchor.origin !== location.origin || !anchor.pathname.startsWith(APP)) return;
     if (anchor.pathname === location.pathname && anchor.search === location.search && anchor.hash) return;

@@ -9,6 +9,9 @@ import { forget, may } from "./me.js";
 import { appLink, go, lastOrg, link } from "./router.js";
 import { button, icon, menu } from "./ui.js";
 
+/** @typedef {{part: string, text: string, lesser?: boolean, least?: string}} Entry a page, `lesser` on narrow screens, for those who are `least` that */
+
+/** @type {Entry[]} */
 const NAV = [
   { part: "overview", text: "Overview" },
   { part: "jobs", text: "Jobs" },
@@ -82,12 +85,14 @@ function orgMenu(me, org) {
   return h("div", { class: "org" }, menu(org.name, [...items, { text: "All organizations", href: appLink("orgs") }], { icon: "instances", label: `Organization: ${org.name}` }));
 }
 
+/** @param {import("./router.js").Org | null} org @param {any} me @returns {(Entry & {href: string})[]} */
 function links(org, me) {
   const seen = org ? NAV.filter(({ least }) => !least || may(org.role, least)).map((each) => ({ ...each, href: link(org, each.part) })) : [];
   if (me?.user.platformAdmin) seen.push({ part: "actors", text: "Actors", lesser: true, href: appLink("actors") });
   return seen;
 }
 
+/** @param {Entry & {href: string}} told */
 function entry({ part, text, href, lesser }) {
   return h("a", { href, class: lesser ? "lesser" : null, data: { part } }, icon(part), h("span", text));
 }
@@ -104,10 +109,11 @@ export function shell() {
   const nav = h("nav", { "aria-label": "Pages" }, list, more);
   const side = h("header", { class: "side" }, brand, orgPlace, nav, h("div", { class: "side-foot" }, connected, account));
   const node = h("div", { class: "shell" }, h("a", { class: "skip", href: "#main" }, "To the content"), side, h("div", { class: "body" }, banner(), main));
-  const state = { org: null, me: null };
+  const state = { org: /** @type {import("./router.js").Org | null} */ (null), me: /** @type {any} */ (null) };
   const shown = (page, ctx) => {
     node.classList.toggle("bare", Boolean(page.public));
-    const org = ctx.org ?? state.org ?? lastOrg(ctx.me);
+    const before = state.me === ctx.me ? state.org : null;
+    const org = ctx.org ?? before ?? lastOrg(ctx.me) ?? ctx.me?.orgs[0] ?? null;
     connected.hidden = !ctx.org;
     if (ctx.me && (state.me !== ctx.me || state.org?.id !== org?.id)) {
       replace(orgPlace, orgMenu(ctx.me, org));
@@ -117,7 +123,7 @@ export function shell() {
       replace(more, menu("More", seen.filter(({ lesser }) => lesser), { label: "More pages" }));
       Object.assign(state, { me: ctx.me, org });
     }
-    for (const each of list.children) {
+    for (const each of /** @type {Iterable<HTMLElement>} */ (list.children)) {
       if (each.dataset.part === page.nav) each.setAttribute("aria-current", "page");
       else each.removeAttribute("aria-current");
     }

@@ -1,11 +1,11 @@
 /** One's own account: the password, where one is signed in, and how the pages look. */
 
-import { h, keyed } from "../lib/dom.js";
+import { h, keyed, replace } from "../lib/dom.js";
 import { badge, button, confirm, form, relTime, toast } from "../lib/ui.js";
 
 const THEMES = [["", "As the system"], ["light", "Light"], ["dark", "Dark"]];
 
-/** @param {import("../lib/router.js").Context} ctx */
+/** @param {import("../lib/router.js").AnyContext} ctx */
 export async function show(ctx) {
   ctx.title("Account");
   const { user } = ctx.me;
@@ -20,7 +20,7 @@ function themes() {
   const chosen = document.documentElement.dataset.theme ?? "";
   const options = THEMES.map(([value, text]) => h("label", { class: "inline-field" }, h("input", { type: "radio", name: "theme", value, checked: value === chosen }), text));
   const node = h("fieldset", { class: "panel themes" }, h("legend", {}, "Theme"), options);
-  node.addEventListener("change", (event) => wear(event.target.value));
+  node.addEventListener("change", (event) => event.target instanceof HTMLInputElement && wear(event.target.value));
   return node;
 }
 
@@ -37,7 +37,8 @@ function wear(theme) {
 }
 
 function password(ctx, sessions) {
-  const node = h("section", { class: "panel", "aria-label": "Password" }, h("h2", {}, "Password"));
+  const place = h("div");
+  const node = h("section", { class: "panel", "aria-label": "Password" }, h("h2", {}, "Password"), place);
   const fresh = () => form({
     fields: [
       { label: "Present password", name: "current", type: "password", required: true, autocomplete: "current-password" },
@@ -54,11 +55,11 @@ function password(ctx, sessions) {
         throw problem;
       }
       toast("The password is changed", "good");
-      node.lastChild.replaceWith(fresh());
+      replace(place, fresh());
       await sessions.load();
     },
   });
-  node.append(fresh());
+  replace(place, fresh());
   return node;
 }
 

@@ -9,7 +9,7 @@ const EVERY = 3000; // ms between two looks
 const STIRRED = 120_000; // ms after the last move of the pointer or key until it rests
 const STIRS = ["pointermove", "keydown", "scroll", "focus"];
 
-/** @param {import("../lib/router.js").Context} ctx */
+/** @param {import("../lib/router.js").AnyContext} ctx */
 export async function show(ctx) {
   const figures = actorFigures();
   const tree = actorTree(ctx);

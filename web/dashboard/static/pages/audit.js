@@ -4,9 +4,13 @@ import { h, replace } from "../lib/dom.js";
 import { may } from "../lib/me.js";
 import { button, empty, icon, relTime } from "../lib/ui.js";
 import { allPages, fullPage } from "../parts/all_pages.js";
+import { whileShown } from "../parts/while_shown.js";
 import { ACTIONS, actorOf, detailOf, targetOf } from "../parts/audit_words.js";
 
 const PAGE = 100;
+const NEAR_TOP = 80; // px that may be scrolled while lines are still put in by themselves
+const LOOK_MS = 1000; // many may be written at once, and one look finds them all
+const AUDITED = ["org.changed", "host.updated", "job.created", "job.cancelled", "gap"]; // what comes with a line of the trail
 
 /** @param {import("../lib/router.js").Context} ctx */
 export async function show(ctx) {
@@ -18,12 +22,17 @@ export async function show(ctx) {
     allPages(ctx.api, `${path}/members`, { signal: ctx.signal }),
     allPages(ctx.api, `${path}/hosts`, { signal: ctx.signal }),
   ]);
-  const names = new Map([...members.items.map((each) => [each.userId, each.name]), ...hosts.items.map((each) => [each.id, each.name])]);
+  /** @type {Map<string, string>} by id of a member or a host */
+  const names = new Map();
+  for (const { userId, name } of members.items) names.set(userId, name);
+  for (const { id, name } of hosts.items) names.set(id, name);
   const list = h("ol", { class: "trail", "aria-label": "Audit trail, newest first" });
   const none = h("div", { hidden: true }, empty({ title: "Nothing was done that fits this", text: "Other filters may find it." }));
   const more = h("div", { class: "pager" }, button("More", () => next()));
   let cursor = null;
   let asked = 0;
+
+  const lines = () => [.../** @type {Iterable<HTMLElement>} */ (list.children)].map((line) => line.dataset.line);
 
   async function next() {
     const number = ++asked;
@@ -38,15 +47,40 @@ export async function show(ctx) {
   async function narrow(change) {
     Object.assign(wanted, change);
     ctx.setQuery(wanted);
+    replace(news);
     replace(filters, filterBar(wanted, members.items, narrow));
     cursor = null;
     replace(list);
     await next();
   }
 
+  /** Lines that are newer than those on the page; where somebody reads further down, nothing jumps: they are offered. */
+  async function look() {
+    const number = asked;
+    const page = await ctx.api.page(`${path}/audit`, { query: { ...wanted, limit: PAGE }, signal: ctx.signal });
+    if (number !== asked) return;
+    const known = new Set(lines());
+    const fresh = page.items.filter((line) => !known.has(line.id));
+    const whole = fresh.length < page.items.length || known.size === 0;
+    const put = () => {
+      if (number !== asked) return;
+      replace(news);
+      if (!whole) return void narrow({}); // more than a page has come since: from the top
+      const have = new Set(lines());
+      list.prepend(...fresh.filter((line) => !have.has(line.id)).map((line) => row(ctx, line, names, narrow)));
+      none.hidden = list.childElementCount > 0;
+    };
+    if (fresh.length === 0) return;
+    if (scrollY < NEAR_TOP) put();
+    else replace(news, button(whole ? `${fresh.length} new` : "Many new", () => (scrollTo(0, 0), put()), { kind: "primary" }));
+  }
+
+  const news = h("div", { class: "news", role: "status" });
+  const looks = whileShown(ctx, look, LOOK_MS);
+  ctx.signal.addEventListener("abort", ctx.live.on(AUDITED, looks.soon));
   const filters = h("div", { class: "toolbar" }, filterBar(wanted, members.items, narrow));
   await next();
-  return { node: h("section", { class: "page fleet audit" }, head, filters, list, none, more) };
+  return { node: h("section", { class: "page fleet audit" }, head, filters, news, list, none, more) };
 }
 
 function filterBar(wanted, members, narrow) {
@@ -82,5 +116,5 @@ function row(ctx, line, names, narrow) {
     const by = line.actorId ? button("Only by them", () => narrow({ actorId: line.actorId })) : null;
     replace(body, detailOf(line), h("div", { class: "form-actions" }, only, by));
   }
-  return h("li", {}, node, body);
+  return h("li", { data: { line: line.id } }, node, body);
 }

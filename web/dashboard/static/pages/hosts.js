@@ -25,7 +25,7 @@ export async function show(ctx) {
   const board = new HostBoard(ctx, changed);
   const filters = stateFilters(wanted, choose);
   const search = searchBox(wanted, choose);
-  let rows = h("ul");
+  let rows = /** @type {HTMLElement} */ (h("ul"));
   let calm = 0;
   let next = 0;
 

@@ -9,6 +9,7 @@ export const PAGES = [
   { path: "sign-in", title: "Sign in", load: () => import("./sign_in.js"), public: true },
   { path: "orgs", title: "Organizations", load: () => import("./orgs.js") },
   { path: "account", title: "Account", load: () => import("./account.js") },
+  { path: "device", title: "Sign in a command line", load: () => import("./device.js") },
   { path: "actors", title: "Actors", nav: "actors", load: () => import("./actors.js") },
   own("overview", "Overview", "overview", () => import("./overview.js")),
   own("jobs", "Jobs", "jobs", () => import("./jobs.js")),

@@ -44,18 +44,6 @@ class JobPage {
     this.reading = false;
     this.again = false;
     this.closed = false;
-    this.build();
-    this.ends = [
-      ctx.live.on(JOB_EVENTS, (_event, data) => data.jobId === job.id && this.soon(PAUSE)),
-      ctx.live.on(MOVES, (_event, data) => this.job.wait && (!this.job.hostId || data.hostId === this.job.hostId) && this.soon(HOST_PAUSE)),
-      ctx.live.on("job.log", (_event, data) => data.jobId === job.id && this.log.look()),
-      ctx.live.on("evidence.added", (_event, data) => data.jobId === job.id && this.readEvidence()),
-      ctx.live.on("gap", () => this.all()),
-    ];
-    this.timer = setInterval(() => this.tick(), TICK);
-  }
-
-  build() {
     this.head = h("header", { class: "page-head job-head" });
     this.banner = h("div", { class: "job-banners" });
     this.waterfall = new Waterfall(this.org);
@@ -70,6 +58,14 @@ class JobPage {
     const main = h("div", { class: "job-main" }, attempts, log, this.evidencePlace);
     const side = h("div", { class: "job-side" }, this.facts, this.values, this.trail);
     this.node = h("article", { class: "page job-page" }, this.head, this.banner, h("div", { class: "job-columns" }, main, side));
+    this.ends = [
+      ctx.live.on(JOB_EVENTS, (_event, data) => data.jobId === job.id && this.soon(PAUSE)),
+      ctx.live.on(MOVES, (_event, data) => this.job.wait && (!this.job.hostId || data.hostId === this.job.hostId) && this.soon(HOST_PAUSE)),
+      ctx.live.on("job.log", (_event, data) => data.jobId === job.id && this.log.look()),
+      ctx.live.on("evidence.added", (_event, data) => data.jobId === job.id && this.readEvidence()),
+      ctx.live.on("gap", () => this.all()),
+    ];
+    this.timer = setInterval(() => this.tick(), TICK);
   }
 
   async begin() {
@@ -142,7 +138,9 @@ class JobPage {
   names() {
     const { createdBy } = this.job;
     const { user } = this.ctx.me;
-    return new Map([...(createdBy ? [[createdBy.id, createdBy.name || createdBy.email]] : []), [user.id, "you"]]);
+    const known = new Map([[user.id, "you"]]);
+    if (createdBy && createdBy.id !== user.id) known.set(createdBy.id, createdBy.name || createdBy.email);
+    return known;
   }
 
   async all() {

@@ -52,13 +52,13 @@ class NewJobPage {
     this.shown = "curl";
     this.send = button("Create the job", () => this.create(), { kind: "primary" });
     this.send.type = "submit";
-    this.build(before);
+    this.node = this.build(before);
     const schema = this.types.get(wanted)?.schema ?? {};
     if (before) this.payload.fill(withoutSecrets(before.payload ?? {}, schema, schema));
     this.choose();
   }
 
-  /** @param {any} before */
+  /** @param {any} before @returns {HTMLElement} */
   build(before) {
     const panel = (/** @type {string} */ title, /** @type {any[]} */ ...content) => h("section", { class: "panel" }, h("h2", title), content);
     const later = h("details", { class: "panel jn-more", open: Boolean(before?.startBefore || before?.priority) }, h("summary", h("h2", "When, and how often")), h("div", { class: "jn-policy" }, Object.values(this.policy)));
@@ -72,7 +72,7 @@ class NewJobPage {
     }
     const side = h("aside", { class: "jn-side panel" }, h("h2", "The same as a command"), this.commands);
     const note = before ? h("p", { class: "faint" }, "With the payload of ", h("a", { href: link(this.org, "jobs", before.id) }, `${before.type} …${before.id.slice(-8)}`), ". Secrets are not copied.") : null;
-    this.node = h("article", { class: "page jn-page" }, h("header", { class: "page-head" }, h("h1", before ? "Run again" : "New job")), note, h("div", { class: "jn-columns" }, form, side));
+    return h("article", { class: "page jn-page" }, h("header", { class: "page-head" }, h("h1", before ? "Run again" : "New job")), note, h("div", { class: "jn-columns" }, form, side));
   }
 
   /** The type is another one. */

@@ -5,17 +5,16 @@ import { may } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { button, empty, icon } from "../lib/ui.js";
 import { JobBulk } from "../parts/job_bulk.js";
-import { hostNames } from "../parts/host_names.js";
 import { JOB_EVENTS, after } from "../parts/job_events.js";
 import { JobFilters } from "../parts/job_filters.js";
-import { asAddress, asFilter, inOrder, isPlain, mayFit, queryFrom, readPage } from "../parts/job_query.js";
+import { asAddress, asFilter, belongsAbove, isPlain, mayFit, queryFrom, readPage } from "../parts/job_query.js";
 import { JobRows } from "../parts/job_rows.js";
 import { counted } from "../parts/job_words.js";
 import { refreshElapsed } from "../parts/wait_words.js";
 
 const TICK = 1000; // ms between looks at what runs
 const RENEW = 10_000; // ms between readings of a page of which events have said too little
-const ENTERS = { PENDING: "job.created", RUNNING: "job_run.started" }; // what brings a job into a list of that status
+const MOST_FRESH = 2000; // that are kept count of; above 999 their number is not told
 
 /** @param {import("../lib/router.js").Context} ctx */
 export async function show(ctx) {
@@ -40,19 +39,8 @@ class JobsPage {
     this.changed = new Set();
     this.stale = false;
     this.reading = new AbortController();
-    this.build();
-    this.flush = perFrame(() => this.paint());
-    this.ends = [
-      ctx.live.on(JOB_EVENTS, (event, data, _seq, at) => this.hear(event, data, at)),
-      ctx.live.on("gap", () => this.reload()),
-      stopper(setInterval(() => refreshElapsed(this.rows.node), TICK)),
-      stopper(setInterval(() => this.stale && !document.hidden && this.renew(), RENEW)),
-    ];
-  }
-
-  build() {
     const operator = may(this.org.role, "operator");
-    const told = { selectable: operator, selected: this.selected, onSelect: () => this.showSelection(), open: (/** @type {string} */ id) => this.ctx.go(link(this.org, "jobs", id)), sort: (/** @type {string} */ sort) => this.sort(sort) };
+    const told = { selectable: operator, selected: this.selected, onSelect: () => this.showSelection(), open: (/** @type {string} */ id) => this.ctx.go(link(this.org, "jobs", id)), sort: (/** @type {string} */ sort) => this.narrow({ sort }) };
     this.filters = new JobFilters(this.org, this.query, (changes) => this.narrow(changes));
     this.rows = new JobRows(this.org, told);
     this.bulk = new JobBulk(this.org, { selected: this.selected, filter: () => asFilter(this.query), clear: () => this.unselect(), done: () => this.unselect(true) });
@@ -62,6 +50,13 @@ class JobsPage {
     const create = h("a", { class: "button primary", href: link(this.org, "jobs", "new") }, icon("add"), h("span", "New job"));
     const head = h("header", { class: "page-head" }, h("h1", "Jobs"), operator ? create : null);
     this.node = h("section", { class: "page wide jobs-page" }, head, this.filters.node, h("div", { class: "pill-place", role: "status" }, this.pill), this.list, this.foot, this.bulk.node);
+    this.flush = perFrame(() => this.paint());
+    this.ends = [
+      ctx.live.on(JOB_EVENTS, (event, data, _seq, at) => this.hear(event, data, at)),
+      ctx.live.on("gap", () => this.reload()),
+      stopper(setInterval(() => refreshElapsed(this.rows.node), TICK)),
+      stopper(setInterval(() => this.stale && !document.hidden && this.renew(), RENEW)),
+    ];
   }
 
   keys() {
@@ -80,7 +75,7 @@ class JobsPage {
     this.reading.abort();
     const reading = (this.reading = new AbortController());
     const { items, nextCursor } = await readPage(this.ctx.api, this.org.id, this.query, reading.signal);
-    this.jobs = new Map(inOrder(items, this.query.sort, (id) => hostNames(this.org.id).get(id) ?? id).map((job) => [job.id, job]));
+    this.jobs = new Map(items.map((job) => [job.id, job]));
     this.nextCursor = nextCursor;
     this.fresh.clear();
     this.stale = false;
@@ -105,8 +100,11 @@ class JobsPage {
     this.stale = false;
     try {
       const { items } = await readPage(this.ctx.api, this.org.id, this.query, this.reading.signal);
-      for (const job of items) if (this.jobs.has(job.id)) this.jobs.set(job.id, job);
-      this.showRows();
+      for (const job of items.filter(({ id }) => this.jobs.has(id))) {
+        this.jobs.set(job.id, job);
+        this.changed.add(job.id);
+      }
+      this.flush();
     } catch {
       this.stale = true; // at the next turn, then
     }
@@ -119,11 +117,6 @@ class JobsPage {
     this.filters.show(this.query);
     this.selected.clear();
     return this.reload();
-  }
-
-  /** Only the rows of this page: of millions, no other order is at hand. @param {string} sort */
-  sort(sort) {
-    return this.narrow({ sort, cursor: this.query.cursor });
   }
 
   newest() {
@@ -148,28 +141,18 @@ class JobsPage {
     const job = this.jobs.get(data.jobId);
     if (job) {
       const { job: now, stale } = after(job, event, data, at);
-      this.jobs.set(job.id, now);
+      this.jobs.set(job.id, { ...now, jobRuns: now.jobRuns.slice(-1) }); // only the last is shown, and a job may be tried for ever
       this.changed.add(job.id);
       this.stale ||= stale;
       this.flush();
-    } else if (this.belongsAbove(event, data)) {
-      this.fresh.add(data.jobId);
+    } else if (belongsAbove(this.query, event, data)) {
+      if (this.fresh.size < MOST_FRESH) this.fresh.add(data.jobId);
       this.flush();
     } else if (this.fresh.has(data.jobId) && this.query.status) {
       this.fresh.delete(data.jobId); // it has come and gone
       this.flush();
     }
     if (this.waits(data.hostId)) this.stale = true;
-  }
-
-  /**
-   * @param {string} event
-   * @param {any} data
-   */
-  belongsAbove(event, data) {
-    if (!mayFit(this.query, data)) return false;
-    const wanted = this.query.status ? (ENTERS[/** @type {keyof typeof ENTERS} */ (this.query.status)] ?? event) : "job.created";
-    return event === wanted && event !== "job.updated";
   }
 
   /** Somebody here waits for that host. @param {string|null} hostId */
@@ -229,11 +212,12 @@ class JobsPage {
       for (const [name, value] of Object.entries(asAddress({ ...this.query, cursor }))) if (value) said.set(name, value);
       return `${link(this.org, "jobs")}?${said}`;
     };
+    const { sort } = this.query;
     replace(
       this.foot,
-      this.query.cursor ? h("a", { class: "button plain", href: address("") }, "Newest") : null,
+      this.query.cursor ? h("a", { class: "button plain", href: address("") }, sort ? "First page" : "Newest") : null,
       h("span", { class: "faint" }, this.jobs.size ? counted(this.jobs.size, "job") : ""),
-      this.nextCursor ? h("a", { class: "button plain", rel: "next", href: address(this.nextCursor) }, this.jobs.size < this.query.size ? "Look further" : "Older", icon("right")) : null,
+      this.nextCursor ? h("a", { class: "button plain", rel: "next", href: address(this.nextCursor) }, this.jobs.size < this.query.size ? "Look further" : sort ? "Next" : "Older", icon("right")) : null,
     );
   }
 

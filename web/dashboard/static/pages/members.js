@@ -1,11 +1,12 @@
 /** The people of the organization and what each may do. Owners let people in, change roles and show people out. */
 
 import { h } from "../lib/dom.js";
-import { may } from "../lib/me.js";
+import { forget, may } from "../lib/me.js";
 import { badge, button, confirm, copyBox, relTime, table, toast } from "../lib/ui.js";
 import { allPages } from "../parts/all_pages.js";
 import { quoted } from "../parts/connect_agent.js";
 import { formDialog } from "../parts/form_dialog.js";
+import { whenChanged } from "../parts/org_changes.js";
 
 const ROLES = [
   { value: "viewer", text: "Viewer", may: "reads" },
@@ -18,7 +19,8 @@ const ROLES = [
 export async function show(ctx) {
   const path = `/api/orgs/${ctx.org.id}/members`;
   const owner = may(ctx.org.role, "owner");
-  let members = (await allPages(ctx.api, path, { signal: ctx.signal, most: 5000 })).items;
+  const read = async () => (await allPages(ctx.api, path, { signal: ctx.signal, most: 5000 })).items;
+  let members = await read();
 
   const shown = table({ caption: "Members", rows: members, key: (each) => each.userId, columns: columns(ctx, owner, setRole, remove) });
 
@@ -58,10 +60,21 @@ export async function show(ctx) {
     shown.update(members);
   }
 
+  whenChanged(ctx, { what: "member" }, async () => {
+    const before = new Map(members.map((each) => [each.userId, each]));
+    members = (await read()).map((each) => (same(before.get(each.userId), each) ? before.get(each.userId) : each));
+    shown.update(members);
+    const own = members.find((each) => each.userId === ctx.me.user.id);
+    if (own && own.role !== ctx.org.role) {
+      forget(); // what one may do here has changed: the page, and all others, are to say so
+      await ctx.go(location.pathname + location.search, { replace: true });
+    }
+  });
+
   async function add() {
     const made = await invite(ctx, path);
     if (!made) return;
-    members = [...members, made];
+    members = [...members.filter((each) => each.userId !== made.userId), made];
     shown.update(members);
     toast(`${made.name} is a member now`, "good");
   }
@@ -71,6 +84,9 @@ export async function show(ctx) {
     h("header", { class: "page-head" }, h("h1", {}, "Members"), owner ? button("Add a member", add, { kind: "primary" }) : null), legend, shown);
   return { node };
 }
+
+/** Whether a row may stay as it is drawn. */
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 function columns(ctx, owner, setRole, remove) {
   const you = (each) => (each.userId === ctx.me.user.id ? h("span", { class: "faint" }, " (you)") : null);

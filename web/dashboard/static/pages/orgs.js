@@ -5,7 +5,7 @@ import { forget } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { empty, field, form } from "../lib/ui.js";
 
-/** @param {import("../lib/router.js").Context} ctx */
+/** @param {import("../lib/router.js").AnyContext} ctx */
 export async function show(ctx) {
   const { orgs, user } = ctx.me;
   const list = orgs.length

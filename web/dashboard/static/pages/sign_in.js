@@ -11,7 +11,7 @@ function target(query) {
   return next.origin === location.origin && next.pathname.startsWith(APP) && !next.pathname.endsWith("/sign-in") ? next.pathname + next.search : APP;
 }
 
-/** @param {import("../lib/router.js").Context} ctx */
+/** @param {import("../lib/router.js").AnyContext} ctx */
 export async function show(ctx) {
   const already = await me().catch((error) => {
     if (error.status !== 401) throw error;

@@ -5,7 +5,8 @@ import { may } from "../lib/me.js";
 import { badge, button, confirm, duration, field, form, json, relTime, toast } from "../lib/ui.js";
 import { link } from "../lib/router.js";
 import { jsonField } from "../parts/json_field.js";
-import { conflictNote } from "../parts/conflict_note.js";
+import { changedNote, conflictNote } from "../parts/conflict_note.js";
+import { editing, whenChanged } from "../parts/org_changes.js";
 
 const FRESH = {
   builtIn: false, version: 0, schema: { type: "object" }, timeoutSeconds: 600, maxAttempts: 3, backoff: { baseSeconds: 2, factor: 2, capSeconds: 300, jitter: 0.1 },
@@ -20,6 +21,11 @@ export async function show(ctx) {
   const path = `/api/orgs/${ctx.org.id}/job-types/${encodeURIComponent(name)}`;
   const place = h("div", { class: "type-body" });
   const head = h("header", { class: "page-head" });
+  let shown = /** @type {any} */ (null); // what the fields began with
+  let newest = 0; // the version that was shown last, be it beside what is being edited
+  let refresh = (theirs) => present(theirs, false);
+  let saving = false; // what one saves oneself is no news
+  let again = () => {};
   const isNew = ctx.query.get("new") !== null;
   ctx.title(name);
 
@@ -30,10 +36,23 @@ export async function show(ctx) {
 
   /** Show that version of the type; `fresh`: it is not there yet. */
   function present(type, fresh) {
+    shown = type;
+    newest = type.version;
+    refresh = (theirs) => present(theirs, false);
     const crumbs = h("p", { class: "crumbs" }, h("a", { href: link(ctx.org.id, "types") }, "Job types"));
     const origin = type.builtIn ? badge("ok", type.version === 0 ? "built in" : "built in, changed") : null;
     replace(head, h("div", { class: "head-words" }, crumbs, h("div", { class: "head-line" }, h("h1", {}, name), origin)), h("div", { class: "actions" }, fresh ? null : actions(type)));
     replace(place, may(ctx.org.role, "admin") ? editor(type, fresh) : facts(type));
+  }
+
+  /** Somebody has deleted it: what stands in the fields stays, and saving it makes the type anew. */
+  function gone(problem) {
+    if (problem.status !== 404) throw problem;
+    if (shown.version === 0) return null;
+    toast(`${name} was deleted`, "bad");
+    shown = { ...shown, version: 0 };
+    newest = 0;
+    return null;
   }
 
   function actions(type) {
@@ -55,31 +74,45 @@ export async function show(ctx) {
   function editor(type, fresh) {
     const schema = jsonField({ label: "Schema of the payload", name: "schema", value: type.schema, rows: 16, hint: ["JSON Schema, draft 2020-12. ", h("code", {}, '{"type": "object"}'), " takes any payload."] });
     const conflict = h("div", {});
+    const mine = () => bodyOf(asked.values(), schema.read());
+    const compare = async () => {
+      replace(conflict, await conflicted(type, mine));
+    };
     const asked = form({
       fields: [schema, ...policy(type), conflict],
       verb: fresh ? "Make the type" : "Save",
       submit: async (values) => {
         replace(conflict);
         const body = bodyOf(values, schema.read());
+        saving = true;
         try {
-          const saved = await ctx.api.put(path, { ...body, version: type.version });
+          const saved = await ctx.api.put(path, { ...body, version: shown.version === 0 ? 0 : type.version });
           toast(`Saved as version ${saved.version}`, "good");
           ctx.setQuery({ new: null });
           present(saved, false);
         } catch (problem) {
           if (problem.status !== 412) throw problem;
-          replace(conflict, await conflicted(type, body));
+          await compare();
+        } finally {
+          saving = false;
+          again(); // somebody may have saved right behind
         }
       },
     });
+    const atWork = editing(asked);
+    refresh = (theirs) => {
+      if (fresh || atWork()) replace(conflict, changedNote({ what: "type", compare }));
+      else present(theirs, false);
+    };
     return h("div", { class: "type-columns" }, asked, h("aside", { class: "panel" }, h("h2", {}, "As it stands"), versionWords(type, fresh), backoffWords(type)));
   }
 
   /** Somebody else was quicker: theirs and ours side by side. */
-  async function conflicted(mine, body) {
+  async function conflicted(began, mine) {
     const theirs = await ctx.api.get(path, { signal: ctx.signal });
+    newest = theirs.version;
     return conflictNote({
-      what: "type", before: partsOf(mine), mine: body, theirs: partsOf(theirs),
+      what: "type", before: partsOf(began), mine, theirs: partsOf(theirs),
       take: () => present(theirs, false),
       keep: (both) => present({ ...theirs, ...both }, false),
     });
@@ -87,6 +120,12 @@ export async function show(ctx) {
 
   if (isNew) present({ type: name, ...FRESH }, true);
   else await load();
+  again = whenChanged(ctx, { what: "type", id: name }, async () => {
+    const theirs = await ctx.api.get(path, { signal: ctx.signal }).catch(gone);
+    if (!theirs || saving || theirs.version === newest) return;
+    refresh(theirs);
+    newest = theirs.version;
+  });
   return { node: h("section", { class: "page fleet type" }, head, place) };
 }
 

@@ -6,10 +6,12 @@ import { button, duration, table } from "../lib/ui.js";
 import { link } from "../lib/router.js";
 import { allPages } from "../parts/all_pages.js";
 import { formDialog } from "../parts/form_dialog.js";
+import { whenChanged } from "../parts/org_changes.js";
 
 /** @param {import("../lib/router.js").Context} ctx */
 export async function show(ctx) {
-  const { items } = await allPages(ctx.api, `/api/orgs/${ctx.org.id}/job-types`, { signal: ctx.signal, most: 5000 });
+  const read = () => allPages(ctx.api, `/api/orgs/${ctx.org.id}/job-types`, { signal: ctx.signal, most: 5000 });
+  let { items } = await read();
   let q = ctx.query.get("q") ?? "";
   const shown = table({ caption: "Job types", rows: [], key: (type) => type.type, onOpen: (type) => link(ctx.org.id, "types", type.type), columns: columns(ctx), none: h("p", { class: "faint" }, "No type has that in its name.") });
   const input = h("input", { type: "search", value: q, placeholder: "Name", "aria-label": "Search job types" });
@@ -20,6 +22,10 @@ export async function show(ctx) {
     arrange();
   });
   arrange();
+  whenChanged(ctx, { what: "type" }, async () => {
+    ({ items } = await read());
+    arrange();
+  });
   const create = may(ctx.org.role, "admin") ? button("New type", () => name(ctx), { kind: "primary" }) : null;
   const node = h("section", { class: "page fleet types" }, h("header", { class: "page-head" }, h("h1", {}, "Job types"), create),
     h("p", { class: "soft" }, "How jobs are run, and what their payload must look like. A change counts for new jobs; those that are there keep what they were made with."),

@@ -6,11 +6,11 @@ import { hostNames, shortId } from "./host_names.js";
 
 const SHOWN = 200; // hosts under a supervisor
 
-/** @param {import("../lib/router.js").Context} ctx */
+/** @param {import("../lib/router.js").AnyContext} ctx */
 export function actorTree(ctx) {
   const branches = new Map();
   const node = h("section", { class: "ac-tree", "aria-label": "Supervisors" });
-  let seen = null;
+  let seen = /** @type {any} */ (null);
   let wanted = "";
   function draw() {
     keyed(node, seen.supervisors, (each) => each.orgId, (each) => {
@@ -40,7 +40,7 @@ function branch(ctx, orgId) {
   let at = performance.now();
   const note = h("span", { class: "faint" });
   const list = table({
-    rows: [], key: (host) => host.hostId, onOpen: (host) => void whole(ctx, host), caption: "Host actors", none: h("p", { class: "ov-calm" }, "No host is alive here."),
+    rows: /** @type {any[]} */ ([]), key: (host) => host.hostId, onOpen: (host) => void whole(ctx, host), caption: "Host actors", none: h("p", { class: "ov-calm" }, "No host is alive here."),
     columns: [
       { title: "Host", cell: (host) => named(host, names) },
       { title: "Presence", cell: (host) => (host.activating ? badge("scheduled", "waking") : badge(host.presence)) },

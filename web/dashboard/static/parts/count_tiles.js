@@ -5,6 +5,7 @@ import { link } from "../lib/router.js";
 import { count } from "../lib/ui.js";
 import { toneOf } from "../lib/ui/texts.js";
 
+/** @type {{name: string, text: string, note?: string, status: string, query: Record<string, string>}[]} */
 const TILES = [
   { name: "pending", text: "Waiting", status: "PENDING", query: { status: "PENDING" } },
   { name: "running", text: "Running", status: "RUNNING", query: { status: "RUNNING" } },

@@ -37,14 +37,14 @@ export function fleetStrip(org) {
 
   function drawCells() {
     keyed(cells, order, (host) => host.id, (host) => paint(h("a", { href: link(org, "hosts", host.id), tabindex: "-1" }, h("span", host.name)), host), paint);
-    if (cells.firstChild && !cells.querySelector("[tabindex='0']")) cells.firstChild.tabIndex = 0;
+    if (cells.firstChild && !cells.querySelector("[tabindex='0']")) /** @type {HTMLElement} */ (cells.firstChild).tabIndex = 0;
   }
   function drawShares() {
     const seen = DOINGS.filter(({ doing }) => counts[doing] > 0);
     keyed(bar, seen, ({ doing }) => doing, ({ doing }) => h("span", { class: doing }));
-    for (const [at, { doing }] of seen.entries()) bar.children[at].style.flexGrow = String(counts[doing]);
+    for (const [at, { doing }] of seen.entries()) /** @type {HTMLElement} */ (bar.children[at]).style.flexGrow = String(counts[doing]);
     keyed(legend, seen, ({ doing }) => doing, ({ doing, word, state }) => h("li", h("a", { href: `${link(org, "hosts")}?state=${state}` }, h("span", { class: `ov-key ${doing}`, "aria-hidden": "true" }), h("strong"), ` ${word}`)));
-    for (const [at, { doing }] of seen.entries()) replace(legend.children[at].querySelector("strong"), count(counts[doing]));
+    for (const [at, { doing }] of seen.entries()) replace(/** @type {HTMLElement} */ (legend.children[at].querySelector("strong")), count(counts[doing]));
   }
   function change(host, doing) {
     if (host.doing === doing) return;

@@ -6,6 +6,7 @@ import { link } from "../lib/router.js";
 import { fullPage } from "./all_pages.js";
 
 const PAGE = 20;
+const MOST = 1000; // jobs; a host that goes on and on begins again with its first page
 
 /**
  * The section of a host's jobs.
@@ -17,7 +18,7 @@ export function hostHistory(ctx, hostId) {
   let jobs = [];
   let cursor = null;
   const shown = table({
-    caption: "Jobs of this host, newest first", rows: [], key: (job) => job.id, onOpen: (job) => link(ctx.org.id, "jobs", job.id), none: h("p", { class: "faint" }, "No job was ever for this host."),
+    caption: "Jobs of this host, newest first", rows: /** @type {import("./job_words.js").Job[]} */ ([]), key: (job) => job.id, onOpen: (job) => link(ctx.org.id, "jobs", job.id), none: h("p", { class: "faint" }, "No job was ever for this host."),
     columns: [
       { title: "Job", cell: (job) => h("a", { href: link(ctx.org.id, "jobs", job.id) }, job.type) },
       { title: "State", cell: (job) => badge(job.status) },
@@ -36,7 +37,7 @@ export function hostHistory(ctx, hostId) {
   async function load() {
     const page = await ask(null);
     const known = new Set(page.items.map((job) => job.id));
-    const joined = jobs.length > PAGE && jobs.some((job) => known.has(job.id)); // else there may be others between them
+    const joined = jobs.length > PAGE && jobs.length < MOST && jobs.some((job) => known.has(job.id)); // else there may be others between them
     if (!joined) cursor = page.nextCursor;
     jobs = joined ? [...page.items, ...jobs.filter((job) => !known.has(job.id))] : page.items;
     show();

@@ -27,7 +27,7 @@ export function hostKeys(ctx, hostId) {
     replace(words, told(live.length));
     replace(list, live.map((key) => row(key, live.length)));
     issue.hidden = live.length >= MOST;
-    replace(issue.querySelector("span"), live.length === 0 ? "Issue a key" : "Rotate: issue a second key");
+    replace(/** @type {HTMLElement} */ (issue.querySelector("span")), live.length === 0 ? "Issue a key" : "Rotate: issue a second key");
     replace(gone, revoked.length === 0 ? null : h("details", {}, h("summary", {}, `${revoked.length} revoked`), h("ul", { class: "rows" }, revoked.map((key) => h("li", { class: "faint" }, idText(key.kid), " revoked ", relTime(key.revokedAt))))));
   }
 

@@ -35,7 +35,7 @@ export function isMeant(host, words) {
  */
 export function arranged(hosts, { q, state, sort }) {
   const only = STATES.find((each) => each.state === state);
-  const by = (SORTS.get(sort) ?? SORTS.get("name")).by;
+  const by = SORTS.get(sort)?.by ?? byName;
   const kept = [...hosts].filter((host) => (!only || only.is(host)) && (q === "" || isMeant(host, q)));
   return kept.sort((one, other) => by(one, other) || byName(one, other));
 }

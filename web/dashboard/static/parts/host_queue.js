@@ -101,7 +101,7 @@ function laterRow(ctx, run, move) {
 /** The buttons that rearrange the line. */
 function surgery(ctx, run, move, ops = ["front", "hold", "drop"]) {
   if (!may(ctx.org.role, "operator")) return null;
-  const one = (op, text, title, kind = "plain") => {
+  const one = (op, text, title, kind = /** @type {"plain" | "danger"} */ ("plain")) => {
     const node = button(text, () => move(op, run), { kind, title });
     node.setAttribute("aria-label", `${text} ${run.type}`);
     return node;

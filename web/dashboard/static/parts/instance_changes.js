@@ -33,7 +33,7 @@ export function makeInstance(ctx, hosts, hostId) {
 export async function editInstance(ctx, hosts, instance) {
   const { body: present, etag } = await ctx.api.etag(pathOf(ctx, instance), { signal: ctx.signal });
   const { conf, fields } = fieldsOf(hosts, present);
-  const submit = async ({ name, hostId }) => {
+  const submit = async (/** @type {Record<string, any>} */ { name, hostId }) => {
     const body = { name, config: conf.read(), ...(hostId === present.hostId ? {} : { hostId }) };
     return forced("Move it all the same?", "Moving it cancels them; what runs is ended without waiting for the agent.", "Cancel them and move", (query) => meanwhile(ctx.api.patch(pathOf(ctx, instance), body, { query, ifMatch: etag })));
   };

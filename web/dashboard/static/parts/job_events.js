@@ -53,7 +53,7 @@ function waitAfter(job, data) {
  */
 function newRun(job, data, at) {
   const result = { durationMs: null, errorMessage: null, errorCode: null, output: null };
-  return { id: data.jobRunId, jobId: job.id, hostId: data.hostId, attempt: data.attempt, status: data.status, createdAt: at, availableAt: at, startedAt: null, finishedAt: null, result };
+  return { id: data.jobRunId, jobId: job.id, hostId: data.hostId, attempt: data.attempt, status: data.status, createdAt: at, availableAt: at, offeredAt: null, startedAt: null, finishedAt: null, result };
 }
 
 /**

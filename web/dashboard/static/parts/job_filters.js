@@ -5,7 +5,7 @@ import { h, replace } from "../lib/dom.js";
 import { icon } from "../lib/ui.js";
 import { hostNames } from "./host_names.js";
 import { STATUSES } from "./job_words.js";
-import { SINCE, SIZES } from "./job_query.js";
+import { SINCE, SIZES, SORTS } from "./job_query.js";
 
 /** @typedef {import("./job_query.js").JobQuery} JobQuery */
 
@@ -26,6 +26,7 @@ export class JobFilters {
       changed({ q: this.search.value.trim(), ...changes }); // what has been typed counts, too
     };
     this.timer = 0;
+    this.query = query;
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "Status" });
     this.search = /** @type {HTMLInputElement} */ (h("input", { type: "search", class: "jf-search", placeholder: "Search type, payload or id", "aria-label": "Search jobs", autocomplete: "off", spellcheck: "false", maxlength: 200 }));
     this.search.addEventListener("input", () => {
@@ -37,9 +38,11 @@ export class JobFilters {
     this.by = this.choice("by", "Created by", [{ value: "", text: "By anybody" }]);
     this.since = this.choice("since", "Created", SINCE);
     this.size = this.choice("size", "Rows", SIZES.map((size) => ({ value: String(size), text: `${size} rows` })));
+    this.sort = this.choice("sort", "Order", SORTS);
+    this.sort.classList.add("jf-sort"); // where the heads of the columns are to be seen, they do it
     this.clear = h("button", { type: "button", class: "button plain", on: { click: () => this.clearAll() } }, "Clear");
     const find = h("div", { class: "jf-find" }, icon("search"), this.search);
-    this.node = h("div", { class: "jf" }, h("div", { class: "jf-first" }, this.chips, find), h("div", { class: "jf-more" }, this.type, this.host, this.by, this.since, this.size, this.clear));
+    this.node = h("div", { class: "jf" }, h("div", { class: "jf-first" }, this.chips, find), h("div", { class: "jf-more" }, this.type, this.host, this.by, this.since, this.sort, this.size, this.clear));
     this.show(query);
     this.offer();
   }
@@ -54,7 +57,7 @@ export class JobFilters {
     replace(this.chips, chip("", "All"), ...STATUSES.map((status) => chip(status, status[0] + status.slice(1).toLowerCase())));
     if (held !== null) /** @type {HTMLElement|null} */ (this.chips.querySelector(`[data-status="${held}"]`))?.focus();
     if (document.activeElement !== this.search) this.search.value = query.q;
-    for (const name of /** @type {const} */ (["type", "host", "by", "since"])) choose(this[name], query[name]);
+    for (const name of /** @type {const} */ (["type", "host", "by", "since", "sort"])) choose(this[name], query[name]);
     choose(this.size, String(query.size));
     const narrowed = Boolean(query.status || query.type || query.host || query.by || query.since || query.q);
     this.clear.hidden = !narrowed;
@@ -66,7 +69,7 @@ export class JobFilters {
   }
 
   /**
-   * @param {"type"|"host"|"by"|"since"|"size"} name
+   * @param {"type"|"host"|"by"|"since"|"sort"|"size"} name
    * @param {string} label
    * @param {{value: string, text: string}[]} options
    */

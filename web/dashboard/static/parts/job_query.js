@@ -4,11 +4,23 @@ import { now } from "../lib/clock.js";
 import { STATUSES, jobTitle } from "./job_words.js";
 
 /**
- * All are text, "" where nothing is asked. `sort` is a column of the rows of this page, `-` before it turns it round. `since` is a span back from now (`1h`) or an RFC 3339 time.
+ * All are text, "" where nothing is asked. `sort` is one of `SORTS`; "" is the newest first. `since` is a span back from now (`1h`) or an RFC 3339 time.
  * @typedef {{status: string, type: string, host: string, by: string, since: string, q: string, sort: string, size: number, cursor: string}} JobQuery
  */
 
 export const SIZES = [50, 100, 200, 1000]; // rows of a page
+export const NEWEST = "-createdAt"; // how a list stands where no order is asked for
+
+/** The orders that the API knows, by its own names. */
+export const SORTS = [
+  { value: "", text: "Newest first" },
+  { value: "createdAt", text: "Oldest first" },
+  { value: "-completedAt", text: "Last ended first" },
+  { value: "completedAt", text: "First ended first" },
+  { value: "status", text: "By status" },
+  { value: "-status", text: "By status, backwards" },
+];
+
 const AT_ONCE = 200; // rows that the API gives at once
 const LOOKS = 12; // requests for one page: a filter that few jobs fit is looked for part by part
 const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -31,6 +43,7 @@ export function queryFrom(query) {
   const text = (/** @type {string} */ name) => query.get(name) ?? "";
   const status = text("status").toUpperCase();
   const size = Number(text("size"));
+  const sort = text("sort");
   return {
     status: STATUSES.includes(status) ? status : "",
     type: text("type"),
@@ -38,7 +51,7 @@ export function queryFrom(query) {
     by: text("createdBy") || text("by"),
     since: text("since"),
     q: text("q"),
-    sort: text("sort"),
+    sort: SORTS.some(({ value }) => value === sort) ? sort : "",
     size: SIZES.includes(size) ? size : SIZES[0],
     cursor: text("cursor"),
   };
@@ -99,7 +112,7 @@ export async function readPage(api, orgId, query, signal) {
   let looks = 0;
   do {
     const limit = Math.min(AT_ONCE, query.size - items.length);
-    const page = await api.page(`/api/orgs/${orgId}/jobs`, { query: { ...asFilter(query), limit, cursor }, signal });
+    const page = await api.page(`/api/orgs/${orgId}/jobs`, { query: { ...asFilter(query), sort: query.sort || null, limit, cursor }, signal });
     items.push(...page.items);
     cursor = page.nextCursor;
     looks += 1;
@@ -107,31 +120,23 @@ export async function readPage(api, orgId, query, signal) {
   return { items, nextCursor: cursor };
 }
 
-/** What a row is sorted by, for each column that can be. */
-const KEYS = /** @type {Record<string, (job: import("./job_words.js").Job, hostName: (id: string) => string) => string|number>} */ ({
-  state: (job) => STATUSES.indexOf(job.status),
-  job: (job) => jobTitle(job).toLowerCase(),
-  host: (job, hostName) => (job.hostId ? hostName(job.hostId).toLowerCase() : ""),
-  attempts: (job) => job.attempts,
-  created: (job) => job.createdAt,
-  by: (job) => (job.createdBy?.name ?? "").toLowerCase(),
-});
-
-/** The columns that can be sorted by. */
-export const SORTED = Object.keys(KEYS);
+const ENTERS = /** @type {Record<string, string>} */ ({ PENDING: "job.created", RUNNING: "job_run.started" }); // what brings a job into a list of that status
+const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
 
 /**
- * The rows of a page in another order; the server's, newest first, where none is asked for.
- * @param {import("./job_words.js").Job[]} jobs
- * @param {string} sort
- * @param {(id: string) => string} hostName
+ * Whether an event tells of a job that now stands before those of the first page.
+ * @param {JobQuery} query
+ * @param {string} event
+ * @param {{type: string, hostId: string|null, jobStatus: string}} data
  */
-export function inOrder(jobs, sort, hostName) {
-  const key = KEYS[sort.replace("-", "")];
-  if (!key) return jobs;
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const keyed = jobs.map((job) => ({ job, by: key(job, hostName) }));
-  return keyed.sort((a, b) => sign * (a.by < b.by ? -1 : a.by > b.by ? 1 : 0)).map(({ job }) => job);
+export function belongsAbove(query, event, data) {
+  if (!mayFit(query, data) || event === "job.updated") return false;
+  const { sort, status } = query;
+  const open = status === "PENDING" || status === "RUNNING"; // then no job of the list has ended, and the newest come first
+  if (sort === "createdAt" || (sort === "completedAt" && !open)) return false;
+  if (sort === "-completedAt" && !open) return ENDED.includes(data.jobStatus);
+  if (status) return event === (ENTERS[status] ?? event);
+  return sort === "-status" ? data.jobStatus === "CANCELLED" : event === "job.created";
 }
 
 /** @param {string} since */

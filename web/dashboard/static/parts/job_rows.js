@@ -4,7 +4,7 @@ import { h, keyed, replace } from "../lib/dom.js";
 import { link } from "../lib/router.js";
 import { badge, duration, relTime } from "../lib/ui.js";
 import { hostLink } from "./host_names.js";
-import { SORTED } from "./job_query.js";
+import { NEWEST } from "./job_query.js";
 import { isOpen, payloadSummary } from "./job_words.js";
 import { elapsed, waitShort } from "./wait_words.js";
 
@@ -18,9 +18,12 @@ const SAID = {
   detail: (/** @type {Job} */ job) => [job.status, job.progress, job.wait, job.errorMessage, job.cancelRequested, job.needsUserAction, runOf(job)],
   attempts: (/** @type {Job} */ job) => [job.attempts, job.maxAttempts],
   created: (/** @type {Job} */ job) => [job.createdAt],
+  ended: (/** @type {Job} */ job) => [job.completedAt],
   by: (/** @type {Job} */ job) => [job.createdBy],
 };
-const COLUMNS = { state: "Status", job: "Job", host: "Host", detail: "Now", attempts: "Attempts", created: "Created", by: "By" };
+const COLUMNS = { state: "Status", job: "Job", host: "Host", detail: "Now", attempts: "Attempts", created: "Created", ended: "Ended", by: "By" };
+/** The columns by which the whole list can be sorted: first in this order, then the other way round. */
+const SORTED = /** @type {Record<string, string>} */ ({ state: "status", created: NEWEST, ended: "-completedAt" });
 
 /** A table of jobs, some of them selected. */
 export class JobRows {
@@ -32,7 +35,7 @@ export class JobRows {
     this.org = org;
     this.selected = selected;
     this.selectable = selectable;
-    this.body = h("tbody");
+    this.body = h("tbody", { role: "rowgroup" }); // the style makes grids of rows, so that some browsers must be told what they are
     /** @type {Map<string, {row: HTMLElement, cells: Record<string, HTMLElement>, said: Record<string, string>}>} */
     this.rows = new Map();
     this.all = /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", "aria-label": "Select all jobs on this page" }));
@@ -40,12 +43,11 @@ export class JobRows {
       for (const id of this.rows.keys()) this.select(id, this.all.checked);
       onSelect();
     });
-    const turned = (/** @type {string} */ name) => (this.sort === name ? `-${name}` : this.sort === `-${name}` ? "" : name);
-    const title = (/** @type {string} */ name, /** @type {string} */ text) => (SORTED.includes(name) ? h("button", { type: "button", class: "jr-sort", title: "Sort the rows of this page", on: { click: () => sort(turned(name)) } }, text) : text);
-    this.sort = "";
-    this.heads = Object.entries(COLUMNS).map(([name, text]) => h("th", { scope: "col", class: `jr-${name}`, data: { name } }, title(name, text)));
-    const head = h("thead", h("tr", selectable ? h("th", { class: "jr-check" }, this.all) : null, this.heads));
-    this.node = h("div", { class: "table-box" }, h("table", { class: "open job-rows" }, h("caption", { class: "unseen" }, "Jobs"), head, this.body));
+    const title = (/** @type {string} */ name, /** @type {string} */ text) => (SORTED[name] ? h("button", { type: "button", class: "jr-sort", title: "Sort the whole list", on: { click: () => sort(this.turned(SORTED[name])) } }, text) : text);
+    this.sort = NEWEST;
+    this.heads = Object.entries(COLUMNS).map(([name, text]) => h("th", { role: "columnheader", scope: "col", class: `jr-${name}`, data: { name } }, title(name, text)));
+    const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, selectable ? h("th", { role: "columnheader", class: "jr-check" }, this.all) : null, this.heads));
+    this.node = h("div", { class: "table-box" }, h("table", { role: "table", class: "open job-rows" }, h("caption", { class: "unseen" }, "Jobs"), head, this.body));
     this.body.addEventListener("change", (event) => {
       const row = /** @type {HTMLElement} */ (event.target).closest("tr");
       if (row) this.select(row.dataset.row ?? "", /** @type {HTMLInputElement} */ (event.target).checked);
@@ -75,12 +77,20 @@ export class JobRows {
     this.showSelection();
   }
 
-  /** Say which column the rows are sorted by. @param {string} sort */
-  showSort(sort) {
+  /** The order after a click on a column's head: its own, the other way round, and then the newest first. @param {string} first */
+  turned(first) {
+    const other = first.startsWith("-") ? first.slice(1) : `-${first}`;
+    const next = this.sort === first ? other : this.sort === other ? "" : first;
+    return next === NEWEST ? "" : next;
+  }
+
+  /** Say which column the list is sorted by. @param {string} asked */
+  showSort(asked) {
+    const sort = asked || NEWEST;
     this.sort = sort;
     for (const head of this.heads) {
-      const { name } = head.dataset;
-      if (sort.replace("-", "") === name) head.setAttribute("aria-sort", sort.startsWith("-") ? "descending" : "ascending");
+      const by = SORTED[head.dataset.name ?? ""];
+      if (by?.replace("-", "") === sort.replace("-", "")) head.setAttribute("aria-sort", sort.startsWith("-") ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
   }
@@ -88,8 +98,8 @@ export class JobRows {
   /** @param {Job} job */
   make(job) {
     const box = h("input", { type: "checkbox", "aria-label": `Select ${job.type} ${job.id.slice(-8)}` });
-    const cells = Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, h("td", { class: `jr-${name}` })]));
-    const row = h("tr", { data: { row: job.id }, tabindex: "0" }, this.selectable ? h("td", { class: "jr-check" }, box) : null, Object.values(cells));
+    const cells = Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, h("td", { role: "cell", class: `jr-${name}` })]));
+    const row = h("tr", { role: "row", data: { row: job.id }, tabindex: "0" }, this.selectable ? h("td", { role: "cell", class: "jr-check" }, box) : null, Object.values(cells));
     this.rows.set(job.id, { row, cells, said: {} });
     return row;
   }
@@ -150,6 +160,7 @@ const CELLS = {
   ],
   attempts: (/** @type {Job} */ job) => (job.maxAttempts > 1 ? `${job.attempts} of ${job.maxAttempts}` : ""),
   created: (/** @type {Job} */ job) => relTime(job.createdAt),
+  ended: (/** @type {Job} */ job) => (job.completedAt ? relTime(job.completedAt) : ""),
   by: (/** @type {Job} */ job) => job.createdBy?.name || job.createdBy?.email || "",
 };
 

@@ -6,7 +6,7 @@ import { count, duration } from "../lib/ui.js";
 /**
  * A run of a job, as the API shows it.
  * @typedef {{id: string, jobId: string, hostId: string|null, attempt: number, status: string, createdAt: string,
- *   availableAt: string|null, offeredAt?: string|null, startedAt: string|null, finishedAt: string|null,
+ *   availableAt: string|null, offeredAt: string|null, startedAt: string|null, finishedAt: string|null,
  *   result: {durationMs: number|null, errorMessage: string|null, errorCode: string|null, output: unknown}}} JobRun
  */
 

@@ -15,7 +15,7 @@ export function latestFailures(ctx) {
   let held = null; // what will be shown when nobody points at the list any more
   const none = h("p", { class: "ov-calm" }, "No job has failed.");
   const list = table({
-    rows: [], key: (job) => job.id, onOpen: (job) => link(ctx.org, "jobs", job.id), caption: "Latest failures", none,
+    rows: /** @type {import("./job_words.js").Job[]} */ ([]), key: (job) => job.id, onOpen: (job) => link(ctx.org, "jobs", job.id), caption: "Latest failures", none,
     columns: [
       { title: "Job", cell: (job) => h("a", { href: link(ctx.org, "jobs", job.id) }, job.type) },
       { title: "Why", class: "ov-why", cell: (job) => [job.errorCode ? h("code", job.errorCode) : null, " ", h("span", job.errorMessage ?? "")] },

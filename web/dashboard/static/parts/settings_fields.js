@@ -26,8 +26,11 @@ export function settingsFields({ platform, connectors }) {
   const node = h("div", { class: "settings-fields" },
     h("section", { "aria-label": "Platform" }, h("h2", {}, "Platform"), h("p", { class: "soft" }, "Keys that agents find in their config. The first three are always there; what the others mean is between you and your agents."), keys, h("p", {}, button("Add a key", add(keys, () => keyRow("", "")), { icon: "add" }))),
     h("section", { "aria-label": "Connectors" }, h("h2", {}, "Connectors"), h("p", { class: "soft" }, "Sources that agents may use, in this order."), list, h("p", {}, button("Add a connector", add(list, () => connectorRow({ id: "", name: "", enabled: true })), { icon: "add" }))));
-  return { node, read: () => ({ platform: Object.fromEntries([...keys.children].map((row) => row.read())), connectors: [...list.children].map((row) => row.read()) }) };
+  return { node, read: () => ({ platform: Object.fromEntries(readAll(keys)), connectors: readAll(list) }) };
 }
+
+/** What each line reads, in their order. @param {HTMLElement} list @returns {any[]} */
+const readAll = (list) => [.../** @type {Iterable<any>} */ (list.children)].map((row) => row.read());
 
 /** A key with its value; `read()` of the row gives both. */
 function keyRow(key, value) {
@@ -45,7 +48,7 @@ function keyRow(key, value) {
   return Object.assign(row, { read: () => [name.value.trim(), input.read()] });
 }
 
-/** What takes a value of that kind; `read()` gives it. */
+/** What takes a value of that kind; `read()` gives it, and `value` is its text, where it has one. @returns {HTMLElement & {read: () => any, value?: string}} */
 function valueInput(kind, value, key) {
   const label = { "aria-label": `Value of ${key || "the new key"}` };
   if (kind === "nothing") return Object.assign(h("span", { class: "faint" }, "agents get null"), { read: () => null });

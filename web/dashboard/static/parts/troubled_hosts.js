@@ -13,7 +13,7 @@ const WORDS = new Map(DOINGS.map(({ doing, word }) => [doing, word]));
 export function troubledHosts(org) {
   const none = h("p", { class: "ov-calm" }, "All hosts are there and take jobs.");
   const list = table({
-    rows: [], key: (host) => host.id, onOpen: (host) => link(org, "hosts", host.id), caption: "Hosts that take no jobs", none,
+    rows: /** @type {any[]} */ ([]), key: (host) => host.id, onOpen: (host) => link(org, "hosts", host.id), caption: "Hosts that take no jobs", none,
     columns: [
       { title: "Host", cell: (host) => h("a", { href: link(org, "hosts", host.id) }, host.name) },
       { title: "State", cell: (host) => badge(host.doing, WORDS.get(host.doing)) },

@@ -20,8 +20,6 @@ export class Waterfall {
   /** @param {{id: string}} org */
   constructor(org) {
     this.org = org;
-    /** @type {Map<string, string>} */
-    this.offers = new Map(); // when a run was first seen to be offered
     this.rows = h("ol", { class: "wf-rows", "aria-label": "Attempts" });
     this.note = h("p", { class: "wf-note", "aria-live": "polite" });
     this.scale = h("div", { class: "wf-scale", "aria-hidden": "true" });
@@ -32,8 +30,7 @@ export class Waterfall {
   /** @param {Job} job */
   update(job) {
     const now = serverNow();
-    this.noteOffer(job, now);
-    const runs = job.jobRuns.map((given) => ({ ...given, offeredAt: this.offers.get(given.id) ?? null })).map((run, place) => ({ run, segments: segmentsOf(run, job.jobRuns[place - 1] ?? null, now) }));
+    const runs = job.jobRuns.map((run, place) => ({ run, segments: segmentsOf(run, job.jobRuns[place - 1] ?? null, now) }));
     const axis = axisOf(runs.flatMap((each) => each.segments));
     keyed(this.rows, runs, ({ run }) => run.id, ({ run }) => this.makeRow(run), () => {});
     runs.forEach((each, place) => this.updateRow(this.rows.children[place], each.run, each.segments, axis));
@@ -44,17 +41,6 @@ export class Waterfall {
       replace(this.scale, h("span", null, exact(first.from)), h("span", null, `${duration(last.to - first.from)}${cut}`));
     }
     replace(this.table, ...runs.map(({ run, segments }) => tableRow(run, segments)));
-  }
-
-  /**
-   * The API says that a run is offered, and until when, but not since when: that is as this page has seen it.
-   * @param {Job} job
-   * @param {number} now
-   */
-  noteOffer(job, now) {
-    const run = job.jobRuns.at(-1);
-    if (run?.status === "offered" && !this.offers.has(run.id)) this.offers.set(run.id, new Date(now).toISOString());
-    if (run?.status === "pending") this.offers.delete(run.id);
   }
 
   /** @param {JobRun} run */

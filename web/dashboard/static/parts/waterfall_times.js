@@ -23,7 +23,7 @@ export function segmentsOf(run, before, now) {
   const steps = [
     [before ? "backoff" : "scheduled", ms(run.createdAt)],
     ["waiting", ms(run.availableAt) ?? ms(run.createdAt)],
-    ["offered", ms(run.offeredAt ?? null)],
+    ["offered", ms(run.offeredAt)],
     ["running", ms(run.startedAt)],
   ].filter(([, at]) => at !== null);
   const segments = [];

@@ -41,8 +41,9 @@ let menus = 0;
 export function menu(text, items, { icon: sign = "more", label } = {}) {
   const id = `menu-${++menus}`;
   const list = h("div", { class: "menu", popover: "auto", id });
-  for (const item of items) list.append(item instanceof Node ? item : entry(item, list));
+  for (const item of items) list.append(item instanceof Node ? item : entry(item));
   const opener = h("button", { type: "button", class: "button plain", "aria-haspopup": "menu", "aria-label": label, popovertarget: id }, icon(sign), text ? h("span", text) : null);
+  const choices = () => [.../** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("a, button"))];
   list.addEventListener("toggle", (event) => {
     if (event.newState !== "open") return;
     const at = opener.getBoundingClientRect();
@@ -50,24 +51,25 @@ export function menu(text, items, { icon: sign = "more", label } = {}) {
     const below = at.bottom + 4 + list.offsetHeight < innerHeight;
     list.style.left = `${left}px`;
     list.style.top = below ? `${at.bottom + 4}px` : `${Math.max(8, at.top - 4 - list.offsetHeight)}px`;
-    list.querySelector("a, button")?.focus();
+    choices()[0]?.focus();
   });
   list.addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-    const all = [...list.querySelectorAll("a, button")];
-    const at = all.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+    const all = choices();
+    const at = all.findIndex((each) => each === document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
     all[(at + all.length) % all.length]?.focus();
     event.preventDefault();
   });
-  list.addEventListener("click", (event) => event.target.closest("a, button") && list.hidePopover());
+  list.addEventListener("click", (event) => event.target instanceof Element && event.target.closest("a, button") && list.hidePopover());
   return h("span", { class: "menu-place" }, opener, list);
 }
 
+/** @param {{text: string, onclick?: () => any, href?: string, danger?: boolean}} told */
 function entry({ text, onclick, href, danger }) {
   return href ? h("a", { href }, text) : h("button", { type: "button", class: danger ? "danger" : null, on: { click: run } }, text);
   async function run() {
     try {
-      await onclick();
+      await onclick?.();
     } catch (error) {
       if (error.name !== "AbortError") toast(error.detail ?? String(error), "bad");
     }

@@ -9,7 +9,8 @@ let dialogs = 0;
  * A dialog. Resolves with the `value` of the action, or with what its `run` resolves to; with null when it is dismissed.
  * A `run` that rejects keeps it open and shows why.
  *
- * @param {{title: string, body?: any, actions?: {text: string, kind?: "primary" | "danger" | "plain", value?: any, run?: () => any}[]}} told
+ * @typedef {{text: string, kind?: "primary" | "danger" | "plain", value?: any, run?: () => any}} Action
+ * @param {{title: string, body?: any, actions?: Action[]}} told
  * @returns {Promise<any>}
  */
 export function dialog({ title, body, actions = [{ text: "Close", value: null }] }) {
@@ -18,7 +19,7 @@ export function dialog({ title, body, actions = [{ text: "Close", value: null }]
     const problem = h("p", { class: "bad", role: "alert" });
     const node = /** @type {HTMLDialogElement} */ (h("dialog", { "aria-labelledby": id }, h("h2", { id }, title), h("div", { class: "dialog-body" }, body), problem));
     let answer = null;
-    const act = ({ value = null, run }) => async () => {
+    const act = (/** @type {Action} */ { value = null, run }) => async () => {
       replace(problem);
       try {
         answer = run ? await run() : value;
@@ -34,7 +35,8 @@ export function dialog({ title, body, actions = [{ text: "Close", value: null }]
     });
     document.body.append(node);
     node.showModal();
-    (node.querySelector("input:not([type=hidden]), select, textarea") ?? node.querySelector(".dialog-actions button"))?.focus();
+    const first = node.querySelector("input:not([type=hidden]), select, textarea") ?? node.querySelector(".dialog-actions button");
+    /** @type {HTMLElement | null} */ (first)?.focus();
   });
 }
 
@@ -43,6 +45,7 @@ export function dialog({ title, body, actions = [{ text: "Close", value: null }]
  * @returns {Promise<boolean>}
  */
 export async function confirm({ title, text, verb, danger = false }) {
+  /** @type {Action[]} */
   const actions = [{ text: "Back", value: false }, { text: verb, value: true, kind: danger ? "danger" : "primary" }];
   return (await dialog({ title, body: text ? h("p", text) : null, actions })) === true;
 }

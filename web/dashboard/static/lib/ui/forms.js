@@ -9,7 +9,7 @@ let fields = 0;
  * A field with its label. The element has `value` (text; a boolean for `checkbox`), `input`, `name` and `refuse(text)`.
  *
  * @param {{label: string, name: string, type?: string, value?: any, hint?: any, error?: string, options?: (string | {value: string, text: string})[],
- *   required?: boolean, placeholder?: string, rows?: number, autocomplete?: string, min?: number, max?: number, step?: any, pattern?: string, disabled?: boolean}} told
+ *   required?: boolean, placeholder?: string, rows?: number, autocomplete?: string, min?: number, max?: number, step?: any, pattern?: string, disabled?: boolean, inputmode?: string}} told
  *   `type`: that of an input, or `select`, `textarea`, `json`
  */
 export function field({ label, name, type = "text", value, hint, error, options, required = false, ...others }) {
@@ -43,7 +43,8 @@ function control(type, props, options = []) {
 
 /**
  * A form. `submit` gets the values by name and may return a promise; the button waits for it. A Problem's mistakes are
- * shown at the fields of the same path (`$.name` at `name`), the others above the button. The element has `refuse(problem)`.
+ * shown at the fields of the same path (`$.name` at `name`), the others above the button. The element has `refuse(problem)`
+ * and `values()`.
  *
  * @param {{fields: any[], verb: string, submit: (values: Record<string, any>) => any, kind?: "primary" | "danger", extra?: any}} told
  *   `fields`: what `field` gave, or what it takes; other nodes are shown among them
@@ -56,6 +57,7 @@ export function form({ fields: wanted, verb, submit, kind = "primary", extra }) 
   send.type = "submit";
   const node = /** @type {any} */ (h("form", { novalidate: true, method: "dialog" }, shown, problem, h("div", { class: "form-actions" }, send, extra)));
   node.addEventListener("submit", (event) => event.preventDefault());
+  node.values = () => Object.fromEntries(named().map((each) => [each.name, each.value]));
   node.refuse = (told) => {
     const left = [];
     for (const { path, message } of told.errors ?? []) {
@@ -74,7 +76,7 @@ export function form({ fields: wanted, verb, submit, kind = "primary", extra }) 
     for (const each of missing) each.refuse(each.input.validationMessage);
     if (missing.length) return missing[0].input.focus();
     try {
-      await submit(Object.fromEntries(named().map((each) => [each.name, each.value])));
+      await submit(node.values());
     } catch (error) {
       if (error.name !== "AbortError") node.refuse(error);
     }

@@ -30,7 +30,7 @@ export function tabs(all, { selected, onSelect, label } = {}) {
   node.firstChild.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const head = heads[(heads.indexOf(document.activeElement) + step + heads.length) % heads.length];
+    const head = heads[(heads.findIndex((each) => each === document.activeElement) + step + heads.length) % heads.length];
     head.focus();
     choose(head);
   });

@@ -38,6 +38,7 @@ export function duration(ms) {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   const s = Math.floor(ms / 1000);
+  /** @type {[number, string, number, string][]} */
   const pairs = [[86_400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
   for (const [size, unit, small, lesser] of pairs) {
     if (s < size) continue;
@@ -59,8 +60,7 @@ function relative(at) {
   const off = at - now();
   const s = Math.round(Math.abs(off) / 1000);
   if (s < 2) return "now";
-  const steps = [[60, 1, "s"], [3600, 60, "min"], [172_800, 3600, "h"], [Infinity, 86_400, "d"]];
-  const [, size, unit] = steps.find(([most]) => s < most);
+  const [size, unit] = s < 60 ? [1, "s"] : s < 3600 ? [60, "min"] : s < 172_800 ? [3600, "h"] : /** @type {[number, string]} */ ([86_400, "d"]);
   const told = `${Math.floor(s / size)} ${unit}`;
   return off > 0 ? `in ${told}` : `${told} ago`;
 }
@@ -75,9 +75,9 @@ export function relTime(iso) {
 
 setInterval(() => {
   if (document.hidden) return;
-  for (const node of document.querySelectorAll("time[data-at]")) {
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("time[data-at]"))) {
     const text = relative(Number(node.dataset.at));
-    if (node.firstChild?.data !== text) node.textContent = text;
+    if (node.textContent !== text) node.textContent = text;
   }
 }, 1000);
 
@@ -125,7 +125,7 @@ function copySelected(text) {
     copied = false;
   }
   place.remove();
-  focused?.focus?.({ preventScroll: true });
+  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
   return copied;
 }
 

@@ -10,7 +10,7 @@ function region() {
 }
 
 /**
- * Show a note. @param {string} text @param {"good" | "bad" | "plain"} [kind]
+ * Show a note. @param {string | Node} text @param {"good" | "bad" | "plain"} [kind]
  */
 export function toast(text, kind = "plain") {
   const place = region();
@@ -21,7 +21,7 @@ export function toast(text, kind = "plain") {
     if (!place.childElementCount) place.hidePopover?.();
   }
   place.append(note);
-  while (place.childElementCount > 4) place.firstChild.remove();
+  while (place.childElementCount > 4) place.firstChild?.remove();
   raise(place);
   if (kind !== "bad") setTimeout(gone, SHOWN);
 }
