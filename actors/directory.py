@@ -5,6 +5,7 @@ refused is dropped; if its host has a parked poll, a socket or a live run it is 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from actors.claims import Claims
@@ -42,6 +43,7 @@ class Directory:
         self.orgs: dict[str, OrgSupervisor] = {}
         self.switchboard = Switchboard()
         self.rebuilt = 0
+        self.restarts: Counter[str] = Counter()  # by host or org, while its actor is alive: how many came before it
         self.claimed = 0  # hosts of which the rows were claimed
         self.fenced = 0  # hosts that somebody else had claimed meanwhile
         self.failures: list[BaseException] = []  # unexpected errors, oldest first, for the simulator and /debug
@@ -68,6 +70,7 @@ class Directory:
             most = around.limits.max_pending_per_org
             pool = OrgPool(org_id, around, self._pool_writer, self._tell_if_there, self.ask)
             self.pools.started_anew(org_id)
+            self.restarts.update([org_id] if supervisor is not None else [])
             supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending, pool)
             supervisor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
             self.orgs[org_id] = supervisor
@@ -258,6 +261,7 @@ class Directory:
         log.warning("The actor of host %s is dropped: %s", actor.host_id, why, extra={"host": actor.host_id})
         self._forget(actor)
         self.rebuilt += 1
+        self.restarts[actor.host_id] += 1
         if actor.fenced:
             self.fenced += 1
             self._let_go(actor)
@@ -353,9 +357,14 @@ class Directory:
             elif self._is_idle(actor, now):
                 idle.append(actor)
         self._passivate(idle)
+        self._let_orgs_rest(now)
+
+    def _let_orgs_rest(self, now: Millis) -> None:
         most = self._around.limits.passivate_after_ms
         for org_id in [name for name, supervisor in self.orgs.items() if supervisor.quiet_for(now) >= most]:
             del self.orgs[org_id]  # whoever needs it starts it again
+        for name in [name for name in self.restarts if name not in self.hosts and name not in self.orgs]:
+            del self.restarts[name]
 
     def sweep_pools(self, orgs: Iterable[str]) -> None:
         """In the pools of these orgs something is due."""

@@ -125,7 +125,7 @@ def _serve_poll(state: HostState, poll: Poll, d: Decision, after: str | None) ->
             d.host_changed = True  # nothing goes out without the fence: another node may have ended it meanwhile
             state.answer_poll(_hand_out(current), d)
     else:
-        taken = take_next(state, d, after=after)
+        taken = take_next(state, d, after=after or poll.after)
         if taken is not None:
             state.answer_poll(_hand_out(taken), d)
 
@@ -155,7 +155,7 @@ def sign_of_life(state: HostState, attempt: Attempt, d: Decision) -> None:
 
 
 def beat(state: HostState, message: Beat, d: Decision) -> None:
-    """A heartbeat: a verdict for each run that it names."""
+    """A heartbeat: a verdict for each run that it names; if it names none at all, for the one that its host should be at."""
     instance, host, session = message.instance_id, state.host, message.session
     replaced = instance is not None and host.instance_id is not None and instance != host.instance_id
     if replaced or (session is not None and session is not state.session):
@@ -179,8 +179,14 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
         d.host_changed = True  # "abandon" waits for the fence, as above
     elif named == () and not (state.polls_beside and (state.unread or d.now - state.handed_out_at < UNDER_WAY)):
         state.set_gate(d, closed=False)
-    d.reply = [_verdict(state, run_id) for run_id in named or ()]
+    d.reply = [_verdict(state, run_id) for run_id in (_started(state) if named is None else named)]
     serve(state, d)
+
+
+def _started(state: HostState) -> set[str]:
+    """The run that the machine is at, as far as is known here. A heartbeat that names nothing hears of its cancel so."""
+    current = state.current
+    return set() if current is None or current.run.status is RunStatus.OFFERED else {current.run.id}
 
 
 def _current_id(state: HostState) -> set[str]:

@@ -165,6 +165,7 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
         if ack.session is not None:  # now: of a commit whose outcome is unknown its agent will ask again
             ack.session.note_acked(job.id, run.id)
     elif state.poll is not None:
+        run.taken_after = state.poll.after
         d.claimed_by = state.poll
         state.answer_poll(PollAnswer(taken=encode(document), job_run_id=run.id), d)
 

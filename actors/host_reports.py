@@ -44,7 +44,14 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
         attempt,
         event,
         d,
-        Ending(report.duration_ms, report.error_code, report.error_message, output, message.digest, report.retryable),
+        Ending(
+            None if report.duration_ms is None else round(report.duration_ms),
+            report.error_code,
+            report.error_message,
+            output,
+            message.digest,
+            report.retryable,
+        ),
     )
     following = take_next(state, d, after=run.id) if message.take_next else None
     d.reply = ReportAnswer(

@@ -90,7 +90,7 @@ NOTHING = PollAnswer()
 class Poll:
     """A parked long-poll. It outlives the actor's incarnations: the directory keeps it until it is answered."""
 
-    __slots__ = ("answer", "host_id", "instance_id", "is_open", "over", "running", "waits")
+    __slots__ = ("after", "answer", "host_id", "instance_id", "is_open", "over", "running", "waits")
 
     def __init__(
         self,
@@ -100,8 +100,10 @@ class Poll:
         instance_id: str | None = None,
         running: tuple[str, ...] | None = None,
         is_open: Callable[[], bool] = lambda: True,
+        after: str | None = None,
     ) -> None:
         self.host_id = host_id
+        self.after = after  # the run whose report also asks for the next one
         self.waits = waits
         self.instance_id = instance_id
         self.running = running  # None: it says nothing; (): it says that it runs nothing

@@ -14,7 +14,7 @@ from peewee import Database, fn
 from interlock.clock import Millis
 from interlock.errors import InvalidState, NotFound, PreconditionFailed
 from store.accounts import By, audit, create_key
-from store.locks import locked
+from store.locks import hold_org, locked
 from store.models import LIVE_RUNS, OPEN_RUNS, AgentKey, Host, Job, JobRun, Membership, Organization, ServerInstance
 from store.rows import HOST_COLUMNS, HostRow, host_from
 
@@ -43,6 +43,18 @@ def org_of(database: Database, user_id: str, org_id: str) -> OrgRow | None:
     """That org, if the user is a member of it."""
     query = _orgs_of(user_id).where(Organization.id == org_id)
     return next((OrgRow(*row) for row in query.tuples().execute(database)), None)
+
+
+def rename_org(database: Database, org_id: str, name: str, by: By) -> bool:
+    """Whether it had another name, in a transaction of the caller's. The audit trail gets what it `was`."""
+    hold_org(database, org_id)
+    named = Organization.select(Organization.name).where(Organization.id == org_id)
+    ((was,),) = named.tuples().execute(database)
+    if was == name:
+        return False
+    Organization.update(name=name).where(Organization.id == org_id).execute(database)
+    audit(database, by, org_id, "org.update", ("org", org_id), {"name": name, "was": {"name": was}})
+    return True
 
 
 def _orgs_of(user_id: str) -> Any:

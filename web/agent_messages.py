@@ -47,6 +47,7 @@ def result_message(
     """How a run ended. `body`: the report as it came, if that should be kept when it comes too late."""
     if report.duration_ms is not None and not 0 <= report.duration_ms <= MAX_DURATION_MS:
         raise InvalidRequest.at("$.durationMs", f"expected 0 to {MAX_DURATION_MS}")
+    report.duration_ms = None if report.duration_ms is None else round(report.duration_ms)
     report.error_message = cut(report.error_message, MAX_MESSAGE)
     report.error_code = cut(report.error_code, MAX_CODE)
     canonical: bytes = encode(report)

@@ -8,9 +8,20 @@ from aiohttp import web
 from actors import messages
 from actors.documents import encode
 from interlock.clock import rfc3339
-from interlock.errors import InvalidRequest, NotFound, Unauthenticated
+from interlock.errors import InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
-from interlock.wire import EvidenceIn, Heartbeat, HeartbeatAnswer, Intervals, Logs, Progress, Report, RunVerdict
+from interlock.wire import (
+    EvidenceIn,
+    Heartbeat,
+    HeartbeatAnswer,
+    Intervals,
+    Logs,
+    Progress,
+    Report,
+    ReportAnswer,
+    RunVerdict,
+    TakenJob,
+)
 from web.access import Agent, stamp
 from web.agent_messages import instance_of, logs_message, progress_message, result_message, running_of
 from web.evidence_items import items_from
@@ -25,6 +36,7 @@ _progress = msgspec.json.Decoder(Progress)
 _logs = msgspec.json.Decoder(Logs)
 _evidence = msgspec.json.Decoder(EvidenceIn)
 _heartbeat = msgspec.json.Decoder(Heartbeat)
+_taken = msgspec.json.Decoder(TakenJob)
 
 
 async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
@@ -94,11 +106,29 @@ async def result(request: web.Request, s: Services, who: Agent) -> web.StreamRes
     take_next = request.query.get("next") in {"1", "true"}
     body = came.decode(errors="replace")
     message = result_message(_run_id(request), report, body, s.web_limits, take_next=take_next)
-    answer = await s.directory.ask(who.host_id, message)
+    answer: ReportAnswer = await s.directory.ask(who.host_id, message)
+    if take_next and answer.next is None and not answer.replayed:
+        answer.next = await _from_pool(request, s, who, message.job_run_id)
     response = _json(answer)
     if answer.next is None:
         return response
     return await _hand_over(request, s, who, response, answer.next.job_run_id)
+
+
+async def _from_pool(request: web.Request, s: Services, who: Agent, reported: str) -> TakenJob | None:
+    """What a poll that does not wait would get now: nothing of the host's own was next. Another poll is not disturbed."""
+    if who.host_id in s.directory.polls:
+        return None
+    transport = request.transport
+    asks = messages.Poll(
+        who.host_id, waits=False, after=reported, is_open=lambda: transport is not None and not transport.is_closing()
+    )
+    s.directory.poll(asks, 0)
+    try:
+        answer: messages.PollAnswer = await asks.answer
+    except InterlockError:
+        return None  # the report is in the rows, whatever became of the question behind it
+    return None if answer.taken is None else _taken.decode(answer.taken)
 
 
 async def progress(request: web.Request, s: Services, who: Agent) -> web.Response:

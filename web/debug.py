@@ -20,12 +20,13 @@ async def actors(_request: web.Request, s: Services, who: Admin) -> web.Response
     await _note(s, who, None)
     by_org: dict[str, list[dict[str, Any]]] = {org_id: [] for org_id in s.directory.orgs}
     for actor in list(s.directory.hosts.values())[:SHOWN]:
-        by_org.setdefault("" if actor.state is None else actor.state.host.org_id, []).append(_shown(actor))
+        by_org.setdefault("" if actor.state is None else actor.state.host.org_id, []).append(_shown(s, actor))
     supervisors = [
         {
             "orgId": org_id,
             "mailbox": len(s.directory.orgs[org_id].inbox) if org_id in s.directory.orgs else 0,
             "routed": s.directory.orgs[org_id].routed if org_id in s.directory.orgs else 0,
+            "restarts": s.directory.restarts[org_id],
             "hosts": hosts,
         }
         for org_id, hosts in by_org.items()
@@ -51,12 +52,26 @@ async def host(request: web.Request, s: Services, who: Admin) -> web.Response:
         raise NotFound("No such host")
     await _note(s, who, host_id)
     snapshot = await s.directory.ask(host_id, messages.Describe())
-    return web.Response(body=encode(snapshot), content_type="application/json")
+    actor = s.directory.hosts.get(host_id)
+    return web.Response(
+        body=encode(snapshot if actor is None else snapshot | _work(s, actor)), content_type="application/json"
+    )
 
 
-def _shown(actor: HostActor) -> dict[str, Any]:
+def _work(s: Services, actor: HostActor) -> dict[str, Any]:
+    """What the actor itself is at, whatever its host is."""
+    return {
+        "mailbox": len(actor.inbox),
+        "commits": actor.submitted,
+        "restarts": s.directory.restarts[actor.host_id],
+        "busySeconds": round(actor.busy_seconds, 6),
+        "lastMessageAt": actor.last_message_at,
+    }
+
+
+def _shown(s: Services, actor: HostActor) -> dict[str, Any]:
     state = actor.state
-    known: dict[str, Any] = {"hostId": actor.host_id, "mailbox": len(actor.inbox), "commits": actor.submitted}
+    known: dict[str, Any] = {"hostId": actor.host_id} | _work(s, actor)
     if state is None:
         return known | {"activating": True}
     current = state.current
@@ -68,8 +83,6 @@ def _shown(actor: HostActor) -> dict[str, Any]:
         "current": None if current is None else {"jobRunId": current.run.id, "status": current.run.status},
         "pollParked": state.poll is not None,
         "awaitingIdle": state.host.awaiting_idle,
-        "busySeconds": round(actor.busy_seconds, 6),
-        "lastMessageAt": actor.last_message_at,
     }
 
 

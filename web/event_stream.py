@@ -129,7 +129,10 @@ class EventStream:
                 waiter.set_result(None)
 
     def cursor(self, seq: int) -> int | None:
-        """The cursor behind that number; None when some events after it are gone, or when it never was."""
+        """The cursor behind that number, 0 being the stream's birth; None when some events after it are gone, or when it
+        never was.
+        """
+        seq = seq or self.born
         return seq - self._shift if self.oldest <= seq <= self.newest else None
 
     def after(self, cursor: int) -> list[Frame] | None:

@@ -1,4 +1,4 @@
-"""Organizations: those of whoever asks, and new ones by platform admins."""
+"""Organizations: those of whoever asks, new ones by platform admins, other names by owners. None is ever deleted."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,17 +9,18 @@ from aiohttp import web
 from actors.documents import encode
 from interlock.clock import rfc3339
 from interlock.errors import NotFound
-from interlock.fleet import CreateOrg, Org, OrgPage
+from interlock.fleet import CreateOrg, Org, OrgPage, PatchOrg
 from store import accounts
 from store.accounts import By, Person
-from store.fleet import OrgRow, org_of, orgs_page
+from store.fleet import OrgRow, org_of, orgs_page, rename_org
 from web.access import Admin, Member
-from web.fleet_changes import change
+from web.fleet_changes import change, tell_watchers
 from web.pages import asked, cut, link
 from web.parsing import decode, read_json
 from web.services import Services
 
 _create = msgspec.json.Decoder(CreateOrg)
+_patch = msgspec.json.Decoder(PatchOrg)
 
 
 async def list_all(request: web.Request, s: Services, who: Person) -> web.Response:
@@ -48,6 +49,15 @@ async def create(request: web.Request, s: Services, who: Admin) -> web.Response:
 
 async def show(_request: web.Request, s: Services, who: Member) -> web.Response:
     """One organization, and what whoever asks is in it."""
+    return web.Response(body=encode(await _org(s, who.person.id, who.org_id)), content_type="application/json")
+
+
+async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
+    """Another name; the one that it has already changes nothing, and nobody is told."""
+    wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _patch, s.web_limits.max_json_depth)
+    name = accounts.clean_name(wanted.name)
+    if await change(s, who.by, lambda db, by: rename_org(db, who.org_id, name, by)):
+        tell_watchers(s, who.org_id, "org", who.org_id)
     return web.Response(body=encode(await _org(s, who.person.id, who.org_id)), content_type="application/json")
 
 

@@ -174,6 +174,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/orgs", account, fleet_orgs.list_all),
     Route("POST", "/api/orgs", platform_admin, fleet_orgs.create),
     Route("GET", "/api/orgs/{org_id}", org("viewer"), fleet_orgs.show),
+    Route("PATCH", "/api/orgs/{org_id}", org("owner"), fleet_orgs.patch),
     Route("GET", _HOSTS, org("viewer"), fleet_hosts.list_all),
     Route("POST", _HOSTS, org("admin"), fleet_hosts.create),
     Route("GET", f"{_HOSTS}/{{host_id}}", org("viewer"), at_owner(fleet_hosts.show)),

@@ -133,8 +133,9 @@ class Sessions:
         return self._clock.now() < min(row.expires_at, row.last_seen_at + self.limits.idle_ms)
 
     def _check_page(self, request: web.Request, cookie: Cookie) -> None:
-        if not self.front.fits(request):
-            raise Forbidden("With a cookie, what changes anything needs an Origin header that names this server")
+        """The page's secret is what proves it to be ours. Browsers name the page's origin as well, other programs need not."""
+        if "Origin" in request.headers and not self.front.fits(request):
+            raise Forbidden("With a cookie, nothing is changed for a page of another origin")
         if not same(request.headers.get(CSRF_HEADER, ""), cookie.csrf_token):
             raise Forbidden(f"With a cookie, what changes anything needs the session's {CSRF_HEADER}")
 

@@ -71,6 +71,12 @@ class CreateOrg(Strict):
     name: str
 
 
+class PatchOrg(Strict):
+    """`PATCH /api/orgs/{orgId}`, by an owner of it."""
+
+    name: str
+
+
 class Org(Lenient):
     """An organization, and what whoever asks is in it."""
 

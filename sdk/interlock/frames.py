@@ -83,7 +83,7 @@ class Done(OfJob, kw_only=True):
     """`job:done`."""
 
     output: Any = None
-    duration_ms: int | None = None
+    duration_ms: float | None = None
 
 
 class Failed(OfJob, kw_only=True):
@@ -93,13 +93,13 @@ class Failed(OfJob, kw_only=True):
     error_code: str | None = None
     retryable: bool = True
     output: Any = None
-    duration_ms: int | None = None
+    duration_ms: float | None = None
 
 
 class Cancelled(OfJob, kw_only=True):
     """`job:cancelled`: the agent has stopped it."""
 
-    duration_ms: int | None = None
+    duration_ms: float | None = None
 
 
 # ---- what the server answers -----------------------------------------------------------------------------------

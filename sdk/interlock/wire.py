@@ -224,10 +224,10 @@ class TakenJob(Lenient, omit_defaults=True):
 
 
 class Report(Lenient):
-    """`POST …/jobs/{jobRunId}/result`."""
+    """`POST …/jobs/{jobRunId}/result`; a fraction of a millisecond is rounded."""
 
     status: ReportStatus
-    duration_ms: int | None = None
+    duration_ms: float | None = None
     error_message: str | None = None
     error_code: str | None = None
     output: Any = None
@@ -433,9 +433,9 @@ class HostEvent(Lenient, omit_defaults=True):
 class OrgEvent(Lenient, omit_defaults=True):
     """`data` of `org.changed`: that something of the organization's was made, changed or deleted, not what it says.
 
-    `what` is `type`, `settings`, `member`, `instance`, `host` (a new one), `key` or `enrolment`. `id` is the type's name, the
-    user's id or the like; of keys and enrolments, which not everybody may see, it is left out. `version` is there where there
-    is one, `deleted` when it is no more.
+    `what` is `type`, `settings`, `member`, `instance`, `host` (a new one), `key`, `enrolment` or `org` (its name). `id` is the
+    type's name, the user's id or the like; of keys and enrolments, which not everybody may see, it is left out. `version` is
+    there where there is one, `deleted` when it is no more.
     """
 
     what: str

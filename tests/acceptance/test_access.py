@@ -330,3 +330,21 @@ async def test_a_member_of_two_orgs_is_in_each_what_that_org_says(plane: Plane, 
     for org, status in ((tenant, 403), (other, 201)):
         reply = await viewer.post(org.jobs_path, {"type": "SERVER_START", "hostId": org.host().id})
         assert reply.status == status
+
+
+async def test_the_actors_that_are_alive_are_shown_as_a_tree(plane: Plane, tenant: Tenant) -> None:
+    host = tenant.host()
+    await tenant.create(host)
+    platform = plane.caller(plane.rows.token(plane.rows.user(tenant.id, "viewer", platform_admin=True)))
+    supervisors = (await platform.get("/debug/actors")).json["supervisors"]
+    mine = next(each for each in supervisors if each["orgId"] == tenant.id)
+    assert {"mailbox", "routed", "restarts", "hosts"} <= mine.keys()
+    (shown,) = mine["hosts"]
+    assert (shown["hostId"], shown["pending"], shown["current"], shown["restarts"]) == (host.id, 1, None, 0)
+    whole = (await platform.get(f"/debug/actors/hosts/{host.id}")).json
+    assert {name: whole[name] for name in ("mailbox", "restarts", "pendingCount")} == {
+        "mailbox": 0,
+        "restarts": 0,
+        "pendingCount": 1,
+    }
+    assert whole["busySeconds"] > 0

@@ -160,6 +160,14 @@ async def test_a_repeated_report_takes_no_second_job_once_its_next_has_ended(ten
     assert (await tenant.show(third))["status"] == "PENDING"
 
 
+@pytest.mark.parametrize(("said", "kept"), [(12.0, 12), (1234.5678, 1235), (0.2, 0)])
+async def test_a_duration_may_have_a_fraction(tenant: Tenant, said: float, kept: int) -> None:
+    host, job, run_id = await started(tenant)
+    await host.finish(run_id, durationMs=said)
+    assert (await host.finish(run_id, durationMs=kept))["replayed"]
+    assert (await tenant.show(job))["jobRuns"][0]["result"]["durationMs"] == kept
+
+
 async def test_a_result_takes_nothing_unless_it_asks_and_nothing_when_nothing_waits(tenant: Tenant) -> None:
     host, _, run_id = await started(tenant)
     waiting = await tenant.create(host)
@@ -219,3 +227,13 @@ async def test_each_attempt_has_log_numbers_of_its_own(tenant: Tenant) -> None:
     await host.logs(second, {"seq": 1, "message": "two"})
     items = (await tenant.user.get(f"{tenant.jobs_path}/{job['id']}/logs")).json["items"]
     assert [(item["jobRunId"], item["message"]) for item in items] == [(first, "one"), (second, "two")]
+
+
+async def test_a_heartbeat_that_names_no_run_hears_of_the_one_that_is_on(tenant: Tenant) -> None:
+    host, job, run_id = await started(tenant)
+    assert (await host.beat()).json["runs"] == [{"jobRunId": run_id, "verdict": "continue"}]
+    await tenant.cancel(job)
+    assert [(run["jobRunId"], run["verdict"]) for run in (await host.beat()).json["runs"]] == [(run_id, "cancel")]
+    assert (await host.beat(running=[])).json["runs"] == []
+    await host.finish(run_id, "cancelled")
+    assert (await host.beat()).json["runs"] == []

@@ -244,7 +244,7 @@ WRONG_BODIES: dict[str, list[Any]] = {
     "result": [
         {"durationMs": 1},
         *each({}, "status", "SUCCESS", "done", "", None, 1, True, [], {}, "lost", "running"),
-        *each(FAILED, "durationMs", -1, 1.5, "1", True, 2**53, []),
+        *each(FAILED, "durationMs", -1, "1", True, 2**53, []),
         *each(FAILED, "errorMessage", 1, True, [], {}),
         *each(FAILED, "errorCode", 1, [], {}),
         *each(FAILED, "retryable", None, 0, "false", []),

@@ -82,6 +82,16 @@ async def test_what_was_missed_is_replayed_by_its_number(tenant: Tenant) -> None
     assert (following["seq"], following["data"]["jobId"]) == (frames[3]["seq"] + 1, newest["id"])
 
 
+async def test_after_nothing_all_that_is_kept_is_replayed(tenant: Tenant) -> None:
+    host = tenant.host()
+    jobs = [await tenant.create(host) for _ in range(3)]
+    async with tenant.watch(after=0) as watch:
+        frames = [await watch.next() for _ in jobs]
+    assert [(frame["event"], frame["data"]["jobId"]) for frame in frames] == [
+        ("job.created", job["id"]) for job in jobs
+    ]
+
+
 async def test_a_dashboard_that_has_missed_too_much_is_told_of_the_gap_first(tenant: Tenant) -> None:
     host = tenant.host()
     await tenant.create(host)

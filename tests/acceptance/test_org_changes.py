@@ -57,6 +57,8 @@ async def test_each_change_is_told_as_what_it_is(tenant: Tenant) -> None:
         await tells("DELETE", f"hosts/{host.id}/keys/{kid}", what="key", deleted=True)
         enrolment = await tells("POST", "enrolments", {}, what="enrolment")
         await tells("DELETE", f"enrolments/{enrolment}", what="enrolment", deleted=True)
+        assert (await owner.ask("PATCH", tenant.path, {"name": "Arcade"})).status == 200
+        assert (await watch.until("org.changed"))["data"] == {"what": "org", "id": tenant.id}
 
 
 async def test_what_is_told_can_be_read_already_and_a_refusal_tells_nothing(tenant: Tenant) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.callers import Caller, Plane, Tenant
+from tests.support.routes import NOBODY
 
 
 def platform_admin(plane: Plane) -> Caller:
@@ -51,3 +52,77 @@ async def test_nobody_else_makes_organizations(plane: Plane, tenant: Tenant) -> 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 1}, {"name": "a", "colour": "red"}, []])
 async def test_an_organization_that_makes_no_sense_is_refused(plane: Plane, body: Any) -> None:
     assert (await platform_admin(plane).post("/api/orgs", body)).refusal == (400, "invalid_request")
+
+
+async def test_an_owner_gives_it_another_name_and_everybody_sees_it(tenant: Tenant) -> None:
+    owner, before = tenant.as_role("owner"), (await tenant.user.get(tenant.path)).json
+    reply = await owner.ask("PATCH", tenant.path, {"name": "  Arcade  "})
+    assert (reply.status, reply.json) == (200, before | {"name": "Arcade", "role": "owner"})
+    assert (await tenant.user.get(tenant.path)).json == before | {"name": "Arcade"}
+    assert [org["name"] for org in (await tenant.user.get("/api/orgs")).json["items"]] == ["Arcade"]
+    assert [org["name"] for org in (await tenant.user.get("/api/session")).json["orgs"]] == ["Arcade"]
+
+
+async def test_another_name_is_in_the_audit_trail_and_the_same_name_is_not(tenant: Tenant) -> None:
+    owner = tenant.as_role("owner")
+    async with tenant.watch() as watch:
+        for name in ("Arcade", " Arcade "):
+            assert (await owner.ask("PATCH", tenant.path, {"name": name})).json["name"] == "Arcade"
+        assert (await watch.next())["data"] == {"what": "org", "id": tenant.id}
+        assert (await owner.ask("PUT", f"{tenant.path}/settings", {"platform": {"region": "eu"}})).status == 200
+        assert (await watch.next())["data"]["what"] == "settings"
+    (line,) = (await owner.get(f"{tenant.path}/audit", action="org.update")).json["items"]
+    assert (line["targetKind"], line["targetId"], line["actorId"]) == ("org", tenant.id, tenant.user_ids["owner"])
+    assert line["detail"] == {"name": "Arcade", "was": {"name": "acme"}}
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+async def test_only_owners_rename(tenant: Tenant, role: str) -> None:
+    assert (await tenant.as_role(role).ask("PATCH", tenant.path, {"name": "mine"})).refusal == (403, "forbidden")
+    assert (await tenant.user.get(tenant.path)).json["name"] == "acme"
+
+
+async def test_nobody_renames_the_organization_of_others(plane: Plane, tenant: Tenant) -> None:
+    for caller in (plane.tenant().as_role("owner"), platform_admin(plane)):
+        for org_id in (tenant.id, NOBODY, "nothing"):
+            reply = await caller.ask("PATCH", f"/api/orgs/{org_id}", {"name": "mine"})
+            assert reply.refusal == (404, "not_found")
+    assert (await plane.stranger.ask("PATCH", tenant.path, {"name": "mine"})).refusal == (401, "unauthenticated")
+    assert (await tenant.user.get(tenant.path)).json["name"] == "acme"
+
+
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [
+        ({}, "$"),
+        ([], "$"),
+        ({"name": 1}, "$.name"),
+        ({"name": None}, "$.name"),
+        ({"name": ["a"]}, "$.name"),
+        ({"name": ""}, "$.name"),
+        ({"name": "   "}, "$.name"),
+        ({"name": "a\u0000b"}, "$.name"),
+        ({"name": "a" * 201}, "$.name"),
+        ({"name": "a", "colour": "red"}, "$"),
+        ({"name": "a", "id": NOBODY}, "$"),
+    ],
+)
+async def test_a_name_that_makes_no_sense_is_refused_and_changes_nothing(tenant: Tenant, body: Any, at: str) -> None:
+    owner = tenant.as_role("owner")
+    reply = await owner.ask("PATCH", tenant.path, body)
+    assert reply.refusal == (400, "invalid_request")
+    assert [error["path"] for error in reply.json["errors"]] == [at]
+    assert (await owner.get(tenant.path)).json["name"] == "acme"
+    assert (await owner.get(f"{tenant.path}/audit", action="org.update")).json["items"] == []
+
+
+async def test_the_longest_name_is_taken(tenant: Tenant) -> None:
+    reply = await tenant.as_role("owner").ask("PATCH", tenant.path, {"name": "ä" * 200})
+    assert (reply.status, reply.json["name"]) == (200, "ä" * 200)
+
+
+async def test_an_organization_is_never_deleted(tenant: Tenant) -> None:
+    reply = await tenant.as_role("owner").ask("DELETE", tenant.path)
+    assert reply.refusal == (405, "method_not_allowed")
+    assert {method.strip() for method in reply.headers["Allow"].split(",")} >= {"GET", "PATCH"}
+    assert (await tenant.user.get(tenant.path)).status == 200

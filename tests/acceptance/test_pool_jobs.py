@@ -74,6 +74,36 @@ async def test_a_hosts_own_jobs_go_first(tenant: Tenant) -> None:
     assert (await host.take())["jobId"] == pooled["id"]
 
 
+async def test_a_result_takes_the_next_job_from_the_pool_behind_the_hosts_own(tenant: Tenant) -> None:
+    host = tenant.host()
+    first, own, pooled, left = [
+        await tenant.create(host),
+        await tenant.create(host),
+        await tenant.pool(),
+        await tenant.pool(),
+    ]
+    taken = await host.take()
+    assert taken["jobId"] == first["id"]
+    for job in (own, pooled):
+        run_id = taken["jobRunId"]
+        answer = await host.finish(run_id, take_next=True)
+        taken = answer["next"]
+        assert taken["jobId"] == job["id"]
+        assert await host.finish(run_id, take_next=True) == answer | {"replayed": True}
+    assert (await tenant.show(left))["status"] == "PENDING"
+    assert (await host.finish(taken["jobRunId"], take_next=True))["next"]["jobId"] == left["id"]
+
+
+async def test_a_result_that_asks_for_more_leaves_a_parked_poll_alone(tenant: Tenant) -> None:
+    host = tenant.host()
+    await tenant.create(host)
+    taken = await host.take()
+    async with tenant.parked(host) as poll:
+        assert "next" not in await host.finish(taken["jobRunId"], take_next=True)
+        job = await tenant.pool()
+        assert (await poll).json["jobId"] == job["id"]
+
+
 async def test_pool_jobs_go_by_priority_and_then_by_age(tenant: Tenant) -> None:
     host = tenant.host()
     jobs = [await tenant.pool(priority=priority) for priority in (0, 5, 0, -1, 5)]

@@ -67,6 +67,7 @@ BODIES: dict[str, Any] = {  # that are accepted
     "PATCH /api/orgs/{org}/members/{member}": {"role": "operator"},
     "PUT /api/orgs/{org}/settings": {},
     "POST /api/orgs": {"name": "new"},
+    "PATCH /api/orgs/{org}": {"name": "renamed"},
     "PUT /api/session/password": {"current": "x", "password": "correct horse battery staple"},
     "POST /api/session/ticket": {},
     "POST /api/login/device": {"name": "ann@laptop"},

@@ -263,6 +263,10 @@ async def test_listeners_hear_of_all_orgs_and_all_are_woken_at_the_end() -> None
         await waiting
 
 
-@pytest.mark.parametrize("after", [0, -1, 2**63])
+def test_the_number_0_is_the_streams_birth() -> None:
+    assert stream(3).cursor(0) == stream(3).cursor(stream(3).born)
+
+
+@pytest.mark.parametrize("after", [-1, 2**63])
 def test_a_strange_number_has_no_cursor(after: int) -> None:
     assert stream(1).cursor(after) is None

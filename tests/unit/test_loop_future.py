@@ -106,6 +106,8 @@ def test_a_thread_that_waits_in_vain_is_told() -> None:
 class Watched(LoopFuture):
     """Lets a test stop a thread just before or just after it looks who listens."""
 
+    _kept: Any = None
+
     def __init__(self) -> None:
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None

@@ -70,6 +70,7 @@ _VALUES: dict[tuple[str, str], Any] = {
     ("Org", "name"): "Acme",
     ("OwnOrg", "name"): "Acme",
     ("CreateOrg", "name"): "Acme",
+    ("PatchOrg", "name"): "Acme",
     ("CreateInstance", "name"): "dust",
     ("PatchInstance", "name"): "dust",
     ("ServerInstance", "name"): "dust",

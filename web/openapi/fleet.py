@@ -29,6 +29,7 @@ from interlock.fleet import (
     PatchHost,
     PatchInstance,
     PatchMember,
+    PatchOrg,
     PutJobType,
     PutSettings,
     ServerInstance,
@@ -82,6 +83,14 @@ _OF_ORGS: dict[str, Operation] = {
         body=Body(CreateOrg),
     ),
     f"GET {ORG}": Operation("showOrg", _ORGS, "Show an organization", (ok(Org, "The organization."),)),
+    f"PATCH {ORG}": Operation(
+        "patchOrg",
+        _ORGS,
+        "Rename an organization",
+        (ok(Org, "The organization as it is now."),),
+        body=Body(PatchOrg),
+        detail="An organization is never deleted: its history and its audit trail stay.",
+    ),
     f"GET {ORG}/summary": Operation(
         "showSummary",
         _ORGS,

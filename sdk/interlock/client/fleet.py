@@ -28,6 +28,7 @@ from interlock.fleet import (
     OrgPage,
     PatchHost,
     PatchInstance,
+    PatchOrg,
     Register,
     Registered,
     ServerInstance,
@@ -60,6 +61,11 @@ class Orgs(Calls):
     def get(self, org_id: OrgId) -> Org:
         """One of them."""
         return self._call(Org, "GET", in_org(org_id))
+
+    @operation("patchOrg")
+    def patch(self, org_id: OrgId, change: PatchOrg) -> Org:
+        """The same under another name; for owners."""
+        return self._call(Org, "PATCH", in_org(org_id), without_nones(change))
 
     @operation("showSummary")
     def summary(self, org_id: OrgId) -> Summary:

@@ -80,6 +80,12 @@ def test_the_quick_commands_load_neither_aiohttp_nor_rich_nor_the_server(
         assert not {"aiohttp", "rich", "asyncio", "runtime", "peewee"} & set(done.stderr.split())
 
 
+def test_the_package_is_a_program_too() -> None:
+    for arguments, shown in ((["--version"], "interlock "), (["jobs", "--help"], "Usage: python -m interlock jobs ")):
+        done = subprocess.run([sys.executable, "-m", "interlock", *arguments], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(shown)
+
+
 def test_the_help_of_every_jobs_command_is_a_line_and_an_example(run: Run) -> None:
     for name in ("create", "list", "show", "wait", "logs", "cancel", "retry", "resolve"):
         told = run("jobs", name, "--help").output

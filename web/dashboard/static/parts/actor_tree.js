@@ -50,6 +50,7 @@ function branch(ctx, orgId) {
       { title: "Mailbox", class: "num", cell: (host) => h("span", { class: host.mailbox > 10 ? "bad" : null }, count(host.mailbox)) },
       { title: "Busy", class: "num", cell: (host) => share(host.share) },
       { title: "Commits", class: "num", cell: (host) => count(host.commits) },
+      { title: "Restarts", class: "num", cell: (host) => count(host.restarts ?? 0) },
       { title: "Epoch", class: "num", cell: (host) => count(host.epoch ?? 0) },
       { title: "Last message", class: "num", cell: (host) => relTime(host.lastMessageAt ? new Date(host.lastMessageAt).toISOString() : null) },
     ],

@@ -21,7 +21,7 @@ export const ACTIONS = new Map([
   ["key.create", "issued an agent key for"], ["key.revoke", "revoked an agent key of"], ["enrolment.create", "made enrolment"], ["enrolment.delete", "revoked enrolment"],
   ["instance.create", "made instance"], ["instance.update", "changed instance"], ["instance.delete", "deleted instance"],
   ["type.put", "changed job type"], ["type.delete", "deleted job type"], ["settings.update", "changed the settings"],
-  ["member.add", "added member"], ["member.update", "changed the role of"], ["member.remove", "removed member"], ["org.create", "made the organization"],
+  ["member.add", "added member"], ["member.update", "changed the role of"], ["member.remove", "removed member"], ["org.create", "made the organization"], ["org.update", "renamed the organization"],
 ]);
 
 const TIMES = new Set(["paused_until", "drainUntil", "expiresAt"]); // ms since 1970, as the trail keeps them
