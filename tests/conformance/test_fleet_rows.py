@@ -182,6 +182,23 @@ def test_orgs_come_with_the_users_role(database: Database) -> None:
     assert fleet.orgs_page(database, new_id(), "", 9) == []
 
 
+def test_one_org_gets_another_name_and_the_audit_trail_says_what_it_was(database: Database) -> None:
+    user_id, orgs = new_id(), [new_id(), new_id()]
+    for org_id in orgs:
+        accounts.create_org(database, org_id, "acme", by())
+        accounts.add_member(database, new_id(), org_id, user_id, "owner", by())
+    with transaction(database):
+        assert fleet.rename_org(database, orgs[0], "Arcade", by())
+        assert not fleet.rename_org(database, orgs[0], "Arcade", by())
+    assert {row.id: row.name for row in fleet.orgs_page(database, user_id, "", 9)} == {
+        orgs[0]: "Arcade",
+        orgs[1]: "acme",
+    }
+    (line,) = AuditEvent.select().where(AuditEvent.action == "org.update").execute(database)
+    assert (line.org_id, line.target_kind, line.target_id, line.actor_id) == (orgs[0], "org", orgs[0], "u")
+    assert msgspec.json.decode(line.detail) == {"name": "Arcade", "was": {"name": "acme"}}
+
+
 def test_labels_are_kept_in_one_order(database: Database, host_id: str) -> None:
     sight = fleet.host_sight(database, "org", host_id)
     assert sight is not None

@@ -82,7 +82,9 @@ def test_the_quick_commands_load_neither_aiohttp_nor_rich_nor_the_server(
 
 def test_the_package_is_a_program_too() -> None:
     for arguments, shown in ((["--version"], "interlock "), (["jobs", "--help"], "Usage: python -m interlock jobs ")):
-        done = subprocess.run([sys.executable, "-m", "interlock", *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "interlock", *arguments], capture_output=True, text=True, check=True
+        )
         assert done.stdout.startswith(shown)
 
 
