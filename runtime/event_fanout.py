@@ -133,11 +133,14 @@ class RedisEventStreams:
                 asyncio.get_running_loop().call_later(KEPT_SECONDS, self._let_go, feed)
 
     async def cursor(self, org_id: str, after: int | None) -> int | None:
-        """The cursor behind that number in a stream that is being watched; what only Redis has is fetched first."""
+        """The cursor behind that number in a stream that is being watched, 0 being its birth; what only Redis has is fetched
+        first.
+        """
         feed = self._feeds[org_id]
         with contextlib.suppress(RedisAway):
-            await feed.reach(after)
-        return feed.stream.cursor(feed.stream.born if after is None else after)
+            await feed.reach(after or None)
+        start = feed.stream.born if after is None else feed.beginning
+        return feed.stream.cursor(after or start)
 
     def wake_all(self) -> None:
         """The server is stopping."""

@@ -96,6 +96,11 @@ class Feed:
         if self._newest > self._place.n and self._pulling is None:
             self._pulling = asyncio.create_task(self._pull(), name="event-feed")
 
+    @property
+    def beginning(self) -> int:
+        """The number before the first event of all that belong together here."""
+        return self.stream.born if self.local else self._place.birth
+
     async def reach(self, after: int | None) -> None:
         """Fetch what lies behind that number, or behind the birth, if Redis still has all of it."""
         for _ in range(TRIES):

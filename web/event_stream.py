@@ -129,10 +129,7 @@ class EventStream:
                 waiter.set_result(None)
 
     def cursor(self, seq: int) -> int | None:
-        """The cursor behind that number, 0 being the stream's birth; None when some events after it are gone, or when it
-        never was.
-        """
-        seq = seq or self.born
+        """The cursor behind that number; None when some events after it are gone, or when it never was."""
         return seq - self._shift if self.oldest <= seq <= self.newest else None
 
     def after(self, cursor: int) -> list[Frame] | None:
@@ -225,9 +222,9 @@ class EventStreams:
                 del self._watchers[org_id]
 
     async def cursor(self, org_id: str, after: int | None) -> int | None:
-        """The cursor behind that number, or behind the stream's birth; None when some events after it are gone."""
+        """The cursor behind that number, or behind the stream's birth (0, None); None when some events after it are gone."""
         stream = self.stream(org_id)
-        return stream.cursor(stream.born if after is None else after)
+        return stream.cursor(after or stream.born)
 
     def wake_all(self) -> None:
         """The server is stopping: nobody is to wait for an event any more."""

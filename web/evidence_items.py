@@ -41,19 +41,20 @@ def _item_from(raw: bytes, limits: WebLimits) -> EvidenceItem | RefusedItem:
 
 
 def _checked(came: EvidenceItemIn, most: int) -> EvidenceItem:
+    url = came.url or None  # agents in browsers send an empty one for what has none
     for name, text, least, longest in (
         ("type", came.type, 1, MAX_TYPE),
         ("source", came.source, 1, MAX_SOURCE),
         ("title", came.title, 0, MAX_TITLE),
-        ("url", came.url or "", 0, MAX_URL),
+        ("url", url or "", 0, MAX_URL),
     ):
         if not least <= len(text) <= longest:
             raise InvalidRequest.at(f"$.{name}", f"expected {least} to {longest} characters")
-    if came.url is not None and not _leads_to_a_web_page(came.url):
+    if url is not None and not _leads_to_a_web_page(url):
         raise InvalidRequest.at("$.url", "expected an http or https address")
     at = None if came.collected_at is None else parse_rfc3339(came.collected_at, path="$.collectedAt")
     snippet = _text(came.snippet)
-    content = msgspec.json.encode((came.type, came.title, came.source, came.url, snippet, came.confidence))
+    content = msgspec.json.encode((came.type, came.title, came.source, url, snippet, came.confidence))
     if len(content) > most:
         raise InvalidRequest.at("$", f"an item may have {most} bytes; this has {len(content)}")
     return EvidenceItem(
@@ -64,7 +65,7 @@ def _checked(came: EvidenceItemIn, most: int) -> EvidenceItem:
         confidence=came.confidence,
         source=came.source,
         title=came.title,
-        url=came.url,
+        url=url,
         snippet=snippet,
     )
 

@@ -153,8 +153,8 @@ async def test_neither_the_agents_hash_nor_the_time_makes_it_another_item(tenant
     await found(host, run_id, item())
     again = await found(host, run_id, item(hash="another", collectedAt="2026-11-23T00:00:00Z"), item(collectedAt=None))
     assert [each["verdict"] for each in again.json["items"]] == ["duplicate", "duplicate"]
-    other = await found(host, run_id, item(url=None), item(title="Cafe"), item(confidence="low"))
-    assert other.json["created"] == 3
+    other = await found(host, run_id, item(url=None), item(url=""), item(title="Cafe"), item(confidence="low"))
+    assert (other.json["created"], other.json["duplicates"]) == (3, 1)  # an empty address is none
     assert len((await stored(tenant, job))["items"]) == 4
 
 

@@ -90,7 +90,15 @@ async def test_what_was_missed_is_replayed_on_any_node(one: Node, other: Node, r
         await newest.until(600)
 
 
-@pytest.mark.parametrize("after", [0, 1, 2**53])
+async def test_after_nothing_all_is_replayed_on_any_node(one: Node, other: Node) -> None:
+    one.tell(*range(600))
+    await until(lambda: not one.streams.waiting)
+    for node_of in (one, other):
+        async with board(node_of.streams, after=0) as here:
+            await here.until(*range(600))
+
+
+@pytest.mark.parametrize("after", [1, 2**53])
 async def test_a_number_that_never_was_is_a_gap(one: Node, after: int) -> None:
     one.tell(1)
     await until(lambda: not one.streams.waiting)

@@ -263,10 +263,14 @@ async def test_listeners_hear_of_all_orgs_and_all_are_woken_at_the_end() -> None
         await waiting
 
 
-def test_the_number_0_is_the_streams_birth() -> None:
-    assert stream(3).cursor(0) == stream(3).cursor(stream(3).born)
+async def test_the_number_0_is_the_streams_birth_while_all_since_is_kept() -> None:
+    streams = EventStreams(FixedClock(), 2)
+    for number in range(3):
+        streams.publish("org", "note", Note(number))
+        birth = streams.stream("org").born
+        assert await streams.cursor("org", 0) == (birth if number < 2 else None)
 
 
-@pytest.mark.parametrize("after", [-1, 2**63])
+@pytest.mark.parametrize("after", [0, -1, 2**63])
 def test_a_strange_number_has_no_cursor(after: int) -> None:
     assert stream(1).cursor(after) is None
