@@ -85,4 +85,6 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
 
 
-_TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+# A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+_HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+_TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); " + _HEED_CTRL_C
