@@ -70,7 +70,8 @@ class Directory:
             most = around.limits.max_pending_per_org
             pool = OrgPool(org_id, around, self._pool_writer, self._tell_if_there, self.ask)
             self.pools.started_anew(org_id)
-            self.restarts.update([org_id] if supervisor is not None else [])
+            if supervisor is not None:
+                self.restarts[org_id] += 1
             supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending, pool)
             supervisor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
             self.orgs[org_id] = supervisor

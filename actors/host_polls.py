@@ -170,8 +170,8 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
     named = message.running
     if named is not None:
         state.declares(d)
-    spoken_of = state.current if named is None else _named(state, named)
-    if spoken_of is not None and (named is not None or spoken_of.run.status is not RunStatus.OFFERED):
+    spoken_of = _started(state) if named is None else _named(state, named)
+    if spoken_of is not None:
         sign_of_life(state, spoken_of, d)
         state.lease(spoken_of, d)
     if named is not None and set(named) - _current_id(state):
@@ -179,14 +179,15 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
         d.host_changed = True  # "abandon" waits for the fence, as above
     elif named == () and not (state.polls_beside and (state.unread or d.now - state.handed_out_at < UNDER_WAY)):
         state.set_gate(d, closed=False)
-    d.reply = [_verdict(state, run_id) for run_id in (_started(state) if named is None else named)]
+    asked = named if named is not None else () if spoken_of is None else (spoken_of.run.id,)
+    d.reply = [_verdict(state, run_id) for run_id in asked]
     serve(state, d)
 
 
-def _started(state: HostState) -> set[str]:
+def _started(state: HostState) -> Attempt | None:
     """The run that the machine is at, as far as is known here. A heartbeat that names nothing hears of its cancel so."""
     current = state.current
-    return set() if current is None or current.run.status is RunStatus.OFFERED else {current.run.id}
+    return None if current is None or current.run.status is RunStatus.OFFERED else current
 
 
 def _current_id(state: HostState) -> set[str]:

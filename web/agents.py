@@ -1,5 +1,6 @@
 """Agents over HTTP: poll, report, progress, logs, evidence, heartbeat. Unknown fields are passed over: agents may be newer."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,14 +43,13 @@ _taken = msgspec.json.Decoder(TakenJob)
 async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
     """The host's next job, or 204. `wait` is clamped, not refused."""
     query = request.query
-    transport = request.transport
     waits_ms = min(_wait_seconds(request) * 1000, s.limits.poll_wait_max_ms)
     parked = messages.Poll(
         who.host_id,
         waits=waits_ms > 0,
         instance_id=instance_of(query.get("instanceId"), "?instanceId"),
         running=running_of(listed(query.get("running")), "?running"),
-        is_open=lambda: transport is not None and not transport.is_closing(),
+        is_open=_open(request),
     )
     with s.revocations.holding(who.kid, lambda: _revoked(s, parked)):
         s.directory.poll(parked, waits_ms)
@@ -59,6 +59,12 @@ async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamRespo
         return web.Response(status=204, headers=headers)
     response = web.Response(body=answer.taken, content_type="application/json")
     return await _hand_over(request, s, who, response, answer.job_run_id)
+
+
+def _open(request: web.Request) -> Callable[[], bool]:
+    """Tells whether the connection would still take an answer."""
+    transport = request.transport
+    return lambda: transport is not None and not transport.is_closing()
 
 
 def _revoked(s: Services, parked: messages.Poll) -> None:
@@ -119,10 +125,7 @@ async def _from_pool(request: web.Request, s: Services, who: Agent, reported: st
     """What a poll that does not wait would get now: nothing of the host's own was next. Another poll is not disturbed."""
     if who.host_id in s.directory.polls:
         return None
-    transport = request.transport
-    asks = messages.Poll(
-        who.host_id, waits=False, after=reported, is_open=lambda: transport is not None and not transport.is_closing()
-    )
+    asks = messages.Poll(who.host_id, waits=False, after=reported, is_open=_open(request))
     s.directory.poll(asks, 0)
     try:
         answer: messages.PollAnswer = await asks.answer
