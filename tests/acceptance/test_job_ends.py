@@ -192,7 +192,7 @@ async def test_who_follows_a_log_takes_a_place_too_and_is_told_when_there_is_non
         async with parked(few, one.user, f"{path}/logs?follow=1"):
             full = await one.user.get(f"{path}/logs", follow=1)
             assert full.refusal == (503, "unavailable")
-            assert int(full.headers["Retry-After"]) >= 5
+            assert 2 <= int(full.headers["Retry-After"]) <= 8  # five, and half of it more or less, by chance
             assert (await one.user.get(f"{path}/logs")).status == 200
             assert "Preference-Applied" not in (await one.user.get(path, headers=WAIT)).headers
             other = f"{two.jobs_path}/{(await two.pool())['id']}"
