@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]  # what it reads at once
 
 import pytest
 
@@ -27,22 +28,26 @@ TELLS
 large = bytes(30_000_000)
 del large
 before = mapped()
-blocks = [bytes({OF_ITS_OWN * 2}) for _ in range({BLOCKS})]
+blocks = [bytes(SIZE) for _ in range({BLOCKS})]
 print(mapped() - before)
 """
 
 
-def mapped(*, told: bool) -> int:
-    """How many large blocks are mapped by themselves after a very large one was freed."""
-    text = _MAPPED.replace("TELLS", "assert give_back_freed_memory({})" if told else "")
+def mapped(size: int, *, told: bool) -> int:
+    """How many blocks of this size are mapped by themselves after a very large one was freed."""
+    text = _MAPPED.replace("TELLS", "assert give_back_freed_memory({})" if told else "").replace("SIZE", str(size))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=environ, check=True)
     return int(done.stdout)
 
 
 def test_large_blocks_go_back_to_the_machine_even_after_a_very_large_one() -> None:
-    assert mapped(told=True) == BLOCKS
-    assert mapped(told=False) < BLOCKS  # the reason for telling it
+    assert mapped(OF_ITS_OWN * 2, told=True) == BLOCKS
+    assert mapped(OF_ITS_OWN * 2, told=False) < BLOCKS  # the reason for telling it
+
+
+def test_what_a_socket_is_read_into_is_not_mapped_by_itself_at_each_read() -> None:
+    assert mapped(_SelectorSocketTransport.max_size, told=True) == 0
 
 
 @pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
