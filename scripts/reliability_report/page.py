@@ -6,6 +6,7 @@ from benches.figures import number
 from benches.pages import trust
 
 from reliability_report.results import Bench, Chaos, Figure, Mutant, Result, Simulation
+from reliability_report.takes import BENCHES
 
 HEAD = """# What was measured
 
@@ -13,13 +14,12 @@ This page is printed by `./scripts/reliability` from the files in [results](resu
 script writes one of them; `./scripts/reliability take NAME` takes it again. Figures are medians of interleaved rounds; a
 ratio is the median of the rounds' ratios, each to a yardstick that was measured within seconds of it.
 """
-_BENCHES = ("fleet", "production", "overload")
 _VERDICT = {True: "pass", False: "**MISS**", None: ""}
 
 
 def page(results: Sequence[Result], wanted: Iterable[str], bugs: Mapping[str, str]) -> str:
     """The whole page. `wanted`: names of results that there should be; `bugs`: what each of the chaos rig does wrong."""
-    benches = [(result, result.read(Bench)) for result in results if result.name in _BENCHES]
+    benches = [(result, result.read(Bench)) for result in results if result.name in BENCHES]
     chaos = [(result, result.read(Chaos)) for result in results if result.name.startswith("chaos")]
     simulated = [(result, result.read(Simulation)) for result in results if result.name in {"simulate", "mutants"}]
     missing = sorted(set(wanted) - {result.name for result in results})

@@ -18,6 +18,9 @@ _TAIL = 2000
 MUTANT_SECONDS = "60"
 
 
+BENCHES = ("fleet", "production", "overload", "sockets", "guards", "lists", "dashboard")  # of ./scripts/bench
+
+
 class Take(NamedTuple):
     """A module of ours that prints one JSON document."""
 
@@ -40,7 +43,7 @@ def _chaos(mode: str, mutant: str = "") -> Take:
 TAKES = {
     take.name: take
     for take in (
-        *(Take(bench, "benches", (bench, "-o", "json")) for bench in ("fleet", "production", "overload", "sockets")),
+        *(Take(bench, "benches", (bench, "-o", "json")) for bench in BENCHES),
         _chaos("embedded"),
         _chaos("cluster"),
         *(_chaos("cluster", bug) for bug in BUGS),

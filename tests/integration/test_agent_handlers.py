@@ -173,7 +173,7 @@ async def test_an_upload_that_is_not_answered_is_repeated(rig: Rig, route: str) 
     run = await finish(rig, agent)
     assert run.report["status"] == "success"
     assert [item["title"] for item in run.evidence] == ["Café"]
-    assert [note["progress"] for note in run.notes] == [10]
+    assert {note["progress"] for note in run.notes} == {10}  # once more where the socket went before its answer
     assert run.assets == {"x.txt text/plain": b"x"}
 
 

@@ -181,6 +181,7 @@ class FakePlane:
         async def handler(request: web.Request) -> web.StreamResponse:
             fault = self.faults[name].popleft() if self.faults[name] else Fault()
             if fault.hold is not None:
+                await self.notify()
                 await fault.hold.wait()
             self.requests.append((name, time.monotonic()))
             if fault.drop:
