@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from interlock.clock import seconds
 from interlock.wire import Counts, Job, JobEvent, JobRun, LateReport, RunResult, TakenJob, UserRef, Wait, when
 from store.labels import pairs_of
 from store.rows import JobRow, RunRow
@@ -76,7 +77,7 @@ def job_document(
         attempts=job.attempts,
         max_attempts=job.max_attempts,
         priority=job.priority,
-        timeout_seconds=job.timeout_ms / 1000,
+        timeout_seconds=seconds(job.timeout_ms),
         start_before=when(job.start_before),
         wait=wait,
         counts=counts,
@@ -94,7 +95,7 @@ def taken_document(job: JobRow, run: RunRow) -> TakenJob:
         type=job.type,
         payload=raw(job.payload),
         attempt=run.attempt,
-        timeout_seconds=job.timeout_ms / 1000,
+        timeout_seconds=seconds(job.timeout_ms),
         traceparent=traceparent or None,
         tracestate=tracestate or None,
     )

@@ -70,6 +70,18 @@ def try_again(attempt: Attempt, d: Decision, *, retryable: bool) -> RunRow | Non
     return new_run(job, d, decision.attempt, available_at=decision.available_at)
 
 
+def start_afresh(job: JobRow, d: Decision) -> RunRow:
+    """The first attempt of a new count, for a user; a time that still lies ahead holds for it too."""
+    job.status = JobStatus.PENDING
+    job.attempts = job.progress = 0
+    job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
+    job.cancel_requested = False
+    if job.start_before is not None and job.start_before <= d.now:
+        job.start_before = None
+    later = job.run_at is not None and job.run_at > d.now
+    return new_run(job, d, 1, available_at=job.run_at if later else None)
+
+
 def close_job(attempt: Attempt, d: Decision) -> None:
     """The job ends as its last run did."""
     job, run = attempt.job, attempt.run

@@ -29,12 +29,14 @@ from actors.messages import (
     Disconnect,
     EndPoll,
     ExplainWait,
+    FindRun,
     Found,
     HandOutAgain,
     Look,
     Message,
     MoveInLine,
     NoteProgress,
+    OfRun,
     Poll,
     PollAnswer,
     Reject,
@@ -71,7 +73,7 @@ def _found(state: HostState, message: Found, d: Decision) -> None:
     if isinstance(message.asked, PoolJob):
         host_pool.found(state, message, d)
         return
-    about_run = isinstance(message.asked, ReportResult | NoteProgress | AppendLogs | AddEvidence)
+    about_run = isinstance(message.asked, OfRun | FindRun)
     (host_reports.found if about_run else host_users.found)(state, message, d)
 
 
@@ -88,6 +90,7 @@ HANDLERS: dict[type[Message], Handler] = {
     NoteProgress: host_reports.note_progress,
     AppendLogs: host_reports.append_logs,
     AddEvidence: host_reports.add_evidence,
+    FindRun: host_reports.find_run,
     CreateJob: host_users.create_job,
     CancelJob: host_users.cancel_job,
     RetryJob: host_users.retry_job,

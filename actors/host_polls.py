@@ -10,7 +10,7 @@ from actors.instances import switch_instance
 from actors.line import Attempt
 from actors.messages import NOTHING, Beat, EndPoll, HandOutAgain, Poll, PollAnswer, Take
 from actors.sessions import Session
-from interlock.clock import Millis
+from interlock.clock import Millis, seconds
 from interlock.errors import Superseded
 from interlock.frames import CancelRun
 from interlock.states import LIVE, RunEvent, RunStatus, StopReason
@@ -86,9 +86,12 @@ def _stop_unknown(state: HostState, said: Poll | Session, run_ids: list[str], d:
     if isinstance(said, Poll):
         state.answer_poll(PollAnswer(cancel=run_ids[0]), d)
         return
-    grace = state.limits.cancel_grace_ms / 1000
+    grace = seconds(state.limits.cancel_grace_ms)
     for run_id in run_ids:
-        d.push(said, "job:cancel", CancelRun(job_id="", job_run_id=run_id, grace_seconds=grace))
+        job_id = said.jobs_named.get(run_id, "")
+        if job_id:
+            said.note_acked(job_id, run_id)  # this is what it is at: with the job's id alone it means no other
+        d.push(said, "job:cancel", CancelRun(job_id=job_id, job_run_id=run_id, grace_seconds=grace))
 
 
 def declared_idle(state: HostState, said: Poll | Session, d: Decision) -> None:
@@ -174,7 +177,7 @@ def beat(state: HostState, message: Beat, d: Decision) -> None:
     if spoken_of is not None:
         sign_of_life(state, spoken_of, d)
         state.lease(spoken_of, d)
-    if named is not None and set(named) - _current_id(state):
+    if named is not None and set(named) - _current_id(state) - {state.reported}:  # its report and this may have crossed
         state.set_gate(d, closed=True)
         d.host_changed = True  # "abandon" waits for the fence, as above
     elif named == () and not (state.polls_beside and (state.unread or d.now - state.handed_out_at < UNDER_WAY)):

@@ -18,7 +18,7 @@ from actors.ports import Effect, PoolPort
 from actors.sessions import Session
 from interlock.clock import Millis
 from interlock.errors import AlreadyTaken, InvalidState, NotFound
-from interlock.frames import JobAvailable
+from interlock.frames import JobAvailable, JobGiven
 from interlock.states import JobStatus, RunEvent, RunStatus, step
 from store import Claim
 from store.labels import carries
@@ -160,7 +160,7 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     if ack is not None:
         state.hears(d)
         run.offered_at = _offered_at(run, ack.session)
-        d.reply = document
+        d.reply = JobGiven.of(document)
         d.claimed_by = ack.session
         if ack.session is not None:  # now: of a commit whose outcome is unknown its agent will ask again
             ack.session.note_acked(job.id, run.id)

@@ -10,15 +10,16 @@ from actors.host_polls import next_document, serve, sign_of_life, take_next
 from actors.host_state import HostState
 from actors.line import Attempt
 from actors.log_book import LogBook
-from actors.messages import AddEvidence, AppendLogs, Found, Message, NoteProgress, ReportResult
+from actors.messages import AddEvidence, AppendLogs, FindRun, Found, Message, NoteProgress, OfRun, ReportResult
 from actors.ports import Effect
 from actors.user_action import needs_user, progress_event
 from interlock.errors import InterlockError, InvalidState, NotFound, Unavailable
-from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, StopReason
-from interlock.wire import LogAnswer, ReportAnswer, RunState, TakenJob
+from interlock.states import LIVE, TERMINAL, WAITING, JobStatus, RunEvent, RunStatus, StopReason
+from interlock.wire import LogAnswer, Report, ReportAnswer, RunState, TakenJob
 from store.logs import LogStored
 from store.rows import JobRow, RunRow
 
+_NO_RUN_OF_JOB = "This connection has no run of that job: name it by jobRunId, or ack it first"
 _EVENTS = {
     "success": RunEvent.SUCCEEDED,
     "failed": RunEvent.FAILED,
@@ -30,7 +31,7 @@ _EVENTS = {
 def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
     """A run has ended. Its retry, the host's freeing and the next take are one commit."""
     state.heard(d)
-    attempt = _addressed(state, message.job_run_id)
+    attempt = _addressed(state, message)
     if attempt is None:
         d.look_up = message
         return
@@ -50,7 +51,7 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
             report.error_message,
             output,
             message.digest,
-            report.retryable,
+            report.retryable is not False,
         ),
     )
     following = take_next(state, d, after=run.id) if message.take_next else None
@@ -66,7 +67,7 @@ def report_result(state: HostState, message: ReportResult, d: Decision) -> None:
 
 def note_progress(state: HostState, message: NoteProgress, d: Decision) -> None:
     """How far a run is, and perhaps that it waits for its user. Never re-queues."""
-    attempt = _speaks(state, message, message.job_run_id, d)
+    attempt = _speaks(state, message, d)
     if attempt is None:
         return
     book = book_of(state, attempt.run.id) if message.message else None
@@ -85,7 +86,7 @@ def note_progress(state: HostState, message: NoteProgress, d: Decision) -> None:
 
 def append_logs(state: HostState, message: AppendLogs, d: Decision) -> None:
     """Log lines; they may trail the result."""
-    attempt = _speaks(state, message, message.job_run_id, d)
+    attempt = _speaks(state, message, d)
     if attempt is None:
         return
     book = book_of(state, attempt.run.id)
@@ -98,11 +99,17 @@ def append_logs(state: HostState, message: AppendLogs, d: Decision) -> None:
 
 def add_evidence(state: HostState, message: AddEvidence, d: Decision) -> None:
     """What a run has found; it may trail the result. Whether that is there already, the rows alone can tell."""
-    attempt = _speaks(state, message, message.job_run_id, d)
+    attempt = _speaks(state, message, d)
     if attempt is None or message.items:
         d.look_up = message
     else:
         d.reply = answer(run_state(attempt), [])
+
+
+def find_run(state: HostState, message: FindRun, d: Decision) -> None:
+    """The agent names a job of which its connection knows no run."""
+    state.heard(d)
+    d.look_up = message
 
 
 def found(state: HostState, message: Found, d: Decision) -> None:
@@ -110,11 +117,14 @@ def found(state: HostState, message: Found, d: Decision) -> None:
     not kept in memory.
     """
     asked, job, run = message.asked, message.job, message.run
-    if job is None or run is None or run.host_id != state.host.id:
-        raise NotFound("No such run on this host")
+    if job is None or run is None or run.host_id != state.host.id or not _is_of(asked, job):
+        raise NotFound(_NO_RUN_OF_JOB if isinstance(asked, FindRun) else "No such run on this host")
+    if isinstance(asked, FindRun):
+        d.reply = run.id
+        return
     if isinstance(message.beside, LogStored):
         learn(state, run.id, message.beside)
-    attempt = _addressed(state, run.id)
+    attempt = state.addressed(run.id)
     if isinstance(asked, AddEvidence) and (attempt is not None or run.status in TERMINAL):
         about = _ended_state(job, run) if attempt is None else run_state(attempt)
         d.reply = answer(about, keep_items(state, job, run, asked.items, message.beside, d))
@@ -172,14 +182,20 @@ def run_state(attempt: Attempt) -> RunState:
     return RunState(status=attempt.run.status, cancel_requested=stopping, needs_user_action=waiting)
 
 
-def _addressed(state: HostState, run_id: str) -> Attempt | None:
+def _addressed(state: HostState, message: OfRun) -> Attempt | None:
     """The attempt that an agent may speak of: the current one, or one that was last offered to this very process."""
-    return state.addressed(run_id)
+    attempt = state.addressed(message.job_run_id)
+    return attempt if attempt is not None and _is_of(message, attempt.job) else None
 
 
-def _speaks(state: HostState, message: Message, run_id: str, d: Decision) -> Attempt | None:
+def _is_of(message: Message, job: JobRow) -> bool:
+    """Whether the job that the agent names beside the run, if it does, is the run's."""
+    return getattr(message, "job_id", None) in {None, job.id}
+
+
+def _speaks(state: HostState, message: OfRun, d: Decision) -> Attempt | None:
     state.heard(d)
-    attempt = _addressed(state, run_id)
+    attempt = _addressed(state, message)
     if attempt is None:
         d.look_up = message
         return None
@@ -188,7 +204,8 @@ def _speaks(state: HostState, message: Message, run_id: str, d: Decision) -> Att
 
 
 def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: Decision) -> None:
-    if run.report_hash == message.digest:
+    repeated = run.report_hash == message.digest
+    if repeated or _confirms(run, message.report):
         following = _same_next(state, run) if message.take_next else None
         d.host_changed = following is not None  # a run goes out again: not without the fence
         d.reply = ReportAnswer(
@@ -198,14 +215,19 @@ def _late(state: HostState, message: ReportResult, job: JobRow, run: RunRow, d: 
             replayed=True,
             next=following,
         )
-        return
-    d.append(
-        "late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, masked_json(job, message.body), message.digest
-    )
-    if not state.host.declares and run.run_no == state.host.run_no:
+    else:
+        body = masked_json(job, message.body)
+        d.append("late_report", d.ids.new(), job.org_id, job.id, run.id, d.now, body, message.digest)
+        d.reply = InvalidState(f"The run had already ended: {run.status}", current=run_document(run))
+    if not repeated and not state.host.declares and run.run_no == state.host.run_no:
         state.set_gate(d, closed=False)  # it is this very run that the machine may have been at: it no longer is
         serve(state, d)
-    d.reply = InvalidState(f"The run had already ended: {run.status}", current=run_document(run))
+
+
+def _confirms(run: RunRow, report: Report) -> bool:
+    """Whether it says no more than what the server has written by itself: that the run was stopped."""
+    unheard = run.status is RunStatus.CANCELLED and run.report_hash is None
+    return unheard and report.status == "cancelled" and report.output is None and report.error_message is None
 
 
 def _same_next(state: HostState, reported: RunRow) -> TakenJob | None:

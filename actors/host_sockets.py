@@ -15,8 +15,9 @@ from actors.line import Attempt
 from actors.messages import Ack, Connect, Disconnect, Found, Reject
 from actors.sessions import Session
 from interlock.errors import AlreadyTaken, InvalidState, NotFound, Superseded, Unavailable
-from interlock.frames import ResumeRun
+from interlock.frames import JobGiven, ResumeRun
 from interlock.states import LIVE, TERMINAL, RunEvent, RunStatus, StopReason
+from store.rows import RunRow
 
 _NEWER = "A newer connection, or another process of this host's agent, has taken over"
 
@@ -53,9 +54,11 @@ def _take_back(state: HostState, session: Session, d: Decision) -> None:
 
 
 def _seed(state: HostState, session: Session) -> None:
-    """With the job's id alone its agent means the run that goes on."""
+    """With the job's id alone its agent means the run that goes on, unless it has named an earlier one in its place."""
     current = state.current
-    if current is not None and current.run.status is not RunStatus.OFFERED:
+    if current is None or current.run.status is RunStatus.OFFERED:
+        return
+    if session.acked(current.job.id) is None or current.run.id in (session.running or ()):
         session.note_acked(current.job.id, current.run.id)
 
 
@@ -98,7 +101,8 @@ def ack(state: HostState, message: Ack, d: Decision) -> None:
     state.lease(attempt, d)
     state.note_acked(message.session, attempt)
     d.host_changed = True  # a repeated one starts it too: not without the fence
-    d.reply = taken_document(attempt.job, attempt.run)
+    d.reply = JobGiven.of(taken_document(attempt.job, attempt.run))
+    d.reply.cancel_requested = attempt.run.stop_reason is not StopReason.NONE
 
 
 def reject(state: HostState, message: Reject, d: Decision) -> None:
@@ -128,7 +132,7 @@ def found(state: HostState, message: Found, d: Decision) -> None:
         ack(state, asked, d)  # it has come to run here while the rows were read: the ack was said twice
         return
     if state.attempt_of_run(run.id) is not None:
-        raise _not_offered(run.status)
+        raise _not_offered(run)
     raise Unavailable("The run is just being moved; ask again")  # by another node: this memory is old
 
 
@@ -166,9 +170,9 @@ def _meant(state: HostState, message: Ack | Reject) -> Attempt | None:
         return None
     attempt = state.addressed(known.run.id)
     if attempt is None:
-        raise _not_offered(known.run.status)
+        raise _not_offered(known.run)
     return attempt
 
 
-def _not_offered(status: RunStatus) -> InvalidState:
-    return InvalidState(f"The run is {status}: it has not been offered to this agent")
+def _not_offered(run: RunRow) -> InvalidState:
+    return InvalidState(f"The run is {run.status}: it has not been offered to this agent", current=run_document(run))

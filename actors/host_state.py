@@ -18,7 +18,7 @@ from actors.messages import NOTHING, AnyReply, Poll, PollAnswer
 from actors.policies import policy_of
 from actors.ports import Effect
 from actors.sessions import Session
-from interlock.clock import Millis
+from interlock.clock import Millis, seconds
 from interlock.errors import InvalidState
 from interlock.frames import CancelRun
 from interlock.states import (
@@ -78,6 +78,7 @@ class HostState:
         "poll",
         "polls_beside",
         "refused",
+        "reported",
         "seeks",
         "session",
         "stale",
@@ -97,6 +98,7 @@ class HostState:
         self.current: Attempt | None = None  # the one slot
         self.claiming: str | None = None  # the pool job that it is about to take: its commit is under way
         self.refused: dict[str, None] = {}  # pool jobs that its agent does not want
+        self.reported: str | None = None  # the run that its agent has reported last: a heartbeat may still name it
         self.seeks = False  # whether its org's pool can be asked when it has nothing of its own
         self.poll: Poll | None = None  # the parked poll
         self.session: Session | None = None  # the connected socket
@@ -231,14 +233,14 @@ class HostState:
             return "online"
         return "never_connected" if self.host.last_seen_at is None else "offline"
 
-    def set_gate(self, d: Decision, *, closed: bool) -> None:
-        """Close or open the idle gate; closed, the host gets nothing new."""
+    def set_gate(self, d: Decision, *, closed: bool, over: str | None = None) -> None:
+        """Close or open the idle gate; closed, the host gets nothing new. `over`: the run that ended without its agent."""
         if self.host.awaiting_idle != closed:
             self.host.awaiting_idle = closed
             d.host_changed = True
             if closed and self.poll is not None:
                 # It was parked before: it cannot vouch for the machine now. The agent polls afresh.
-                self.answer_poll(NOTHING, d)
+                self.answer_poll(NOTHING if over is None else PollAnswer(cancel=over), d)
 
     def declares(self, d: Decision) -> None:
         """The agent says what it runs: from now on its silence about that is no word that the machine is idle."""
@@ -361,7 +363,9 @@ class HostState:
         if job.status is JobStatus.CANCELLED:
             d.effects.append(Effect("job.cancelled", job_event(job, run)))
         if was in LIVE and was is not RunStatus.OFFERED and event in ENDED_UNHEARD:
-            self.set_gate(d, closed=True)  # of what was merely offered nothing has begun
+            self.set_gate(d, closed=True, over=run.id)  # of what was merely offered nothing has begun
+        elif ending is not UNREPORTED:
+            self.reported = run.id
 
     def _leave(self, attempt: Attempt, was: RunStatus) -> None:
         if was in LIVE:
@@ -394,7 +398,7 @@ class HostState:
     def tell_to_stop(self, run: RunRow, d: Decision) -> None:
         """Push a cancel to the connected agent, if there is one."""
         if self.session is not None:
-            grace = self.limits.cancel_grace_ms / 1000
+            grace = seconds(self.limits.cancel_grace_ms)
             stop = CancelRun(job_id=run.job_id, job_run_id=run.id, grace_seconds=grace)
             d.push(self.session, "job:cancel", stop)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
-from actors.endings import new_run
+from actors.endings import new_run, start_afresh
 from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.line import Attempt
@@ -161,13 +161,10 @@ def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -
         why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
         raise InvalidState(why, current={"status": job.status})
     d.touch_job(job, new_seq=True)  # it stands behind what is in line now, as a new job would
-    job.status = JobStatus.PENDING
-    job.attempts = job.progress = 0
-    job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
     job.rank = None
-    job.start_before = None  # that hour has passed, or was kept the first time
-    job.cancel_requested = False
-    run = new_run(job, d, 1)
+    run = start_afresh(job, d)
+    if run.available_at is not None:
+        d.alarms.append(run.available_at)
     _let_join(state, Attempt(job, run), d)
     d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
     d.effects.append(Effect("job.updated", job_event(job, run)))

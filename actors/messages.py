@@ -136,20 +136,33 @@ class HandOutAgain(Message, frozen=True, kw_only=True):
     job_run_id: str
 
 
-class ReportResult(Message, frozen=True, kw_only=True):
-    """An agent says how a run ended. Reply: `wire.ReportAnswer`."""
+class OfRun(Message, frozen=True, kw_only=True):
+    """What an agent says of a run. `job_id`: the job that it names beside it, which must be the run's own."""
 
     job_run_id: str
+    job_id: str | None = None
+
+
+class FindRun(Message, frozen=True, kw_only=True):
+    """Which run an agent means that names a job of which its connection has had none. Reply: the last run that went out
+    to this host and has ended, never one that waits or goes on.
+    """
+
+    job_id: str
+
+
+class ReportResult(OfRun, frozen=True, kw_only=True):
+    """An agent says how a run ended. Reply: `wire.ReportAnswer`."""
+
     report: Report
     digest: str  # SHA-256 of the report in canonical form
     body: str  # the report as JSON text, kept when it comes too late
     take_next: bool = False
 
 
-class NoteProgress(Message, frozen=True, kw_only=True):
+class NoteProgress(OfRun, frozen=True, kw_only=True):
     """An agent says how far a run is. Reply: `wire.RunState`."""
 
-    job_run_id: str
     progress: int
     message: str | None = None
     needs_user_action: bool | None = None
@@ -164,10 +177,9 @@ class Line(NamedTuple):
     at: Millis | None
 
 
-class AppendLogs(Message, frozen=True, kw_only=True):
+class AppendLogs(OfRun, frozen=True, kw_only=True):
     """An agent's log lines. Reply: `wire.LogAnswer`."""
 
-    job_run_id: str
     lines: tuple[Line, ...]
 
 
@@ -191,12 +203,11 @@ class RefusedItem(NamedTuple):
     why: str
 
 
-class AddEvidence(Message, frozen=True, kw_only=True):
+class AddEvidence(OfRun, frozen=True, kw_only=True):
     """What an agent has found, in the order in which it is to be answered; without items it only asks for the run's state.
     Reply: `wire.EvidenceAnswer`.
     """
 
-    job_run_id: str
     items: tuple[EvidenceItem | RefusedItem, ...]
 
 
@@ -221,7 +232,7 @@ class Disconnect(Message, frozen=True, kw_only=True):
 
 
 class Ack(Message, frozen=True, kw_only=True):
-    """An agent accepts what it was offered. Reply: `wire.TakenJob`. Without `job_run_id` it means what the session was
+    """An agent accepts what it was offered. Reply: `frames.JobGiven`. Without `job_run_id` it means what the session was
     last handed of that job.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
-from actors.endings import new_run
+from actors.endings import new_run, start_afresh
 from actors.host_users import audit_cancel, new_row
 from actors.messages import CancelJob, CreateJob, RetryJob
 from actors.pool_waits import wait_in_pool
@@ -70,13 +70,8 @@ def try_afresh(message: RetryJob, job: JobRow, d: Decision) -> RunRow:
         why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
         raise InvalidState(why, current={"status": job.status})
     d.leaves(job, narrow=True)
-    job.status = JobStatus.PENDING
     job.host_id = None
-    job.attempts = job.progress = 0
-    job.error_code = job.error_message = job.output = job.completed_at = job.started_at = None
-    job.start_before = None  # that hour has passed, or was kept the first time
-    job.cancel_requested = False
-    run = new_run(job, d, 1)
+    run = start_afresh(job, d)
     d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
     d.effects.append(Effect("job.updated", job_event(job, run)))
     return run

@@ -10,6 +10,7 @@ from actors.messages import (
     AppendLogs,
     CancelJob,
     EvidenceItem,
+    FindRun,
     Look,
     Message,
     MoveInLine,
@@ -22,7 +23,7 @@ from actors.messages import (
 from actors.pool_messages import PoolJob
 from store.claims import read_news, read_open
 from store.evidence import run_and_evidence
-from store.jobs import job_and_last_run, job_and_run
+from store.jobs import job_and_ended_run, job_and_last_run, job_and_run
 from store.logs import run_and_log
 
 
@@ -38,6 +39,9 @@ def rows_for(asked: Message, host_id: str, state: HostState | None) -> Callable[
     if isinstance(asked, AddEvidence):
         of_job, hashes = asked.job_run_id, {item.hash for item in asked.items if isinstance(item, EvidenceItem)}
         return lambda database: run_and_evidence(database, of_job, hashes)
+    if isinstance(asked, FindRun):
+        of = asked.job_id
+        return lambda database: job_and_ended_run(database, of, host_id)
     if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
         offered = asked.job_run_id
         return lambda database: job_and_run(database, offered)

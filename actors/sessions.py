@@ -1,6 +1,6 @@
 """Connected sockets of agents. The directory keeps them, since they outlive the incarnations of their hosts' actors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from interlock.clock import Millis
@@ -9,6 +9,7 @@ from interlock.frames import JobGiven
 Value = TypeVar("Value")
 
 REMEMBERED = 100  # jobs of a connection whose run is known by the job's id alone
+_NOTHING: Mapping[str, str] = {}
 
 
 class Session:
@@ -16,7 +17,8 @@ class Session:
 
     `push(event, data)` writes one frame and never blocks or raises; `close(code, reason)` ends the connection. The
     gateway sets `open` to False when the transport has gone. `running` is what the agent said at connect: None says
-    nothing, () that it runs nothing; it counts once, when the session is `introduced`.
+    nothing, () that it runs nothing; it counts once, when the session is `introduced`. `jobs_named`: the job of each of
+    these runs, as far as it is or was this host's.
     """
 
     __slots__ = (
@@ -29,6 +31,7 @@ class Session:
         "id",
         "instance_id",
         "introduced",
+        "jobs_named",
         "open",
         "push",
         "running",
@@ -50,6 +53,7 @@ class Session:
         self.close = close
         self.instance_id = instance_id
         self.running = running
+        self.jobs_named = _NOTHING
         self.open = True
         self.introduced = False  # what it said at connect is in the rows
         self._acked: dict[str, str] | None = None  # run by job

@@ -52,7 +52,7 @@ def _in_line(state: HostState, attempt: Attempt, position: int, now: Millis) -> 
         return Wait("host_offline", position, f"The host's agent {seen}")
     if host.awaiting_idle:
         return Wait(
-            "awaiting_idle", position, "The server ended a run; the host's agent has yet to say that it is idle"
+            "awaiting_idle", position, "A run is over here, but the host's agent has yet to say that it is idle again"
         )
     if position > 1:
         running = f"; {current.job.type} runs now" if current is not None else ""

@@ -72,6 +72,18 @@ def job_and_last_run(database: Database, job_id: str) -> tuple[JobRow | None, Ru
     return (None, None) if job is None else (job, run_from(runs[-1]))
 
 
+def job_and_ended_run(database: Database, job_id: str, host_id: str) -> tuple[JobRow | None, RunRow | None]:
+    """A job and, of its runs that went out to this host, the last that has ended; nothing when there is none."""
+    run = next(map(run_from, rows(database, _ended_run, job_id, host_id)), None)
+    return (None, None) if run is None else (_job_of(database, job_id), run)
+
+
+def jobs_of_runs(database: Database, host_id: str, run_ids: Sequence[str]) -> dict[str, str]:
+    """The job of each of these runs that is or was this host's."""
+    query = JobRun.select(JobRun.id, JobRun.job_id).where(JobRun.id.in_(run_ids) & (JobRun.host_id == host_id))
+    return dict(query.tuples().execute(database))
+
+
 def _job_of(database: Database, job_id: str) -> JobRow | None:
     return next(map(job_from, rows(database, _job, job_id)), None)
 
@@ -82,6 +94,12 @@ def _run() -> Query:
 
 def _runs() -> Query:
     return JobRun.select(*_RUN).where(JobRun.job_id == ARG).order_by(*_OLDEST_FIRST)
+
+
+def _ended_run() -> Query:
+    ended = JobRun.finished_at.is_null(False) & JobRun.run_no.is_null(False)
+    of = (JobRun.job_id == ARG) & (JobRun.host_id == ARG)
+    return JobRun.select(*_RUN).where(of & ended).order_by(JobRun.run_no.desc())
 
 
 def _job() -> Query:

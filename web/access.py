@@ -240,12 +240,22 @@ async def member(request: web.Request, s: Services, role: str, org_id: str | Non
 async def own_tenant(request: web.Request, s: Services, role: str) -> Member:
     """The member of the org that the token names, or of the user's only one: S2's routes name none."""
     person, org_id = await signed_in(request, s)
-    if org_id is None:
-        orgs = await s.store.fetch(lambda db: accounts.orgs_of(db, person.id))
-        if len(orgs) != 1:
-            raise InvalidRequest("The token names no organization, and the account has not exactly one")
-        org_id = orgs[0]
-    return await member(request, s, role, org_id)
+    return await member(request, s, role, org_id or await _only_org(s, person))
+
+
+async def tenant_of(s: Services, credential: Credential) -> str:
+    """The org of who came with it, where nothing else names one: the token's, or the account's only one."""
+    if credential.session_id is not None:
+        return await _only_org(s, await holder(s, credential))
+    person, claims = await user(s, credential.token or "")
+    return claims.org_id or await _only_org(s, person)
+
+
+async def _only_org(s: Services, person: Person) -> str:
+    orgs = await s.store.fetch(lambda db: accounts.orgs_of(db, person.id))
+    if len(orgs) != 1:
+        raise InvalidRequest("The token names no organization, and the account has not exactly one")
+    return orgs[0]
 
 
 async def admin(request: web.Request, s: Services) -> Admin:

@@ -6,8 +6,9 @@ Texts that are too long are cut, not refused: a report must not be lost because 
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
+
 from actors import messages
-from actors.documents import encode
 from interlock.clock import parse_rfc3339
 from interlock.errors import InvalidRequest, PayloadTooLarge
 from interlock.ids import is_id
@@ -21,6 +22,7 @@ MAX_CODE = 200
 MAX_INSTANCE = 200
 MAX_DURATION_MS = 366 * 86_400_000
 _LEVELS = 20
+_in_one_order = msgspec.json.Encoder(order="deterministic").encode  # a report's members have none
 
 
 def instance_of(text: str | None, path: str) -> str | None:
@@ -50,7 +52,8 @@ def result_message(
     report.duration_ms = None if report.duration_ms is None else round(report.duration_ms)
     report.error_message = cut(report.error_message, MAX_MESSAGE)
     report.error_code = cut(report.error_code, MAX_CODE)
-    canonical: bytes = encode(report)
+    report.retryable = report.retryable is not False
+    canonical = _in_one_order(report)
     if len(canonical if body is None else body.encode()) > limits.max_payload_bytes:
         raise PayloadTooLarge(f"A report may have {limits.max_payload_bytes} bytes")
     return messages.ReportResult(

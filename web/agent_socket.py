@@ -13,9 +13,7 @@ from aiohttp.web_request import BaseRequest
 from interlock.errors import InterlockError, InvalidRequest, PayloadTooLarge, TryLater, Unauthenticated
 from interlock.frames import Auth, Frame, FrameId
 from web.access import Agent, agent_of, bearer, counted_agent, in_time, stamp
-from web.agent_messages import instance_of, running_of
-from web.agents import listed
-from web.connections import FAULT, POLICY, TRY_LATER, Connection, frame_id_of, refusal
+from web.connections import FAULT, POLICY, TRY_LATER, Connection, declared, frame_id_in, frame_id_of, refusal
 from web.frame_queue import FrameQueue, reader_of
 from web.parsing import decode
 from web.services import Services
@@ -23,6 +21,7 @@ from web.tokens import AgentClaims
 
 log = logging.getLogger(__name__)
 
+_NO_AUTH = "The first frame must be auth, with a token"
 CLOSE_SECONDS = 2.0  # that an agent may take to answer our close
 TOO_BIG = 1009
 _SHORT, _MEDIUM = 126, 65_536  # lengths of a frame from which on its header grows
@@ -30,9 +29,17 @@ _TEXT = 0x81  # a whole text frame
 _CLOSE = 0x88
 _DATA = {WSMsgType.TEXT, WSMsgType.BINARY}
 
+
+class _Shown(msgspec.Struct):
+    """The part of `auth` that says who it is; the rest of it is read once that is known."""
+
+    token: str
+
+
 _encode = msgspec.json.Encoder().encode
 _frame = msgspec.json.Decoder(Frame)
 _auth = msgspec.json.Decoder(Auth)
+_shown = msgspec.json.Decoder(_Shown)
 
 
 def text_frame(body: bytes) -> bytes:
@@ -159,8 +166,8 @@ class AgentSocket(web.WebSocketResponse[bool]):
 
 async def connect(request: web.Request, s: Services, _: None) -> web.StreamResponse:
     """Upgrade, learn who it is (header, or first frame), and serve it until it goes."""
-    given = Auth(instance_id=request.query.get("instanceId"), running=listed(request.query.get("running")))
-    _declared(given, "?")
+    given = Auth(instance_id=request.query.get("instanceId"), running=request.query.get("running"))
+    declared(given, "?")
     claims = await agent_of(s, bearer(request)) if "Authorization" in request.headers else None
     if claims is not None:
         await counted_agent(request, s, claims)
@@ -172,7 +179,9 @@ async def connect(request: web.Request, s: Services, _: None) -> web.StreamRespo
         await socket.prepare(request)
         try:
             if claims is None:
-                claims, given, frame_id = await _introduced(socket, s, given)
+                came = await _first(socket, s)
+                frame_id = frame_id_in(came)
+                claims, given = await _introduced(came, s, given)
                 await counted_agent(None, s, claims)
                 held.close()
                 held.enter_context(s.links.of_host(claims.host_id))
@@ -184,30 +193,31 @@ async def connect(request: web.Request, s: Services, _: None) -> web.StreamRespo
     return socket
 
 
-async def _introduced(socket: AgentSocket, s: Services, given: Auth) -> tuple[AgentClaims, Auth, FrameId]:
-    """Who it is by its first frame, and what it declares there or in the URL."""
+async def _first(socket: AgentSocket, s: Services) -> bytes:
+    """The first frame as it came; nothing, if it is none or does not come in time."""
     message = await in_time(socket.next(), s.web_limits.socket_auth_seconds)
+    return message[1] if message and message[0] else b""
+
+
+async def _introduced(came: bytes, s: Services, given: Auth) -> tuple[AgentClaims, Auth]:
+    """Who it is by its first frame, and what it declares there or in the URL."""
     try:
-        frame = decode(message[1], _frame, 0) if message and message[0] else None
-        auth = (
-            decode(bytes(frame.data), _auth, s.web_limits.max_json_depth) if frame and frame.event == "auth" else None
-        )
+        frame = decode(came, _frame, 0)
+        shown = decode(bytes(frame.data), _shown, 0) if frame.event == "auth" else None
     except InvalidRequest as error:
-        raise Unauthenticated("The first frame must be auth, with a token") from error
-    if frame is None or auth is None or auth.token is None:
-        raise Unauthenticated("The first frame must be auth, with a token")
-    claims = await agent_of(s, auth.token)
+        raise Unauthenticated(_NO_AUTH) from error
+    if shown is None:
+        raise Unauthenticated(_NO_AUTH)
+    claims = await agent_of(s, shown.token)
+    frame_id_of(frame.id)
+    auth = decode(bytes(frame.data), _auth, s.web_limits.max_json_depth)
     auth.instance_id = given.instance_id if auth.instance_id is None else auth.instance_id
     auth.running = given.running if auth.running is None else auth.running
-    return claims, auth, frame_id_of(frame.id)
-
-
-def _declared(given: Auth, at: str) -> tuple[str | None, tuple[str, ...] | None]:
-    return instance_of(given.instance_id, f"{at}instanceId"), running_of(given.running, f"{at}running")
+    return claims, auth
 
 
 async def _serve(socket: AgentSocket, s: Services, who: Agent, given: Auth, frame_id: FrameId) -> None:
-    instance_id, running = _declared(given, "$.")
+    instance_id, running = declared(given)
     connection = Connection(s, who, socket, instance_id=instance_id, running=running)
     with s.links.holding(connection), s.revocations.holding(who.kid, connection.revoked):
         try:
@@ -242,6 +252,6 @@ def _take(connection: Connection, is_text: bool, came: bytes) -> None:
         frame = decode(came, _frame, 0)
         frame_id = frame_id_of(frame.id)
     except InvalidRequest as error:
-        connection.misread(error, len(came))
+        connection.misread(error, len(came), frame_id_in(came))
     else:
         connection.take(frame.event, frame.data, frame_id, len(came))

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from actors import messages
 from actors.documents import encode
-from interlock.clock import rfc3339
+from interlock.clock import rfc3339, seconds
 from interlock.errors import InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
 from interlock.wire import (
@@ -169,9 +169,9 @@ def heartbeat_answer(s: Services, verdicts: list[RunVerdict]) -> HeartbeatAnswer
     """The time here, the verdicts, and how often the server would like to hear."""
     limits = s.limits
     intervals = Intervals(
-        heartbeat_seconds=limits.heartbeat_ms / 1000,
-        lease_seconds=limits.lease_ms / 1000,
-        poll_wait_seconds=limits.poll_wait_ms / 1000,
+        heartbeat_seconds=seconds(limits.heartbeat_ms),
+        lease_seconds=seconds(limits.lease_ms),
+        poll_wait_seconds=seconds(limits.poll_wait_ms),
     )
     return HeartbeatAnswer(server_time=rfc3339(s.clock.now()), runs=verdicts, intervals=intervals)
 

@@ -13,13 +13,17 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.loop_actor import LoopFuture
+from actors.messages import FindRun
 from actors.sessions import Session
 from interlock import frames
-from interlock.errors import Conflict, InterlockError, InvalidRequest, RateLimited, TryLater, Unavailable
-from interlock.frames import FrameId, Refused
+from interlock.errors import Conflict, InterlockError, InvalidRequest, RateLimited, Superseded, TryLater, Unavailable
+from interlock.frames import Auth, FrameId, Refused
+from store.jobs import jobs_of_runs
 from web.access import Agent
+from web.agent_messages import instance_of, running_of
+from web.agents import listed
 from web.allowance import Allowance, weight_of
-from web.gateway import HANDLERS, Handler
+from web.gateway import HANDLERS, Handler, asked_before
 from web.parsing import decode
 from web.services import Services
 
@@ -97,6 +101,7 @@ class Connection:
         """
         try:
             async with asyncio.timeout(self._s.web_limits.answer_seconds):
+                await self._look_up_jobs()
                 await self._s.directory.connect(self.session)
                 config = await self._s.config_of(self.org_id)
         except TimeoutError:
@@ -105,6 +110,16 @@ class Connection:
         self._wire.send("config", config, frame_id)
         for event, data in early:
             self._wire.send(event, data, None)
+
+    async def _look_up_jobs(self) -> None:
+        """Of runs that the agent names and that have ended, or wait, here, the rows alone know the job."""
+        named = self.session.running
+        if named:
+            host_id = self.host_id
+            self.session.jobs_named = await self._s.store.fetch(lambda db: jobs_of_runs(db, host_id, named))
+            there = self._s.directory.sessions.get(host_id)
+            if there is not None and there.id > self.session.id:  # ids sort by birth
+                raise Superseded("A newer connection of this host's agent has come meanwhile")
 
     def end(self) -> None:
         """The transport has gone, or was never presented."""
@@ -157,19 +172,38 @@ class Connection:
             return
         asked, limits = None, self._s.web_limits
         try:
-            asked = decode(_NOTHING if data == _NULL else bytes(data), handler.decoder, handler.depth(limits))
-            message = handler.message(self.session, limits, asked)
-        except InterlockError as error:
+            came = bytes(data)
+            asked = decode(_NOTHING if came == _NULL else came, handler.decoder, handler.depth(limits))
+            message = asked_before(self.session, asked) or handler.message(self.session, limits, asked)
+        except Exception as error:  # noqa: BLE001 - whatever a frame does, it is the frame's own misfortune
+            self._note_unexpected(error, event)
             self.refuse(error, event, frame_id, asked)
-            return
-        except Exception:  # whatever a frame does, it is the frame's own misfortune
-            log.exception("A frame %s could not be handled", event[:MAX_NAME], extra=self.about)
-            self.refuse(Unavailable("This could not be decided"), event, frame_id, asked)
             return
         frame = _Frame(event, handler, asked, message, frame_id, weight_of(size), monotonic())
         self._asked[frame] = None
         self._under_way += frame.weight
-        self._s.directory.ask(self.host_id, message).then(lambda reply: self._answer(frame, reply))
+        self._ask(frame)
+
+    def _ask(self, frame: "_Frame") -> None:
+        self._s.directory.ask(self.host_id, frame.message).then(lambda reply: self._answer(frame, reply))
+
+    def _ask_of(self, frame: "_Frame", run_id: str) -> None:
+        """It is known now which run is meant: go on as if the frame had named it."""
+        if frame not in self._asked:
+            return  # it was too late
+        frame.asked.job_run_id = run_id
+        try:
+            frame.message = frame.handler.message(self.session, self._s.web_limits, frame.asked)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._note_unexpected(error, frame.event)
+            self._over(frame)
+            self._refuse(frame, error)
+        else:
+            self._ask(frame)
+
+    def _note_unexpected(self, error: Exception, event: str) -> None:
+        if not isinstance(error, InterlockError):
+            log.error("A frame %s could not be handled", event[:MAX_NAME], exc_info=error, extra=self.about)
 
     def _may_send(self, event: str | None, frame_id: Any, size: int) -> bool:
         if self.closed:
@@ -183,13 +217,17 @@ class Connection:
             self.close(POLICY, "rate_limited")
         return False
 
-    def misread(self, error: InterlockError, size: int) -> None:
+    def misread(self, error: InterlockError, size: int, frame_id: Any = None) -> None:
         """Something came that is no frame."""
-        if self._may_send(None, None, size):
-            self.refuse(error, None)
+        if self._may_send(None, frame_id, size):
+            self.refuse(error, None, frame_id)
 
     def _answer(self, frame: "_Frame", reply: LoopFuture) -> None:
         """Called by the actor, whom no answer may bring down."""
+        if isinstance(frame.message, FindRun) and reply.error is None:
+            # Not at once: the actor is still letting out what it has decided.
+            asyncio.get_running_loop().call_soon(self._ask_of, frame, reply.outcome)
+            return
         if not self._over(frame):
             return  # it was too late
         try:
@@ -256,6 +294,29 @@ class _Frame:
         self.id = frame_id
         self.weight = weight
         self.at = at
+
+
+class _Identified(msgspec.Struct):
+    """The part of a frame, or over Socket.IO of an event's data, that is the envelope's business."""
+
+    id: Any = None
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def frame_id_in(came: bytes) -> FrameId:
+    """The id of what came, as far as it has one: whatever else may be wrong with it, its refusal repeats that."""
+    try:
+        return frame_id_of(decode(came, _identified, 0).id)
+    except InvalidRequest:
+        return None
+
+
+def declared(given: Auth, at: str = "$.") -> tuple[str | None, tuple[str, ...] | None]:
+    """The agent's process and what it runs, of what it says at its connect."""
+    running = listed(given.running) if isinstance(given.running, str) else given.running
+    return instance_of(given.instance_id, f"{at}instanceId"), running_of(running, f"{at}running")
 
 
 def frame_id_of(value: Any) -> FrameId:

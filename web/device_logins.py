@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from actors.documents import encode
-from interlock.clock import rfc3339
+from interlock.clock import rfc3339, seconds
 from interlock.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from interlock.sessions import (
     AnswerDevice,
@@ -70,8 +70,8 @@ async def begin(request: web.Request, s: Services, _: None) -> web.Response:
         user_code=shown_code(code),
         verification_path=PAGE,
         expires_at=rfc3339(asks.expires_at),
-        expires_in_seconds=limits.whole_ms / 1000,
-        interval_seconds=limits.poll_ms / 1000,
+        expires_in_seconds=seconds(limits.whole_ms),
+        interval_seconds=seconds(limits.poll_ms),
     )
     return _json(begun, 201)
 

@@ -44,6 +44,16 @@ class Handler(NamedTuple):
         return limits.max_json_depth if self.inspects else 0
 
 
+def asked_before(session: Session, asked: Any) -> messages.FindRun | None:
+    """What has to be found out before a frame's message can be made: which run is meant, where a job is named alone of
+    which this connection has had none. It may have ended before.
+    """
+    if not isinstance(asked, frames.OfJob) or isinstance(asked, frames.Ack | frames.Reject) or asked.job_run_id:
+        return None
+    unknown = session.run_of(asked.job_id) is None and is_id(asked.job_id)
+    return messages.FindRun(job_id=asked.job_id) if unknown else None
+
+
 def _beat(session: Session, _: WebLimits, told: Heartbeat) -> Message:
     instance_id, running = instance_of(told.instance_id, "$.instanceId"), running_of(told.running, "$.running")
     return messages.Beat(instance_id=instance_id, running=running, session=session)
@@ -59,15 +69,17 @@ def _reject(session: Session, _: WebLimits, asked: frames.Reject) -> Message:
 
 
 def _progress(session: Session, _: WebLimits, told: frames.Progress) -> Message:
-    return progress_message(_run_of(session, told), told.progress, told.message, told.needs_user_action)
+    run_id = _run_of(session, told)
+    return _beside(told, progress_message(run_id, told.progress, told.message, told.needs_user_action))
 
 
 def _logs(session: Session, limits: WebLimits, told: frames.Logs) -> Message:
-    return logs_message(_run_of(session, told), told.lines, limits.max_log_line_bytes)
+    return _beside(told, logs_message(_run_of(session, told), told.lines, limits.max_log_line_bytes))
 
 
 def _evidence(session: Session, limits: WebLimits, told: frames.Evidence) -> Message:
-    return messages.AddEvidence(job_run_id=_run_of(session, told), items=items_from(told.evidence, limits))
+    items = items_from(told.evidence, limits)
+    return _beside(told, messages.AddEvidence(job_run_id=_run_of(session, told), items=items))
 
 
 def _done(session: Session, limits: WebLimits, told: frames.Done) -> Message:
@@ -91,7 +103,7 @@ def _cancelled(session: Session, limits: WebLimits, told: frames.Cancelled) -> M
 
 
 def _result(session: Session, limits: WebLimits, told: frames.OfJob, report: Report) -> Message:
-    return result_message(_run_of(session, told), report, None, limits)
+    return _beside(told, result_message(_run_of(session, told), report, None, limits))
 
 
 def _sentence(error: Any) -> str | None:
@@ -107,6 +119,12 @@ def _run_of(session: Session, asked: frames.OfJob) -> str:
     if run_id is None or not is_id(run_id):
         raise NotFound("This connection has no run of that job: name it by jobRunId, or ack it first")
     return run_id
+
+
+def _beside(told: frames.OfJob, message: messages.OfRun) -> Message:
+    """The message with the job that was named beside its run, so that it is not taken for another's."""
+    named = told.job_run_id and told.job_id
+    return msgspec.structs.replace(message, job_id=told.job_id) if named else message
 
 
 def _job_id(asked: frames.OfJob) -> str:
@@ -145,7 +163,7 @@ def _ended(_: Services, message: Any, told: frames.OfJob, reply: Any) -> msgspec
 
 _HOW: dict[str, tuple[Callable[[Session, WebLimits, Any], Message], Callable[..., msgspec.Struct]]] = {
     "heartbeat": (_beat, lambda s, _message, _told, verdicts: heartbeat_answer(s, verdicts)),
-    "job:ack": (_ack, lambda _s, _message, _told, taken: frames.JobGiven.of(taken)),
+    "job:ack": (_ack, lambda _s, _message, _told, given: given),
     "job:reject": (_reject, lambda _s, _message, told, _reply: frames.Rejected(job_id=told.job_id)),
     "job:progress": (_progress, _noted(frames.Noted)),
     "job:log": (_logs, _noted(frames.LogNoted)),

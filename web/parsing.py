@@ -22,6 +22,7 @@ _ALL_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 17  # after `_ALL_ZEROS`: a quarter of what a regular expression takes
 _LONG_INTEGER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
 _PATH = re.compile(r" - at `(\$.*)`$")
+_FIELD = re.compile(r"(?:unknown|required) field `([^`]{1,100})`$")
 _INT64 = range(-(2**63), 2**63)
 _INT64_DIGITS = 20  # with the sign; what has more cannot fit
 _ONLY_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))  # what to leave out
@@ -68,7 +69,9 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[Value]", max_depth: int) 
 
 def _mistake(text: str) -> InvalidRequest:
     found = _PATH.search(text)
-    return InvalidRequest.at(found[1], text[: found.start()]) if found else InvalidRequest.at("$", text)
+    path, why = (found[1], text[: found.start()]) if found else ("$", text)
+    field = _FIELD.search(why)
+    return InvalidRequest.at(f"{path}.{field[1]}" if field else path, why)
 
 
 @lru_cache(maxsize=4)
@@ -149,8 +152,8 @@ def _deeper(path: str, depth: int) -> None:
 
 
 def whole_number(text: str | None, name: str, *, least: int, most: int, default: int) -> int:
-    """A query parameter as a whole number within bounds."""
-    if text is None:
+    """A query parameter as a whole number within bounds; an empty one is none."""
+    if text is None or text == "":
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not least <= int(text) <= most:  # noqa: PLR2004
         raise InvalidRequest.at(f"?{name}", f"expected a whole number from {least} to {most}")

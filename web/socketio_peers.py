@@ -8,9 +8,8 @@ import msgspec
 
 from interlock.errors import InterlockError, InvalidRequest, TryLater
 from interlock.frames import Auth, FrameId
-from web.access import Agent, Credential, agent_of, counted_agent, counted_watcher, shown
-from web.agent_messages import instance_of, running_of
-from web.connections import POLICY, TRY_LATER, Connection, frame_id_of
+from web.access import Agent, Credential, agent_of, counted_agent, counted_watcher, shown, tenant_of
+from web.connections import POLICY, TRY_LATER, Connection, declared, frame_id_of
 from web.dashboards import may_watch, number, tell, until_unwelcome
 from web.parsing import decode
 from web.services import Services
@@ -62,13 +61,8 @@ class AgentPeer:
         self._most_unsent = s.links.limits.unsent_bytes
         self._held = ExitStack()
         who = Agent(claims.host_id, claims.org_id, claims.kid)
-        self._connection = Connection(
-            s,
-            who,
-            self,
-            instance_id=instance_of(given.instance_id, "$.instanceId"),
-            running=running_of(given.running, "$.running"),
-        )
+        instance_id, running = declared(given)
+        self._connection = Connection(s, who, self, instance_id=instance_id, running=running)
         with ExitStack() as held:
             held.enter_context(s.links.of_host(who.host_id))
             held.enter_context(s.links.holding(self._connection))
@@ -119,19 +113,23 @@ class AgentPeer:
         self._held.close()
 
 
+class _Watched(NamedTuple):
+    """What a dashboard is told of, and for whom."""
+
+    org_id: str
+    credential: Credential
+    start: int | None
+    replays: bool
+
+
 class DashboardPeer:
     """A dashboard: each event of its org is emitted under its own name, with `seq` and `at` beside the fields of its data."""
 
-    def __init__(
-        self, s: Services, line: Line, given: Auth, credential: Credential, start: int | None, held: ExitStack
-    ) -> None:
+    def __init__(self, s: Services, line: Line, watched: "_Watched", held: ExitStack) -> None:
         self._s = s
         self._held = held
         self._line = line
-        self._org_id = given.org_id or ""
-        self._credential = credential
-        self._start = start
-        self._replays = given.after is not None
+        self._org_id, self._credential, self._start, self._replays = watched
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -178,12 +176,14 @@ async def _join_agent(s: Services, line: Line, given: Auth) -> AgentPeer:
 
 async def _join_dashboard(s: Services, line: Line, given: Auth) -> DashboardPeer:
     credential = await shown(s, given.ticket or given.token or "")
-    user_id = await may_watch(s, credential, given.org_id or "")
-    await counted_watcher(None, s, credential, given.org_id or "")
-    start = await s.streams.position(given.org_id or "") if given.after is None else number(str(given.after))
+    org_id = given.org_id or await tenant_of(s, credential)
+    user_id = await may_watch(s, credential, org_id)
+    await counted_watcher(None, s, credential, org_id)
+    start = await s.streams.position(org_id) if given.after is None else number(str(given.after))
     with ExitStack() as held:
         held.enter_context(s.links.of_user(user_id))
-        return DashboardPeer(s, line, given, credential, start, held.pop_all())
+        watched = _Watched(org_id, credential, start, replays=given.after is not None)
+        return DashboardPeer(s, line, watched, held.pop_all())
 
 
 def make(s: Services) -> SocketIo:

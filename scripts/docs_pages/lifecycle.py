@@ -119,7 +119,8 @@ def _refusals() -> str:
     lines = [
         "## What is refused",
         "",
-        "Nothing moves a run that has ended: the same report again is replayed, any other is kept as a late report.",
+        "Nothing moves a run that has ended. The same report again is replayed, and so is the bare word that what the",
+        "server cancelled has stopped; any other report is kept as a late one.",
         "",
         "| state | events | why not |",
         "| --- | --- | --- |",

@@ -42,6 +42,11 @@ class SystemClock:
         return random.random()  # noqa: S311 - jitter, not a secret
 
 
+def seconds(span: Millis) -> float:
+    """The span in seconds; a whole number of them as one, for what is strict about `600.0` (Go's integers are)."""
+    return span // 1000 if span % 1000 == 0 else span / 1000
+
+
 def rfc3339(at: Millis) -> str:
     """The instant as `2026-11-22T02:34:06.123Z`."""
     return f"{_second(at // 1000)}.{at % 1000:03d}Z"

@@ -26,13 +26,14 @@ class Frame(msgspec.Struct):
 class Auth(Lenient):
     """The first frame of whoever brings no header, and Socket.IO's `auth`: an agent's key, a user's token, or the ticket of a user's session.
 
-    `instanceId` and `running` mean what they mean on a poll; absent, they say nothing. The last two are for dashboards.
+    `instanceId` and `running` mean what they mean on a poll, where `running` is a text with commas; absent, they say
+    nothing. The last two are for dashboards.
     """
 
     token: str | None = None
     ticket: str | None = None
     instance_id: str | None = None
-    running: list[str] | None = None
+    running: list[str] | str | None = None
     org_id: str | None = None
     after: int | str | None = None
 
@@ -41,8 +42,8 @@ class Auth(Lenient):
 
 
 class OfJob(Lenient):
-    """A run of a job. Without `jobRunId` it is the run that this connection acked, or was last handed. A job's later run
-    must have been acked.
+    """A run of a job. Without `jobRunId` it is the run that this connection acked, or was last handed, else the last one
+    that has ended on this host. A job's later run must have been acked. Both must fit each other.
     """
 
     job_id: str
@@ -91,7 +92,7 @@ class Failed(OfJob, kw_only=True):
 
     error: Any = None
     error_code: str | None = None
-    retryable: bool = True
+    retryable: bool | None = True
     output: Any = None
     duration_ms: float | None = None
 
@@ -106,9 +107,12 @@ class Cancelled(OfJob, kw_only=True):
 
 
 class JobGiven(TakenJob, kw_only=True):
-    """`job:new` and `job:ack_success`; `input` is S2's name of `payload`. `runNo` rises per host."""
+    """`job:new` and `job:ack_success`; `input` is S2's name of `payload`. `runNo` rises per host. `cancelRequested` is
+    there when its user no longer wants it: it is to be stopped at once.
+    """
 
     input: Any
+    cancel_requested: bool = False
 
     @classmethod
     def of(cls, taken: TakenJob) -> Self:
@@ -183,7 +187,9 @@ class JobAvailable(Lenient):
 
 
 class CancelRun(Lenient):
-    """`job:cancel`: stop it, and say `job:cancelled`; the process may have so many seconds to end by itself."""
+    """`job:cancel`: stop it, and say `job:cancelled`; the process may have so many seconds to end by itself. `jobId` is
+    empty for a run that the agent has named and that was never this host's.
+    """
 
     job_id: str
     job_run_id: str

@@ -231,7 +231,7 @@ class Report(Lenient):
     error_message: str | None = None
     error_code: str | None = None
     output: Any = None
-    retryable: bool = True
+    retryable: bool | None = True
 
 
 class ReportAnswer(Lenient, omit_defaults=True):

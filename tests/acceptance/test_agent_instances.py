@@ -174,3 +174,24 @@ async def test_restarts_of_one_agent_are_not_taken_for_a_cloned_key(tenant: Tena
         await host.poll(instance=instance, running=[])
     job = await tenant.create(host)
     assert (await host.take(instance="h", running=[]))["jobId"] == job["id"]
+
+
+async def test_a_heartbeat_that_crossed_its_run_s_report_keeps_nothing_from_the_host(tenant: Tenant) -> None:
+    host = tenant.host()
+    await tenant.create(host)
+    run_id = (await host.take())["jobRunId"]
+    await host.finish(run_id)
+    assert await verdicts(host, run_id) == {run_id: "abandon"}
+    job = await tenant.create(host)
+    assert job["wait"]["reason"] != "awaiting_idle"
+    assert (await host.take(0))["jobId"] == job["id"]
+
+
+async def test_a_parked_poll_hears_of_a_run_that_was_ended_by_force(tenant: Tenant) -> None:
+    host = tenant.host()
+    job = await tenant.create(host)
+    run_id = (await host.take())["jobRunId"]
+    async with tenant.parked(host) as poll:
+        await tenant.cancel(job, {"force": True})
+        reply = await poll
+    assert (reply.status, reply.headers["Interlock-Cancel"]) == (204, run_id)

@@ -237,3 +237,31 @@ async def test_a_heartbeat_that_names_no_run_hears_of_the_one_that_is_on(tenant:
     assert (await host.beat(running=[])).json["runs"] == []
     await host.finish(run_id, "cancelled")
     assert (await host.beat()).json["runs"] == []
+
+
+async def test_a_report_is_the_same_in_whatever_order_its_members_come(tenant: Tenant) -> None:
+    host, job, run_id = await started(tenant)
+    await host.finish(run_id, output={"a": {"x": 1, "y": 2}, "b": 2})
+    again = await host.finish(run_id, output={"b": 2, "a": {"y": 2, "x": 1}}, errorMessage=None, retryable=None)
+    assert again["replayed"]
+    assert (await tenant.show(job))["lateReports"] == []
+
+
+async def test_a_null_is_as_good_as_nothing(tenant: Tenant) -> None:
+    host, _, run_id = await started(tenant)
+    answer = await host.finish(
+        run_id, "failed", retryable=None, output=None, durationMs=None, errorCode=None, errorMessage=None
+    )
+    assert answer["willRetry"]
+
+
+async def test_whole_seconds_are_whole_numbers(tenant: Tenant) -> None:
+    host = tenant.host()
+    created = await tenant.create(host, timeoutSeconds=600)
+    halved = await tenant.create(host, timeoutSeconds=1.5)
+    taken = await host.take()
+    beat = await host.beat()
+    shown = await tenant.show(created)
+    assert [(said, type(said)) for said in (taken["timeoutSeconds"], shown["timeoutSeconds"])] == [(600, int)] * 2
+    assert halved["timeoutSeconds"] == 1.5
+    assert all(isinstance(seconds, int) for seconds in beat.json["intervals"].values())

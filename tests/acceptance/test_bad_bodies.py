@@ -247,7 +247,7 @@ WRONG_BODIES: dict[str, list[Any]] = {
         *each(FAILED, "durationMs", -1, "1", True, 2**53, []),
         *each(FAILED, "errorMessage", 1, True, [], {}),
         *each(FAILED, "errorCode", 1, [], {}),
-        *each(FAILED, "retryable", None, 0, "false", []),
+        *each(FAILED, "retryable", 0, "false", []),
     ],
     "progress": [
         {"message": "x"},

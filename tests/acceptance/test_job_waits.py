@@ -168,6 +168,28 @@ async def test_a_job_that_started_in_time_does_not_expire_during_its_retries(ten
     assert (second["jobId"], second["attempt"]) == (job["id"], 2)
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_retry_by_a_user_waits_for_a_time_that_still_lies_ahead(tenant: Tenant, *, pooled: bool) -> None:
+    host = tenant.host()
+    times = {"runAt": at(3600), "startBefore": at(7200)}
+    job = await (tenant.pool(**times) if pooled else tenant.create(host, **times))
+    await tenant.cancel(job)
+    shown = (await tenant.retry(job)).json
+    assert [shown[name] for name in times] == [job[name] for name in times]
+    assert (shown["wait"]["reason"], shown["wait"]["until"]) == ("scheduled", job["runAt"])
+    assert [run["status"] for run in shown["jobRuns"]] == ["cancelled", "scheduled"]
+    assert (await host.poll()).status == 204
+
+
+async def test_a_retry_by_a_user_of_what_expired_is_bound_no_more(tenant: Tenant) -> None:
+    host = tenant.host()
+    async with tenant.watch() as watch:
+        job = await tenant.create(host, startBefore=at(0.2))
+        await watch.until("job_run.done", jobId=job["id"])
+    assert (await tenant.retry(job)).json["startBefore"] is None
+    assert (await host.take())["jobId"] == job["id"]
+
+
 WRONG_BOUNDS: dict[str, list[Any]] = {
     "priority": [1001, -1001, 1.5, "1", True, None],
     "maxAttempts": [0, -1, 101, 1.5, "3", True],

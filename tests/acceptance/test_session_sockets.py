@@ -184,6 +184,23 @@ async def test_a_ticket_opens_a_dashboard_over_socketio_once(tenant: Tenant, pag
         await talk.leave()
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_dashboard_over_socketio_that_names_no_org_watches_its_token_s_or_the_only_one(
+    plane: Plane, tenant: Tenant, *, named: bool
+) -> None:
+    user_id = plane.rows.user(tenant.id, "viewer")
+    if named:
+        plane.rows.join(plane.tenant().id, user_id, "viewer")
+    token = plane.rows.token(user_id, tenant.id if named else None)
+    talk = SocketIoTalk("/")
+    await talk.connect(tenant.plane.url, {"token": token}, "websocket")
+    try:
+        job = await tenant.create(tenant.host())
+        assert (await talk.next("job.created"))["jobId"] == job["id"]
+    finally:
+        await talk.leave()
+
+
 # ---- ends --------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from store.claims import claim, due_by, expired_by, hosts_with_live_runs, read_o
 from store.evidence import evidence_page
 from store.fleet import hosts_page, instances_page
 from store.job_lists import list_jobs
-from store.jobs import JobFilter, full_job, glance_at_hosts, log_lines
+from store.jobs import JobFilter, full_job, glance_at_hosts, job_and_ended_run, log_lines
 from store.keys import stored_answer
 from tests.support.desk import Desk, append, created
 from tests.support.plans import Explaining
@@ -52,6 +52,7 @@ def explaining(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Explaining:
         (lambda database: expired_by(database, 1, 10), "job_expiring"),
         (lambda database: glance_at_hosts(database, ["a"]), "job_run_one_live"),
         (lambda database: full_job(database, "org", "j"), "jobrun_job_id"),
+        (lambda database: job_and_ended_run(database, "j", "a"), "jobrun_job_id"),
         (lambda database: list_jobs(database, "org", JobFilter(), 10), "jobrun_job_id"),
         (lambda database: list_jobs(database, "org", JobFilter(status="FAILED"), 10), "job_org_id_status_id"),
         (lambda database: log_lines(database, "j", 0, 10), "joblog_job_id_seq"),

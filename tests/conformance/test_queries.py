@@ -17,8 +17,10 @@ from store.jobs import (
     JobFilter,
     full_job,
     glance_at_hosts,
+    job_and_ended_run,
     job_and_last_run,
     job_and_run,
+    jobs_of_runs,
     log_lines,
     org_and_host_of_job,
     pending_counts,
@@ -133,8 +135,26 @@ def test_rows_of_a_job_and_of_a_run_are_found_together(desk: Desk) -> None:
     desk.committed(at.entry(*moved(made, run, S.SUCCESS)))
     assert job_and_run(desk.database, run.id) == job_and_last_run(desk.database, made.id) == (made, run)
     assert org_and_host_of_job(desk.database, made.id) == ("org", at.host.id)
+    other = desk.host()
+    assert jobs_of_runs(desk.database, at.host.id, [run.id, "nowhere"]) == {run.id: made.id}
+    assert jobs_of_runs(desk.database, other.host.id, [run.id]) == {}
     for nowhere in (job_and_run, job_and_last_run):
         assert nowhere(desk.database, "nowhere") == (None, None)
+
+
+def test_of_a_jobs_runs_the_last_that_went_out_to_the_host_and_has_ended_is_found(desk: Desk) -> None:
+    at = desk.host()
+    made, run = desk.running_job(at)
+    assert job_and_ended_run(desk.database, made.id, at.host.id) == (None, None)
+    never, waited = desk.waiting_job(at)
+    waited.finished_at = 5
+    desk.committed(at.entry(*moved(never, waited, S.CANCELLED)))
+    assert job_and_ended_run(desk.database, never.id, at.host.id) == (None, None)
+    run.run_no, run.finished_at = 7, 6
+    desk.committed(at.entry(*moved(made, run, S.SUCCESS)))
+    assert job_and_ended_run(desk.database, made.id, at.host.id) == (made, run)
+    assert job_and_ended_run(desk.database, made.id, "other") == (None, None)
+    assert job_and_ended_run(desk.database, "nowhere", at.host.id) == (None, None)
 
 
 def test_a_glance_at_hosts_says_which_are_busy(desk: Desk) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from actors import LoopFuture
 from actors.messages import Ack, AddEvidence, ReportResult
 from actors.sessions import Session
@@ -19,7 +21,7 @@ from tests.simulation.network import FAR, NEAR, Network, Sender
 from tests.simulation.nodes import LIMITS, Life, Plane
 from tests.simulation.truth import Truth
 from web.connections import refusal
-from web.gateway import HANDLERS
+from web.gateway import HANDLERS, asked_before
 from web.services import WebLimits
 
 WEB_LIMITS = WebLimits()
@@ -225,6 +227,24 @@ class Wire:
         life, session = self.life, self.session
         if life is None or session is None or not self.serves or self._loses:
             return
+        before = asked_before(session, asked)
+        if before is None:
+            self._ask(life, session, event, asked, frame_id)
+            return
+
+        def found(reply: LoopFuture) -> None:
+            if reply.error is None:
+                named = msgspec.structs.replace(asked, job_run_id=reply.outcome)
+                self._here(0, self._ask, life, session, event, named, frame_id)
+            else:
+                self._plane.invariants.unexpected(reply.error)
+                self._send("error", refusal(reply.error, event, asked), frame_id)
+
+        life.directory.ask(self.host_id, before).then(found)
+
+    def _ask(self, life: Life, session: Session, event: str, asked: Any, frame_id: int) -> None:
+        if self.life is not life or not self.serves:
+            return  # it has gone meanwhile
         handler = HANDLERS[event]
         try:
             message = handler.message(session, WEB_LIMITS, asked)

@@ -22,6 +22,7 @@ from actors.messages import (
     Caller,
     CancelJob,
     CreateJob,
+    FindRun,
     Found,
     Line,
     Message,
@@ -195,6 +196,11 @@ class HostRig:
         """What the rows say, as the actor would read it."""
         if isinstance(asked, Ack | Reject) and asked.job_run_id is not None:
             run = self.rows.runs.get(asked.job_run_id)
+        elif isinstance(asked, FindRun):
+            runs = [
+                run for run in self.rows.runs.values() if run.job_id == asked.job_id and run.finished_at is not None
+            ]
+            run = max((run for run in runs if run.run_no is not None), key=lambda each: each.run_no or 0, default=None)
         elif isinstance(asked, CancelJob | RetryJob | ResolveAction | MoveInLine | Ack | Reject):
             runs = [run for run in self.rows.runs.values() if run.job_id == asked.job_id]
             run = max(runs, key=lambda each: each.id, default=None)
@@ -210,7 +216,7 @@ class HostRig:
         if isinstance(asked, AddEvidence):
             items = [row for row in self.rows.appended_to("evidence") if row[2] == run.job_id]
             return EvidenceStored(len(items), sum(row[5] for row in items), {row[4]: row[0] for row in items})
-        if isinstance(asked, ReportResult) or run.id in (self.state.logs or ()):
+        if isinstance(asked, ReportResult | FindRun) or run.id in (self.state.logs or ()):
             return None
         lines = [row for row in self.rows.appended_to("job_log") if row[3] == run.id]
         numbers = sorted({row[5] for row in lines if row[5] is not None})

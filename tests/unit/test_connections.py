@@ -9,7 +9,7 @@ import pytest
 
 from actors import messages
 from actors.loop_actor import LoopFuture
-from interlock.errors import InvalidState, Unavailable
+from interlock.errors import InvalidState, Superseded, Unavailable
 from interlock.frames import ResumeRun
 from interlock.ids import UuidIds
 from interlock.wire import ReportAnswer, RunState
@@ -48,6 +48,7 @@ class Directory:
         self.asked: list[tuple[Any, LoopFuture]] = []
         self.connected = LoopFuture()
         self.gone: list[Any] = []
+        self.sessions: dict[str, Any] = {}
 
     def ask(self, _: str, message: Any) -> LoopFuture:
         reply = LoopFuture()
@@ -74,10 +75,14 @@ class Scene:
                 links=Links(SocketLimits(**limits)),
                 web_limits=WebLimits(answer_seconds=5),
                 config_of=self._config_of,
+                store=SimpleNamespace(fetch=self._fetch),
             ),
         )
         who = Agent("host", "org", "kid")
         self.connection = Connection(self.services, who, self.wire, instance_id=None, running=None)
+
+    async def _fetch(self, _: Any) -> Any:
+        return {RUN: "j"}  # the jobs of the runs that an agent names
 
     async def _config_of(self, _: str) -> Any:
         return RESUME  # any document
@@ -112,6 +117,21 @@ async def test_the_config_goes_out_before_whatever_was_pushed_meanwhile() -> Non
     scene.directory.connected.set()
     await beginning
     assert [(event, frame_id) for event, _, frame_id in scene.wire.sent] == [("config", "the id"), ("job:resume", None)]
+
+
+async def test_who_is_overtaken_while_the_jobs_of_its_runs_are_read_supersedes_nobody() -> None:
+    scene, newer = Scene(), Scene()
+    older = Connection(scene.services, Agent("host", "org", "kid"), scene.wire, instance_id=None, running=(RUN,))
+    newer.connection = Connection(scene.services, Agent("host", "org", "kid"), newer.wire, instance_id=None, running=())
+    scene.directory.connected.set()
+    await newer.connection.begin()
+    scene.directory.sessions["host"] = newer.connection.session
+    with pytest.raises(Superseded):
+        await older.begin()
+    assert older.session.jobs_named == {RUN: "j"}
+    scene.directory.sessions["host"] = scene.connection.session  # which is older
+    await older.begin()
+    assert scene.wire.events == ["config"]
 
 
 async def test_an_error_does_not_wait_for_the_config() -> None:

@@ -219,9 +219,24 @@ def test_a_run_that_is_over_here_is_to_be_stopped_and_the_gate_stays_closed(host
     host.cancel(socket.offered().job_id, force=True)
     again = host.connect(2, instance="a", running=(run_id,))
     assert again.frames == [("job:cancel", CancelRun(job_id="", job_run_id=run_id, grace_seconds=10.0))]
+    assert again.session.run_of(socket.offered().job_id) is None
     assert host.state.host.awaiting_idle
     host.beat_on(again)
     assert again.offered().job_run_id == created.run.id
+
+
+def test_a_run_that_is_to_be_stopped_is_what_its_agent_means_even_if_its_job_goes_on(host: SocketRig) -> None:
+    socket = host.connect(1, instance="a", running=())
+    first = host.start(socket)
+    job_id = socket.offered().job_id
+    host.report(first, "failed")
+    host.wait(3)
+    assert host.ack(socket, job_id).attempt == 2
+    again = Socket(2, instance="a", running=(first,))
+    again.session.jobs_named = {first: job_id}
+    host.tell_of(again)
+    assert again.of("job:cancel") == [CancelRun(job_id=job_id, job_run_id=first, grace_seconds=10.0)]
+    assert again.session.run_of(job_id) == first
 
 
 def test_heartbeats_on_a_socket_tell_what_to_do_with_each_run(host: SocketRig) -> None:
@@ -250,9 +265,21 @@ def forced(host: SocketRig) -> tuple[Socket, str]:
 
 def test_the_late_report_of_the_run_that_closed_the_gate_opens_it(host: SocketRig) -> None:
     socket, run_id = forced(host)
-    assert isinstance(host.report(run_id, "cancelled"), InvalidState)
+    assert isinstance(host.report(run_id, "failed"), InvalidState)
     assert not host.state.host.awaiting_idle
     assert len(socket.of("job:new")) == 2
+
+
+def test_the_confirmation_that_the_run_was_stopped_opens_it_too_and_is_no_late_report(host: SocketRig) -> None:
+    socket, run_id = forced(host)
+    for _ in range(2):
+        answer = host.report(run_id, "cancelled")
+        assert (answer.status, answer.job_status, answer.replayed) == ("cancelled", "CANCELLED", True)
+    assert not host.state.host.awaiting_idle
+    assert len(socket.of("job:new")) == 2
+    assert host.rows.appended_to("late_report") == []
+    assert isinstance(host.report(run_id, "cancelled", errorMessage="no time"), InvalidState)
+    assert len(host.rows.appended_to("late_report")) == 1
 
 
 def test_the_late_report_of_an_earlier_run_opens_no_gate(host: SocketRig) -> None:

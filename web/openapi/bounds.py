@@ -167,6 +167,7 @@ _ASKED: dict[Field, Schema] = {
     ("Logs", "lines"): {"maxItems": agent_messages.MAX_LINES},
     ("SocketLogs", "lines"): {"maxItems": agent_messages.MAX_LINES},
     ("LogLineIn", "seq"): whole(0, 2**53 - 1),
+    ("CancelRun", "jobId"): {"anyOf": [UUID, {"const": ""}]},  # of a run that was never this host's
     ("Heartbeat", "instanceId"): _INSTANCE,
     ("Heartbeat", "running"): _RUNNING,
     ("Auth", "instanceId"): _INSTANCE,

@@ -21,7 +21,8 @@ def components(shapes: Iterable[Shape], limits: WebLimits) -> dict[str, Schema]:
     schemas = {names[name]: _renamed(schema, names) for name, schema in found.items()}
     for (component, field), extra in bounds(limits).items():
         if component in schemas:
-            schemas[component]["properties"][field] = tightened(schemas[component]["properties"][field], extra)
+            fields, only = schemas[component]["properties"], "array" if "items" in extra else None
+            fields[field] = tightened(fields[field], extra, only)
     for name, schema in schemas.items():
         _finish(name, schema)
         schema.update(TOGETHER.get(name, {}))

@@ -58,6 +58,15 @@ async def test_what_is_no_frame_is_refused(host: Agent, frame: str) -> None:
         await talk.is_open()
 
 
+@pytest.mark.parametrize("frame", [{"event": 5}, {}, {"event": None}, {"event": "nonsense"}, {"data": 5}], ids=str)
+async def test_the_refusal_of_what_is_no_frame_repeats_its_id(host: Agent, frame: Any) -> None:
+    async with plain(host) as talk:
+        await talk.next("config")
+        await talk.send(frame | {"id": "k"})
+        assert (await talk.next("error"))["code"] == "invalid_request"
+        assert talk.heard[-1]["id"] == "k"
+
+
 @pytest.mark.parametrize("data", [None, 5, "text", [], {}, {"jobId": None}, {"jobId": 5}, {"jobId": {"a": 1}}])
 async def test_data_of_another_shape_is_refused(host: Agent, connect: Ways, data: Any) -> None:
     async with connect(host) as talk:

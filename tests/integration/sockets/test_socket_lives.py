@@ -57,6 +57,36 @@ async def test_a_first_frame_other_than_auth_ends_the_conversation(host: Agent, 
     assert talk.heard[0]["data"]["code"] == "unauthenticated"
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [{"event": "heartbeat"}, {"event": "auth", "data": {"token": "x"}}, {"event": 5}, {}],
+    ids=lambda frame: str(frame)[:30],
+)
+async def test_a_refused_first_frame_is_told_by_its_id(host: Agent, frame: Any) -> None:
+    async with stranger(host) as talk:
+        await talk.send(frame | {"id": "k"})
+        assert await talk.closed() == 1008
+    assert [(told["event"], told["id"]) for told in talk.heard] == [("error", "k")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("instanceId", 5), ("instanceId", "\x07"), ("running", ["x"]), ("running", "x"), ("running", 5)],
+)
+async def test_what_else_is_wrong_with_auth_is_said(host: Agent, field: str, value: Any) -> None:
+    async with stranger(host) as talk:
+        await talk.send({"event": "auth", "id": 7, "data": {"token": host.token, field: value}})
+        assert await talk.closed() == 1008
+    assert [(told["event"], told["id"], told["data"]["code"]) for told in talk.heard] == [
+        ("error", 7, "invalid_request")
+    ]
+    assert talk.heard[0]["data"]["errors"][0]["path"].startswith(f"$.{field}")
+    refused = SocketIoTalk()
+    with pytest.raises(Exception, match="failed to connect"):
+        await refused.connect(host.url, {"token": host.token, field: value}, "websocket")
+    assert refused.why_not["data"]["code"] == "invalid_request"
+
+
 async def test_the_answer_to_auth_is_the_config(host: Agent) -> None:
     async with stranger(host) as talk:
         await talk.send({"event": "auth", "id": 1, "data": {"token": host.token}})
@@ -99,6 +129,20 @@ async def test_a_run_goes_on_over_a_new_socket(tenant: Tenant, host: Agent, conn
         await talk.next("config")
         await talk.ask("job:progress", jobId=job["id"], progress=50)
         assert (await talk.ask("job:done", jobId=job["id"]))["jobStatus"] == "COMPLETED"
+
+
+async def test_what_an_agent_runs_may_be_a_text_as_on_a_poll(tenant: Tenant, host: Agent, connect: Ways) -> None:
+    async with connect(host, instanceId="one", running="") as talk:
+        job = await tenant.create(host, maxAttempts=1)
+        await talk.next("job:new")
+        given = await talk.ask("job:ack", jobId=job["id"])
+    gone = "018f0000-0000-7000-8000-000000000000"
+    async with connect(host, instanceId="two", running=f"{given['jobRunId']},{gone}") as talk:
+        assert (await talk.next("job:cancel"))["jobRunId"] == gone
+        assert (await tenant.show(job))["status"] == "RUNNING"
+    async with connect(host, instanceId="three", running="") as talk:
+        await talk.next("config")
+        assert (await tenant.show(job))["jobRuns"][0]["status"] == "lost"
 
 
 async def test_an_agent_that_comes_back_as_another_process_without_its_run_has_lost_it(

@@ -82,7 +82,6 @@ async def test_who_is_not_of_the_org_may_not_watch_it(plane: Plane, tenant: Tena
     for auth, code in (
         ({"token": viewer, "orgId": other.id}, "not_found"),
         ({"token": viewer, "orgId": "x"}, "not_found"),
-        ({"token": viewer}, "not_found"),
         ({"token": viewer, "orgId": tenant.id, "after": "x"}, "invalid_request"),
         ({"token": viewer, "orgId": tenant.id, "after": -1}, "invalid_request"),
         ({"token": tenant.host().token, "orgId": tenant.id}, "unauthenticated"),
