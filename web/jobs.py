@@ -178,7 +178,7 @@ async def list_all(request: web.Request, s: Services, who: Member) -> web.Respon
 
 def _filter(request: web.Request) -> JobFilter:
     query = request.query
-    status, since = query.get("status") or None, query.get("since")
+    status, since = query.get("status"), query.get("since")
     if status is not None and status not in set(JobStatus):
         raise InvalidRequest.at("?status", f"expected one of {', '.join(JobStatus)}")
     return JobFilter(
@@ -186,13 +186,13 @@ def _filter(request: web.Request) -> JobFilter:
         type=clean_text(query.get("type"), "type", 100),
         host_id=clean_text(query.get("hostId"), "hostId", 100),
         created_by_id=clean_text(query.get("createdBy"), "createdBy", 100),
-        since=parse_rfc3339(since.replace(" ", "+"), path="?since") if since else None,
+        since=None if since is None else parse_rfc3339(since.replace(" ", "+"), path="?since"),
         text=clean_text(query.get("q"), "q", 200),
     )
 
 
 def _sort(request: web.Request) -> JobSort:
-    sort = request.query.get("sort") or JobSort.NEWEST
+    sort = request.query.get("sort", JobSort.NEWEST)
     if sort not in set(JobSort):
         raise InvalidRequest.at("?sort", f"expected one of {', '.join(JobSort)}")
     return JobSort(sort)

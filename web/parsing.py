@@ -152,8 +152,8 @@ def _deeper(path: str, depth: int) -> None:
 
 
 def whole_number(text: str | None, name: str, *, least: int, most: int, default: int) -> int:
-    """A query parameter as a whole number within bounds; an empty one is none."""
-    if text is None or text == "":
+    """A query parameter as a whole number within bounds."""
+    if text is None:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not least <= int(text) <= most:  # noqa: PLR2004
         raise InvalidRequest.at(f"?{name}", f"expected a whole number from {least} to {most}")

@@ -122,7 +122,7 @@ async def test_a_request_that_makes_no_sense_is_refused(plane: Plane, tenant: Te
         ({"maxUses": 0}, "$.maxUses"),
         ({"maxUses": 1.5}, "$.maxUses"),
         ({"labels": {"a": "b" * 201}}, "$.labels.a"),
-        ({"colour": "red"}, "$"),
+        ({"colour": "red"}, "$.colour"),
     ],
 )
 async def test_an_enrolment_that_makes_no_sense_is_refused_with_its_place(tenant: Tenant, body: Any, at: str) -> None:

@@ -174,9 +174,9 @@ async def test_a_type_is_read_and_changed_on_conditions(tenant: Tenant) -> None:
         ({"maxAttempts": 101}, "$.maxAttempts"),
         ({"backoff": {"factor": 0.5}}, "$.backoff.factor"),
         ({"backoff": {"baseSeconds": -1}}, "$.backoff.baseSeconds"),
-        ({"backoff": {"colour": 1}}, "$.backoff"),
+        ({"backoff": {"colour": 1}}, "$.backoff.colour"),
         ({"whileBackingOff": "wait"}, "$.whileBackingOff"),
-        ({"onLost": None, "colour": "red"}, "$"),
+        ({"onLost": None, "colour": "red"}, "$.colour"),
     ],
 )
 async def test_a_type_that_makes_no_sense_is_refused_with_its_place(tenant: Tenant, body: Any, path_: str) -> None:
