@@ -1,6 +1,6 @@
 """The dashboard in a browser, as tests look at it."""
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Page, expect
 
 from tests.support.browsers import PASSWORD, person
 from tests.support.callers import Tenant
@@ -53,7 +53,8 @@ LISTEN = """async () => {
 
 
 async def listen(page: Page) -> None:
-    """Write down in the page what its socket tells, as `heard` reads it."""
+    """Write down in the page what its socket tells from now on, as `heard` reads it."""
+    await expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()  # what came before is not told
     await page.evaluate(LISTEN)
 
 
