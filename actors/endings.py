@@ -7,9 +7,13 @@ while something is left to try.
 from typing import NamedTuple
 
 from actors.decision import Decision
+from actors.documents import job_event
 from actors.line import Attempt
+from actors.messages import Caller
 from actors.policies import policy_of
+from actors.ports import Effect
 from interlock.clock import Millis
+from interlock.errors import InvalidState
 from interlock.retry import decide_retry
 from interlock.states import ERROR_CODES, JobStatus, RunEvent, RunStatus, job_status
 from store.rows import JobRow, RunRow
@@ -70,7 +74,14 @@ def try_again(attempt: Attempt, d: Decision, *, retryable: bool) -> RunRow | Non
     return new_run(job, d, decision.attempt, available_at=decision.available_at)
 
 
-def start_afresh(job: JobRow, d: Decision) -> RunRow:
+def may_start_afresh(job: JobRow) -> None:
+    """Refuse, before anything has changed, to try a job afresh that has not failed or been cancelled."""
+    if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
+        raise InvalidState(why, current={"status": job.status})
+
+
+def start_afresh(job: JobRow, by: Caller, d: Decision) -> RunRow:
     """The first attempt of a new count, for a user; a time that still lies ahead holds for it too."""
     job.status = JobStatus.PENDING
     job.attempts = job.progress = 0
@@ -79,7 +90,10 @@ def start_afresh(job: JobRow, d: Decision) -> RunRow:
     if job.start_before is not None and job.start_before <= d.now:
         job.start_before = None
     later = job.run_at is not None and job.run_at > d.now
-    return new_run(job, d, 1, available_at=job.run_at if later else None)
+    run = new_run(job, d, 1, available_at=job.run_at if later else None)
+    d.audit(by, "job.retry", job.org_id, ("job", job.id))
+    d.effects.append(Effect("job.updated", job_event(job, run)))
+    return run
 
 
 def close_job(attempt: Attempt, d: Decision) -> None:

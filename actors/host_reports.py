@@ -190,7 +190,7 @@ def _addressed(state: HostState, message: OfRun) -> Attempt | None:
 
 def _is_of(message: Message, job: JobRow) -> bool:
     """Whether the job that the agent names beside the run, if it does, is the run's."""
-    return getattr(message, "job_id", None) in {None, job.id}
+    return not isinstance(message, OfRun) or message.job_id in {None, job.id}
 
 
 def _speaks(state: HostState, message: OfRun, d: Decision) -> Attempt | None:

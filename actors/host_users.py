@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
-from actors.endings import new_run, start_afresh
+from actors.endings import may_start_afresh, new_run, start_afresh
 from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.line import Attempt
@@ -157,17 +157,13 @@ def found(state: HostState, message: Found, d: Decision) -> None:
 
 
 def _try_afresh(state: HostState, message: RetryJob, job: JobRow, d: Decision) -> None:
-    if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
-        raise InvalidState(why, current={"status": job.status})
+    may_start_afresh(job)
     d.touch_job(job, new_seq=True)  # it stands behind what is in line now, as a new job would
     job.rank = None
-    run = start_afresh(job, d)
+    run = start_afresh(job, message.by, d)
     if run.available_at is not None:
         d.alarms.append(run.available_at)
     _let_join(state, Attempt(job, run), d)
-    d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
-    d.effects.append(Effect("job.updated", job_event(job, run)))
 
 
 def of_a_job(state: HostState, message: Message, d: Decision) -> None:

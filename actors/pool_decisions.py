@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
-from actors.endings import new_run, start_afresh
+from actors.endings import may_start_afresh, new_run, start_afresh
 from actors.host_users import audit_cancel, new_row
 from actors.messages import CancelJob, CreateJob, RetryJob
 from actors.pool_waits import wait_in_pool
 from actors.ports import Effect
 from interlock.clock import Millis
 from interlock.errors import InvalidState
-from interlock.states import ERROR_CODES, JobStatus, RunEvent, RunStatus, job_status, step
+from interlock.states import ERROR_CODES, RunEvent, RunStatus, job_status, step
 from store.pool import HostsAlike
 from store.rows import JobRow, RunRow
 
@@ -66,15 +66,10 @@ def come_due(run: RunRow, d: Decision) -> None:
 
 def try_afresh(message: RetryJob, job: JobRow, d: Decision) -> RunRow:
     """An ended job goes back to the pool, as a new one would."""
-    if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-        why = f"The job is {job.status}: only a FAILED or CANCELLED one can be retried"
-        raise InvalidState(why, current={"status": job.status})
+    may_start_afresh(job)
     d.leaves(job, narrow=True)
     job.host_id = None
-    run = start_afresh(job, d)
-    d.audit(message.by, "job.retry", job.org_id, ("job", job.id))
-    d.effects.append(Effect("job.updated", job_event(job, run)))
-    return run
+    return start_afresh(job, message.by, d)
 
 
 def _move(run: RunRow, event: RunEvent) -> None:

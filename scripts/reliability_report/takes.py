@@ -16,8 +16,6 @@ from reliability_report.results import Result
 _SAID = (0, 1)  # exit codes with a verdict: all well, or not
 _TAIL = 2000
 MUTANT_SECONDS = "60"
-
-
 BENCHES = ("fleet", "production", "overload", "sockets", "guards", "lists", "dashboard")  # of ./scripts/bench
 
 
