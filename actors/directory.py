@@ -314,14 +314,15 @@ class Directory:
 
     def _settled(self, actor: HostActor) -> None:
         if actor.state is not None:
-            self._set_timer(actor, next_deadline(actor.state))
+            at, timer = next_deadline(actor.state), actor.timer
+            # A timer that is too early, or for nothing, may stay: it finds nothing due, and is set again if need be. Most
+            # runs end long before their time is over, and the next one's timer is later still.
+            if at is not None and (timer is None or at < timer[0]):
+                self._set_timer(actor, at)
             self.pools.settled(actor)
 
     def _set_timer(self, actor: HostActor, at: Millis | None) -> None:
-        """An earlier timer may stay: it fires early, finds nothing due, and is set again."""
         if actor.timer is not None:
-            if at is not None and actor.timer[0] <= at:
-                return
             actor.timer[1].cancel()
             actor.timer = None
         if at is not None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from actors import host_debug, host_polls, host_pool, host_reports, host_rows, host_sockets, host_times, host_users
 from actors.decision import Decision
+from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.line_moves import move_in_line
 from actors.loop_actor import LATER, LoopActor, LoopFuture
@@ -309,11 +310,16 @@ class HostActor(LoopActor):
 
     def _join(self, committed: Decision, outcome: Committed) -> None:
         """New jobs have their places: they stand in line, and a parked poll may get one."""
-        if self.state is None:
+        state = self.state
+        if state is None:
             return
-        d = Decision(self._around.clock.now(), self._around.ids, self._around.clock.chance())
-        host_users.join(self.state, committed, outcome.seqs, d)
-        self._carry_out(d, LoopFuture())
+        host_users.join(state, committed, outcome.seqs)
+        if not committed.joins:
+            return
+        if state.poll is not None or state.session is not None:  # somebody listens
+            d = Decision(self._around.clock.now(), self._around.ids, self._around.clock.chance())
+            serve(state, d)
+            self._carry_out(d, LoopFuture())
         self._around.settled(self)
 
     def _settle_claim(self, claimed: Decision, *, missed: bool) -> None:

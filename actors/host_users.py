@@ -86,7 +86,7 @@ def _let_join(state: HostState, attempt: Attempt, d: Decision) -> None:
     state.joining += 1
 
 
-def join(state: HostState, committed: Decision, seqs: dict[str, int], d: Decision) -> None:
+def join(state: HostState, committed: Decision, seqs: dict[str, int]) -> None:
     """The commit has given new jobs their places: now they stand in line."""
     for attempt in committed.placed:
         attempt.job.seq = seqs[attempt.job.id]
@@ -94,8 +94,6 @@ def join(state: HostState, committed: Decision, seqs: dict[str, int], d: Decisio
         attempt.job.seq = seqs[attempt.job.id]
         state.joining -= 1
         state.place_waiting(attempt)
-    if committed.joins:
-        serve(state, d)
 
 
 def cancel_job(state: HostState, message: CancelJob, d: Decision) -> None:

@@ -311,6 +311,18 @@ class LoopActor(pykka.Actor):
         self._handle(message, reply)
         return reply
 
+    def tell_now(self, message: Any) -> None:
+        """Handle it at once, if nothing is ahead of it: for what is only to be noted. Even within one of the actor's own
+        turns, whose handler must be able to bear that.
+        """
+        inbox: LoopInbox = self.actor_inbox  # type: ignore[assignment]
+        if inbox.blocked() or self.actor_stopped.is_set():
+            self.actor_ref.tell(message)
+            return
+        outer = self._reply_to, self._handling
+        self._handle(message, None)
+        self._reply_to, self._handling = outer
+
     def _turn(self) -> None:
         inbox = self.inbox
         inbox.scheduled = False

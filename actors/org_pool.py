@@ -72,7 +72,8 @@ class OrgPool:
         """It hears of what waits."""
         idle = Idle(message.host_id, message.labels, message.polls, message.asks, message.listens, message.refused)
         self.memory.host_is_idle(idle)
-        self.serve()
+        if not self.memory.has_nothing:
+            self.serve()
 
     def host_is_busy(self, message: HostBusy) -> None:
         """It does not, from now on."""

@@ -91,6 +91,11 @@ class Pool:
         """Whether all that it remembers is in the rows too: nobody waits here, nothing is kept for anybody or being read."""
         return not self.idle and not self._kept and self._news is None
 
+    @property
+    def has_nothing(self) -> bool:
+        """Whether it is known that nothing waits, and nobody is to be told so."""
+        return self.known and not (self.stale or self._wanted or self._items or self._asking or self.reads)
+
     # ---- hosts -----------------------------------------------------------------------------------------------------
 
     def host_is_idle(self, host: Idle) -> None:

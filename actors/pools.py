@@ -131,4 +131,4 @@ class Pools:
             del self._told[host_id]
 
     def _tell(self, org_id: str, message: Message) -> None:
-        self._supervisor(org_id).actor_ref.tell(message)
+        self._supervisor(org_id).tell_now(message)

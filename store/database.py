@@ -30,6 +30,7 @@ SQLITE_PRAGMAS: dict[str, Any] = {
     "foreign_keys": 1,
     "busy_timeout": 5000,  # ms; writers queue on one thread, so only `interlock admin` beside us ever waits
     "cache_size": -65536,  # KiB
+    "wal_autocheckpoint": 4000,  # pages: 16 MB. With 1000 each page is copied back four times as often: a quarter more CPU
 }
 
 

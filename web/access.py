@@ -34,9 +34,10 @@ Frame = TypeVar("Frame")
 
 def request_id(request: web.Request) -> str:
     """This request's id: the client's own if that is decent, else a fresh one."""
-    known = request.get(REQUEST_ID)
+    known = request._state.get(REQUEST_ID)  # noqa: SLF001 - aiohttp's own `get` raises and catches what is not there
     if known is None:
-        known = request[REQUEST_ID] = decent_request_id(request.headers.get("X-Request-Id")) or _IDS.new()
+        known = decent_request_id(request.headers.get("X-Request-Id")) or _IDS.new()
+        request[REQUEST_ID] = known
     return known
 
 
@@ -50,7 +51,7 @@ def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """What every answer carries. Whoever writes an answer himself calls it first: a signal would cost each request."""
     response.headers["X-Request-Id"] = request_id(request)
     response.headers["Server"] = "interlock"
-    standing = request.get(STANDING)
+    standing = request._state.get(STANDING)  # noqa: SLF001 - as above
     if standing is not None:
         standing.write(response)
 
@@ -279,7 +280,7 @@ async def agent(request: web.Request, s: Services) -> Agent:
 async def agent_of(s: Services, token: str) -> AgentClaims:
     """The claims of an agent's key that has not been revoked."""
     claims = s.tokens.read_agent(token)
-    key = await s.lookups.key(claims.kid)
+    key = s.lookups.known_key(claims.kid) or await s.lookups.key(claims.kid)
     if key is None or key.revoked_at is not None or key.host_id != claims.host_id or key.org_id != claims.org_id:
         raise Unauthenticated("The key has been revoked, or never was")
     return claims

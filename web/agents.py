@@ -1,7 +1,7 @@
 """Agents over HTTP: poll, report, progress, logs, evidence, heartbeat. Unknown fields are passed over: agents may be newer."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -42,13 +42,14 @@ _taken = msgspec.json.Decoder(TakenJob)
 
 async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamResponse:
     """The host's next job, or 204. `wait` is clamped, not refused."""
-    query = request.query
-    waits_ms = min(_wait_seconds(request) * 1000, s.limits.poll_wait_max_ms)
+    asks = _asked(request)
+    wait_seconds = (preferred_wait(request) or 0) if asks.wait_seconds is None else asks.wait_seconds
+    waits_ms = min(wait_seconds * 1000, s.limits.poll_wait_max_ms)
     parked = messages.Poll(
         who.host_id,
         waits=waits_ms > 0,
-        instance_id=instance_of(query.get("instanceId"), "?instanceId"),
-        running=running_of(listed(query.get("running")), "?running"),
+        instance_id=asks.instance_id,
+        running=asks.running,
         is_open=_open(request),
     )
     with s.revocations.holding(who.kid, lambda: _revoked(s, parked)):
@@ -90,14 +91,47 @@ async def _hand_over(
     return response
 
 
-def _wait_seconds(request: web.Request) -> int:
-    """How long the poll may wait, not yet clamped; a preference that is not understood is passed over."""
-    text = request.query.get("wait")
-    if text is not None:
-        if not is_number(text):
-            raise InvalidRequest.at("?wait", "expected seconds")
-        return whole_seconds(text)
-    return preferred_wait(request) or 0
+class _Asked(NamedTuple):
+    """What a poll's query says."""
+
+    wait_seconds: int | None  # how long it may wait, not yet clamped
+    instance_id: str | None
+    running: tuple[str, ...] | None
+
+
+_KNOWN: dict[str, _Asked] = {}  # by the query as it came: agents ask the same again and again
+_MOST_KNOWN = 10_000  # beyond, all are forgotten
+_LONGEST_KNOWN = 200  # characters
+
+
+def _asked(request: web.Request) -> _Asked:
+    raw = request.rel_url.raw_query_string
+    asked = _KNOWN.get(raw)
+    if asked is None:
+        asked = _read_query(request)
+        if len(raw) <= _LONGEST_KNOWN:
+            if len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[raw] = asked
+    return asked
+
+
+def _read_query(request: web.Request) -> _Asked:
+    query = request.query
+    wait = query.get("wait")
+    if wait is not None and not is_number(wait):
+        raise InvalidRequest.at("?wait", "expected seconds")
+    return _Asked(
+        None if wait is None else whole_seconds(wait),
+        instance_of(query.get("instanceId"), "?instanceId"),
+        running_of(listed(query.get("running")), "?running"),
+    )
+
+
+def _takes_next(request: web.Request) -> bool:
+    """Whether a report asks for the next job too."""
+    raw_query = request.rel_url.raw_query_string
+    return raw_query == "next=1" or (raw_query != "" and request.query.get("next") in {"1", "true"})
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -109,7 +143,7 @@ async def result(request: web.Request, s: Services, who: Agent) -> web.StreamRes
     """How a run ended; with `?next=1` also the host's next job, in the same commit."""
     came = await read_json(request, s.web_limits.max_body_bytes)
     report = decode(came or b"{}", _report, s.web_limits.max_json_depth)
-    take_next = request.query.get("next") in {"1", "true"}
+    take_next = _takes_next(request)
     body = came.decode(errors="replace")
     message = result_message(_run_id(request), report, body, s.web_limits, take_next=take_next)
     answer: ReportAnswer = await s.directory.ask(who.host_id, message)

@@ -37,7 +37,7 @@ from web.connections import GOING_AWAY
 from web.deadlines import Deadlines
 from web.early import Doorman
 from web.edge import DOORMAN, expect, whole_body
-from web.gate import Gate
+from web.gate import Gate, Held
 from web.health import OPEN_RUNS, PROBE, Probe
 from web.job_ends import ENDS, PLACE, JobEnds
 from web.log_context import CURRENT
@@ -181,10 +181,11 @@ def _behind(gate: Gate, handler: Guarded) -> Guarded:
         weight = gate.weight(request.content_length)
         if not gate.enter(weight):
             await gate.wait(weight, who.org_id)
-        with contextlib.ExitStack() as place:
-            place.callback(gate.leave, weight)
-            request[PLACE] = place
+        place = request[PLACE] = Held(gate, weight)
+        try:
             return await handler(request, s, who)
+        finally:
+            place.close()
 
     return answer
 

@@ -166,8 +166,10 @@ def _unread(exc: BaseException | None, message: str | None, *, fault: bool) -> I
 
 async def whole_body(request: web.Request) -> bytes:
     """The body as it came; `RequestTimeout` when the rest of it does not come in time."""
-    if request.content.is_eof():  # it is here already, as nearly always: no timer
-        return await request.read()
+    if request.content.is_eof():  # it is here already, as nearly always: no timer, and no second look for its end
+        if request._read_bytes is None:  # noqa: SLF001 - where aiohttp's own `read` keeps what it has read
+            request._read_bytes = request.content.read_nowait()  # noqa: SLF001
+        return request._read_bytes  # noqa: SLF001
     connection = cast(EdgeHandler, request.protocol)
     seconds = connection.patience.body_seconds
     try:

@@ -37,6 +37,22 @@ class Bounds(NamedTuple):
 BOUNDS = Bounds()
 
 
+class Held:
+    """Places that somebody has at the gate, until he closes it; twice does no harm."""
+
+    __slots__ = ("_gate", "_weight")
+
+    def __init__(self, gate: "Gate", weight: int) -> None:
+        self._gate: Gate | None = gate
+        self._weight = weight
+
+    def close(self) -> None:
+        """Give them back."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.leave(self._weight)
+
+
 class Gate:
     """To be used on the loop's thread only. `time` is the loop's own clock, in seconds."""
 

@@ -19,12 +19,13 @@ from interlock.ids import is_id
 from store.jobs import org_and_host_of_job
 from store.logs import is_over
 from web.deadlines import Deadlines
+from web.gate import Held
 from web.preferences import preferred_wait
 from web.services import Services
 
 AGAIN = 5  # seconds
 # What a create holds at the gate while it is under way: whoever waits lets go of it first.
-PLACE: web.RequestKey[contextlib.ExitStack] = web.RequestKey("place", contextlib.ExitStack)
+PLACE: web.RequestKey[Held] = web.RequestKey("place", Held)
 
 
 class JobEnds:

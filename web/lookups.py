@@ -53,6 +53,11 @@ class Lookups:
         """An agent's key."""
         return self._look(("key", kid), lambda db: accounts.key_of(db, kid))
 
+    def known_key(self, kid: str) -> Key | None:
+        """An agent's key, if it has been looked up a moment ago."""
+        known = self._known.get(("key", kid))
+        return known[1] if known is not None and known[0] > self._clock.now() else None
+
     def session(self, session_id: str) -> Awaitable[SessionRow | None]:
         """A browser's session."""
         return self._look(("session", session_id), lambda db: session_of(db, session_id))

@@ -30,9 +30,12 @@ Handler = Callable[[web.Request, Services, Any], Awaitable[web.StreamResponse]]
 def at_owner(handler: Handler) -> Handler:
     """Answer where the path's host is owned."""
 
-    async def answer(request: web.Request, s: Services, who: Any) -> web.StreamResponse:
+    async def at_owner_or_here(request: web.Request, s: Services, who: Any) -> web.StreamResponse:
         passed = await pass_to_owner(request, s, request.match_info["host_id"])
         return await handler(request, s, who) if passed is None else passed
+
+    def answer(request: web.Request, s: Services, who: Any) -> Awaitable[web.StreamResponse]:
+        return (handler if s.cluster is None else at_owner_or_here)(request, s, who)
 
     return answer
 

@@ -8,6 +8,7 @@ import msgspec
 
 from actors.decision import Decision
 from actors.host import HANDLERS
+from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.host_times import next_deadline
 from actors.host_users import join
@@ -187,9 +188,10 @@ class HostRig:
         for session, code, reason in d.ends or ():
             session.end(code, reason)
         if seqs:
-            joining = self.decision()
-            join(self.state, d, seqs, joining)
-            self._carry_out(joining)
+            join(self.state, d, seqs)
+            served = self.decision()
+            serve(self.state, served)
+            self._carry_out(served)
         self.check()
 
     def _found(self, asked: Message) -> Found:
