@@ -15,6 +15,7 @@ from runtime.heap import give_back_freed_memory
 from runtime.log_lines import begin_log
 from runtime.set_up import new_link
 from runtime.settings import Settings, load_settings
+from store.writer import Writer
 
 
 @click.command()
@@ -30,16 +31,21 @@ def serve(config: str | None, **given: Any) -> None:
         settings = load_settings(given, os.environ, Path(config) if config else None)
         begin_log(settings.log_level, settings.log_format)
         give_back_freed_memory(os.environ)
-        asyncio.run(run(settings))
+        writer = Writer() if settings.writes_elsewhere else None  # before any thread begins
+        try:
+            asyncio.run(run(settings, writer))
+        finally:
+            if writer is not None:
+                writer.close()
     except InterlockError as error:
         raise click.ClickException(
             " ".join(error.detail.split()) if "\n\t" in error.detail else error.detail
         ) from error
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    plane = ControlPlane(settings)
+async def run(settings: Settings, writer: Writer | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. What changes is written by `writer`, if there is one."""
+    plane = ControlPlane(settings, writer)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

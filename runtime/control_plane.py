@@ -30,6 +30,7 @@ from store import Store, open_database
 from store.claims import hosts_with_live_runs
 from store.database import DataDirectory
 from store.probe import write_probe
+from store.writer import CommitterElsewhere, Writer
 from web.app import make_app
 from web.configs import Configs
 from web.edge import EdgeRunner, Patience
@@ -61,8 +62,9 @@ class CannotStart(InterlockError):
 class ControlPlane:
     """A whole server on its embedded default, or on PostgreSQL."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, writer: Writer | None = None) -> None:
         self.settings = settings
+        self._writer = writer
         self.url = ""
         self._folder = DataDirectory(settings.data_path)
         self._clock = SystemClock()
@@ -89,7 +91,9 @@ class ControlPlane:
         if settings.is_embedded:
             self._folder.lock()
         owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
-        store = Store(database, owner, read_threads=settings.read_threads)
+        url, writer = settings.url_of_database, self._writer
+        elsewhere = None if writer is None else CommitterElsewhere(database, owner, writer, url)
+        store = Store(database, owner, read_threads=settings.read_threads, elsewhere=elsewhere)
         for name in await asyncio.to_thread(store.start, loop):
             log.info("Migration %s applied", name)
         try:

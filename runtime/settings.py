@@ -5,6 +5,7 @@ together. `docs/settings.md` is written from this file by `scripts/docs`.
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080  # the port to listen on; 0: any free one
     data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
+    journal: Literal["process", "thread"] = "process"  # who writes SQLite: a process of its own, or a thread
     redis_url: str = ""  # redis://host:port/0; empty: everything in this process
     node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
     public_url: Url = ""  # where browsers reach it, such as https://interlock.example.com; empty: where it listens
@@ -197,6 +199,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def is_embedded(self) -> bool:
         """Whether the database is a file of this server alone."""
         return self.url_of_database.startswith("sqlite:")
+
+    @property
+    def writes_elsewhere(self) -> bool:
+        """Whether a process of its own writes. PostgreSQL is one already."""
+        return self.is_embedded and self.journal == "process" and hasattr(os, "fork")
 
     @property
     def url_of_database(self) -> str:

@@ -36,6 +36,7 @@ from store.statements import APPENDABLE, LOG_SEQ, JournalStatements, RowStatemen
 __all__ = ["CommitUnknown", "Committer", "NotBegun", "RowMoved", "Written"]
 
 log = logging.getLogger(__name__)
+BEHIND = "an earlier change of this host was not written"
 _LINE_OF = APPENDABLE["job_log"].index("job_id")
 _RUN_STATUS = RUN_COLUMNS.index("status")
 Results = list[tuple[HostBatch, Outcome | None]]  # None: somebody else holds the host
@@ -85,7 +86,7 @@ class Committer:
         batches: dict[int, HostBatch] = {}
         for entry in entries:
             if entry.incarnation.poisoned:
-                outcomes[id(entry)] = Refused("an earlier change of this host was not written")
+                outcomes[id(entry)] = Refused(BEHIND)
             else:
                 batches.setdefault(id(entry.incarnation), HostBatch()).add(entry)
         for batch, outcome in self._write_or_split(list(batches.values())):

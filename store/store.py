@@ -14,6 +14,8 @@ from store.committer import Committer
 from store.database import connected, migrate
 from store.errors import DRIVER_ERRORS
 from store.journal import Journal
+from store.loop_journal import LoopJournal
+from store.writer import CommitterElsewhere
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +29,28 @@ class Store:
     `owner` is unique per process start: a name must never be used again, or an old owner's writes would pass the fence.
     """
 
-    def __init__(self, database: Database, owner: str, *, read_threads: int = 4) -> None:
+    def __init__(
+        self, database: Database, owner: str, *, read_threads: int = 4, elsewhere: CommitterElsewhere | None = None
+    ) -> None:
         self.database = database
         self.owner = owner
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
         self._connections: dict[int, Any] = {}  # of the reading threads
-        self.journal = Journal(Committer(database, owner), self._post)
+        self.journal: Journal = (
+            Journal(Committer(database, owner), self._post) if elsewhere is None else LoopJournal(elsewhere, self._post)
+        )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> list[str]:
         """Apply missing migrations and start the journal; the names of the migrations."""
         self._loop = loop
         applied = migrate(self.database)
         self.database.close()  # of this thread, which may well be a borrowed one
-        self.journal.start(loop.call_soon)
+        if isinstance(self.journal, LoopJournal):
+            self.journal.begin(loop)
+        else:
+            self.journal.start(loop.call_soon)
         return applied
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ class Stopwatch:
 
     def __init__(self, pid: int, engines: Sequence[int] = ()) -> None:
         self._server = psutil.Process(pid)
-        self._server_cpu = _cpu(self._server)
+        self._server_cpu = _cpu_of_family(self._server)
         self._engines = [psutil.Process(engine) for engine in engines]
         self._engines_cpu = sum(map(_cpu_of_family, self._engines))
         self._busy = _busy()
@@ -24,7 +24,7 @@ class Stopwatch:
         """What so many jobs or requests have taken."""
         seconds = time.perf_counter() - self._began
         driver = time.process_time() - self._driver_cpu
-        server = _cpu(self._server) - self._server_cpu
+        server = _cpu_of_family(self._server) - self._server_cpu
         engines = sum(map(_cpu_of_family, self._engines)) - self._engines_cpu
         return Outcome(
             count=count,
