@@ -69,7 +69,7 @@ class LoopJournal(Journal):
         self._flush()
         if self._thread is None:
             await self._over.wait()
-        if self._loop is not None:
+        if self._loop is not None and self._thread is None:
             self._loop.remove_reader(self._elsewhere.channel)
         self._loop = None
 
