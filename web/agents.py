@@ -25,6 +25,7 @@ from interlock.wire import (
 )
 from web.access import Agent, stamp
 from web.agent_messages import instance_of, logs_message, progress_message, result_message, running_of
+from web.answers import Answer
 from web.evidence_items import items_from
 from web.parsing import decode, read_json
 from web.preferences import is_number, preferred_wait, whole_seconds
@@ -58,7 +59,7 @@ async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamRespo
     if answer.taken is None:
         headers = {} if answer.cancel is None else {"Interlock-Cancel": answer.cancel}
         return web.Response(status=204, headers=headers)
-    response = web.Response(body=answer.taken, content_type="application/json")
+    response = Answer(answer.taken)
     return await _hand_over(request, s, who, response, answer.job_run_id)
 
 
@@ -223,4 +224,4 @@ def _run_id(request: web.Request) -> str:
 
 
 def _json(value: Any) -> web.Response:
-    return web.Response(body=encode(value), content_type="application/json")
+    return Answer(encode(value))

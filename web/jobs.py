@@ -30,6 +30,7 @@ from store.job_lists import list_jobs
 from store.jobs import FullJob, JobFilter, full_job, glance_at_hosts
 from web import job_places
 from web.access import Member
+from web.answers import Answer
 from web.conditions import unchanged
 from web.documents import document
 from web.idempotency import key_from
@@ -71,7 +72,7 @@ async def create(request: web.Request, s: Services, who: Member) -> web.Response
     applied = await request.app[ENDS].wait(request, s, who.org_id, job_id)
     if applied is not None:
         made, headers[APPLIED] = await _document(s, who, job_id), applied
-    return web.Response(body=made, status=201, content_type="application/json", headers=headers)
+    return Answer(made, status=201, headers=headers)
 
 
 async def _create(s: Services, who: Member, wanted: Any, key: messages.Idempotency | None, trace: str | None) -> bytes:
@@ -88,12 +89,12 @@ async def create_batch(request: web.Request, s: Services, who: Member) -> web.Re
     trace = trace_of(request)
     if key is None:
         made = await _create_all(s, who, items, request[REQUEST_ID], trace)
-        return web.Response(body=made, content_type="application/json")
+        return Answer(made)
     made, replayed = await s.idempotency.once_in_parts(
         who.org_id, key, lambda: _create_keyed(s, who, items, key, request[REQUEST_ID], trace)
     )
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return web.Response(body=made, content_type="application/json", headers=headers)
+    return Answer(made, headers=headers)
 
 
 async def _create_all(s: Services, who: Member, items: list[msgspec.Raw], request_id: str, trace: str | None) -> bytes:

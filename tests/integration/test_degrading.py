@@ -30,14 +30,15 @@ START_SECONDS = 30  # for a server that must give up
 @contextmanager
 def no_room(server: Server) -> Iterator[None]:
     """The server's files cannot grow, as on a disk that is full."""
-    process = server._process
-    assert process is not None
-    before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    processes = (server.pid, server.writer)
+    before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    for pid in processes:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         yield
     finally:
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+        for pid in processes:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from interlock.clock import SystemClock
 from interlock.ids import UuidIds
 from runtime.secret import load_secret
@@ -45,6 +47,12 @@ class Server:
         if self._process is None:
             raise RuntimeError("The server does not run")
         return self._process.pid
+
+    @property
+    def writer(self) -> int:
+        """The process that writes for it."""
+        (child,) = psutil.Process(self.pid).children()
+        return int(child.pid)
 
     @property
     def url(self) -> str:
