@@ -22,6 +22,11 @@ def make_metrics(store: Store, directory: Directory, parts: Parts, sweep: Sweep,
         ("interlock_parked_polls", "Long-polls that wait.", lambda: len(directory.polls)),
         ("interlock_journal_queue", "Decisions that wait for the disk.", lambda: journal.depth),
         (
+            "interlock_journal_processes",
+            "Processes beside the server that write for it.",
+            lambda: journal.processes,
+        ),
+        (
             "interlock_mailbox_deepest",
             "Messages at the busiest host actor.",
             lambda: max(_depths(directory), default=0),

@@ -60,6 +60,11 @@ class Journal:
         """Decisions that wait to be written."""
         return self._queue.qsize() + len(self._decided) + len(self._held)
 
+    @property
+    def processes(self) -> int:
+        """How many processes beside this one write for it."""
+        return 0
+
     def start(self, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Begin to write."""
         self._soon = soon or self._soon

@@ -36,6 +36,11 @@ class LoopJournal(Journal):
         self._busy = False  # with a batch, or aside
         self._over: asyncio.Event | None = None  # set when nothing is left to be written, once the end has begun
 
+    @property
+    def processes(self) -> int:
+        """None any more once the thread has taken over."""
+        return int(self._loop is not None and self._thread is None)
+
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Instead of `start`: begin to write, as this loop turns."""
         self._loop = loop

@@ -161,6 +161,7 @@ async def test_decisions_and_transactions_of_their_own_keep_their_order(desk: De
         "between 2",
     ]
     assert (store.journal.entries, store.journal.batches, store.journal.depth) == (3, 3, 0)
+    assert store.journal.processes == 1
 
 
 async def test_while_a_batch_is_written_the_next_one_grows(desk: Desk, store: Store) -> None:
@@ -206,7 +207,7 @@ async def test_when_the_process_ends_under_way_the_thread_takes_over(desk: Desk,
     assert not behind.unknown
     assert isinstance(written, Committed)
     assert mine == "mine"
-    assert writer.pid == 0
+    assert (writer.pid, store.journal.processes) == (0, 0)
     assert desk.count("job") == 1
     await asyncio.to_thread(store.stop)
 

@@ -256,5 +256,6 @@ async def test_what_a_killed_worker_held_is_rung_by_another(
         alarms._send(f"host-{number}", due_at)
     await until(lambda: fetched(redis_server) == 50)
     worker.kill()
+    there = set((await asyncio.to_thread(worker.stdout.read)).split())  # on a slow machine some were due before its end
     async with ringing(alarms):
-        await bell.until(lambda: len(set(bell.rung)) == 50)
+        await bell.until(lambda: len(set(bell.rung) | there) == 50)

@@ -17,6 +17,7 @@ TEXTS = {  # where not just any text will do
     "jwks_url": "https://a.example/keys",
     "jwt_algorithm": "ES256",
     "log_format": "json",
+    "journal": "thread",
 }
 NUMBERS = {"access_log_share": "0.5"}
 BESIDE = {"jwks_url": {"INTERLOCK_JWT_ISSUER": "a"}, "jwt_issuer": {"INTERLOCK_JWKS_URL": "https://a.example/keys"}}
