@@ -57,6 +57,16 @@ class Written(NamedTuple):
     held: list[Entry]
 
 
+def told_apart(entries: Sequence[Entry], outcomes: Sequence[Outcome | None]) -> Written:
+    """Those that have an outcome, and those that were held."""
+    if None not in outcomes:
+        return Written(list(entries), list(filter(None, outcomes)), [])
+    pairs = list(zip(entries, outcomes, strict=True))
+    told = [(entry, outcome) for entry, outcome in pairs if outcome is not None]
+    held = [entry for entry, outcome in pairs if outcome is None]
+    return Written([entry for entry, _ in told], [outcome for _, outcome in told], held)
+
+
 class Committer:
     """Runs batches on the calling thread's connection; the same code under the journal's thread and the simulator."""
 
@@ -93,9 +103,7 @@ class Committer:
             if isinstance(outcome, Refused):
                 batch.entries[0].incarnation.poisoned = True
             outcomes.update({id(entry): _outcome_of(entry, batch, outcome) for entry in batch.entries})
-        held = [entry for entry in entries if outcomes[id(entry)] is None]
-        told = [entry for entry in entries if outcomes[id(entry)] is not None] if held else list(entries)
-        return Written(told, [outcome for entry in told if (outcome := outcomes[id(entry)]) is not None], held)
+        return told_apart(entries, [outcomes[id(entry)] for entry in entries])
 
     def _write_or_split(self, batches: list[HostBatch]) -> Results:
         if not batches:

@@ -153,11 +153,15 @@ class Journal:
         began = time.perf_counter()
         entries, outcomes, self._held = self._committer.write(self._held + batch)
         if entries:
-            self.commit_seconds.add(time.perf_counter() - began)
-            self.batch_sizes.add(len(entries))
-            self.batches += 1
-            self.entries += len(entries)
+            self._count(entries, time.perf_counter() - began)
             self._tell(lambda: report(entries, outcomes))
+
+    def _count(self, entries: list[Entry], seconds: float) -> None:
+        """A batch has been written."""
+        self.commit_seconds.add(seconds)
+        self.batch_sizes.add(len(entries))
+        self.batches += 1
+        self.entries += len(entries)
 
     def _write_held(self) -> None:
         """At the end: what somebody holds is waited for, but not for ever."""

@@ -7,17 +7,15 @@ thread takes over all of it.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Empty
 
 from store.entries import Entry, Exclusive
 from store.journal import Journal, report
 from store.writer import CommitterElsewhere
-
-log = logging.getLogger(__name__)
 
 SENT_AT_ONCE = 65_536  # bytes of a message that the socket surely has room for; longer ones are sent from the thread
 _LOOKS = 0.5  # seconds between two looks at whether the loop is still there, for who waits for the end
@@ -96,13 +94,12 @@ class LoopJournal(Journal):
             return
         self._busy = True
         if isinstance(first, Exclusive):
-            exclusive = first
-            self._run_aside(lambda: self._run_exclusive(exclusive))
+            self._run_aside(partial(self._run_exclusive, first))
             return
         batch = self._cut(first)
         message = self._elsewhere.message(batch)
         if message is None:
-            self._run_aside(lambda: self._write(batch))  # the committer here finds whose fault that is
+            self._run_aside(partial(self._write, batch))  # the committer here finds whose fault that is
             return
         self._batch, self._began = batch, time.perf_counter()
         if len(message) <= SENT_AT_ONCE:
@@ -143,9 +140,6 @@ class LoopJournal(Journal):
             return  # the rest is still to come
         self._batch = None
         if self._busy and batch is not None:
-            self.commit_seconds.add(time.perf_counter() - self._began)
-            self.batch_sizes.add(len(batch))
-            self.batches += 1
-            self.entries += len(batch)
+            self._count(batch, time.perf_counter() - self._began)
             self._done()
         report(written.entries, written.outcomes)

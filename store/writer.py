@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import msgspec
 from peewee import Database
 
-from store.committer import BEHIND, Committer, Written
+from store.committer import BEHIND, Committer, Written, told_apart
 from store.database import open_database
 from store.entries import (
     Append,
@@ -154,9 +154,7 @@ class CommitterElsewhere(Committer):
         for entry, outcome in zip(entries, outcomes, strict=True):
             if isinstance(outcome, Refused):
                 entry.incarnation.poisoned = True
-        held = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is None]
-        told = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is not None]
-        return Written(told, [outcome for outcome in outcomes if outcome is not None], held)
+        return told_apart(entries, outcomes)
 
     def lost(self, entries: Sequence[Entry], error: OSError) -> Written:
         """The process has ended: nobody knows what became of the batch, and all others are written here."""

@@ -55,8 +55,8 @@ class Lookups:
 
     def known_key(self, kid: str) -> Key | None:
         """An agent's key, if it has been looked up a moment ago."""
-        known = self._known.get(("key", kid))
-        return known[1] if known is not None and known[0] > self._clock.now() else None
+        found: Key | None = self._at_hand(("key", kid))
+        return found
 
     def session(self, session_id: str) -> Awaitable[SessionRow | None]:
         """A browser's session."""
@@ -111,10 +111,15 @@ class Lookups:
         self._known.pop(key, None)
         self._asking.pop(key, None)
 
-    async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
+    def _at_hand(self, key: Hashable) -> Any:
+        """What was found a moment ago; None when it has to be looked for."""
         known = self._known.get(key)
-        if known is not None and known[0] > self._clock.now():
-            return known[1]
+        return known[1] if known is not None and known[0] > self._clock.now() else None
+
+    async def _look(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
+        known = self._at_hand(key)
+        if known is not None:
+            return known
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = heeded(asyncio.ensure_future(self._ask(key, work)))

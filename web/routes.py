@@ -54,10 +54,7 @@ def org(role: str) -> Guard:
     """A member of the path's org, at least `role`."""
 
     async def guard(request: web.Request, s: Services) -> access.Member:
-        if s.lookups.set_up:
-            access.serving(s)
-        else:
-            await access.open_door(s)
+        await access.open_door(s)
         return await access.member(request, s, role)
 
     guard.__name__ = role
@@ -105,10 +102,7 @@ async def first_comer(_request: web.Request, s: Services) -> None:
 
 async def agent(request: web.Request, s: Services) -> access.Agent:
     """The agent of the path's host."""
-    if s.lookups.set_up:
-        access.serving(s)
-    else:
-        await access.open_door(s)
+    await access.open_door(s)
     return await access.agent(request, s)
 
 
