@@ -58,7 +58,7 @@ from interlock.errors import InterlockError, Unavailable
 from store import Committed, Entry, Incarnation, Missed, Outcome, Refused
 from store.claims import Claimed
 from store.entries import Change
-from store.rows import host_image
+from store.rows import JobRow, RunRow, host_image
 
 log = logging.getLogger(__name__)
 
@@ -207,9 +207,13 @@ class HostActor(LoopActor):
             # Refused, but the sign of life that came with it counts; handlers refuse before they change rows.
             d.reply = refusal
         host_pool.keep_first(state, around.pool, d)
-        if d.look_up is not None:
+        # With a claim under way the rows may be about to change: they are read behind it.
+        at_hand = None if self._in_flight else host_pool.rows_at_hand(state, around.pool, d)
+        if d.look_up is not None and at_hand is None:
             self._look_up(d, reply)
         self._carry_out(d, reply)
+        if at_hand is not None:
+            self._take_at_hand(d.look_up, at_hand, reply)
         around.settled(self)
         return reply
 
@@ -391,6 +395,17 @@ class HostActor(LoopActor):
                 _settle(reply, Unavailable("The host is too busy to look back", retry_after=_AGAIN))
 
         self._behind_all(read)
+
+    def _take_at_hand(self, asked: Any, rows: tuple[JobRow, RunRow], reply: LoopFuture) -> None:
+        """They need not be read."""
+
+        def take_in(failure: InterlockError | None) -> None:
+            if failure is not None:
+                _settle(reply, failure)
+            else:
+                self._guarded(lambda: self._take_in(asked, rows, reply), reply)
+
+        self._behind_all(take_in)
 
     def _could_not_look(self, asked: Message) -> None:
         """Nothing new goes out until somebody has made it look again: the directory does, every few seconds."""

@@ -85,6 +85,16 @@ def keep_first(state: HostState, pool: PoolPort, d: Decision) -> None:
         d.look_up, d.reply = None, AlreadyTaken(_TAKEN)
 
 
+def rows_at_hand(state: HostState, pool: PoolPort, d: Decision) -> tuple[JobRow, RunRow] | None:
+    """Of the job that this host would take, where the pool has them."""
+    asked = d.look_up
+    if not isinstance(asked, Ack | PoolJob):
+        return None
+    rows = pool.at_hand(state.host.org_id, asked.job_id)
+    named = asked.job_run_id if isinstance(asked, Ack) else None
+    return rows if rows is not None and named in {None, rows[1].id} else None
+
+
 def refuse(state: HostState, job: JobRow, d: Decision) -> None:
     """The agent does not want this one: it is not told of it again."""
     state.refused[job.id] = None

@@ -27,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: int = 10_000  # messages that may wait at one actor
     max_pending_per_host: int = 0  # waiting jobs of one host; 0: no limit
     max_pending_per_org: int = 0  # waiting jobs of one org; 0: no limit
-    pool_window: int = 256  # waiting pool jobs of one org with the same labels that are kept in memory
+    pool_window: int = 1024  # waiting pool jobs of one org with the same labels that are kept in memory
     pool_lanes: int = 1000  # sets of labels under which pool jobs of one org may wait and be found
     pool_hints: int = 100  # waiting pool jobs of which an idle host's socket may have been told
     claims_per_batch: int = 200  # hosts claimed in one transaction

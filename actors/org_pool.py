@@ -22,7 +22,7 @@ from interlock.errors import InterlockError, InvalidState, NotFound, Unavailable
 from interlock.states import TERMINAL, JobStatus, RunStatus
 from store.jobs import job_and_last_run
 from store.labels import ANY_HOST, carries
-from store.pool import DueInPool, HostsAlike, Waiting, count_hosts, due_in_pool, read_pool
+from store.pool import DueInPool, HostsAlike, count_hosts, due_in_pool, read_pool, rows_from, waiting
 from store.rows import JobRow, RunRow
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,11 @@ class OrgPool:
     def keep(self, host_id: str, job_id: str) -> bool:
         """Whether the host may try to take the job."""
         return self.memory.keep(job_id, host_id, self._around.clock.now())
+
+    def at_hand(self, job_id: str) -> tuple[JobRow, RunRow] | None:
+        """The rows of a job that is kept for a host, where they need not be read."""
+        item = self.memory.kept(job_id)
+        return None if item is None or item.rows is None else rows_from(item.rows)
 
     def tick(self) -> None:
         """Every few seconds."""
@@ -310,7 +315,7 @@ class OrgPool:
         """It is in the rows: it waits, for a host or for its time."""
         around = self._around
         if run.status is RunStatus.PENDING:
-            self.memory.add(job.labels or ANY_HOST, Waiting(job.id, run.id, job.type, job.priority))
+            self.memory.add(job.labels or ANY_HOST, waiting(job, run))
             self.serve()
             around.ownership.ring_all(NEWS + self.org_id)
         elif run.available_at is not None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from heapq import merge
+from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from actors.limits import Limits
 from actors.pool_lanes import Lane, order
 from interlock.clock import Millis
 from store.labels import ANY_HOST, carries
-from store.pool import PoolRead, Waiting
+from store.pool import ROWS_AHEAD, PoolRead, Waiting
 
 FIRST_HINTS = 2  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
 CHOICE = 256  # jobs among which the one is chosen of which a host is told next
@@ -140,6 +141,8 @@ class Pool:
     def tick(self, now: Millis) -> None:
         """Free what was kept for too long, and let those who are still idle hear of more."""
         self._lately = (Counter(), self._lately[0])
+        for lane in self._lanes.values():
+            lane.untell(self._lately[1])
         for job_id in [job_id for job_id, kept in self._kept.items() if kept.since + KEPT <= now]:
             del self._kept[job_id]
             self.stale = True
@@ -167,8 +170,10 @@ class Pool:
     def _put(self, lane: Lane, item: Waiting) -> None:
         if item.job_id in self._kept or item.job_id in self._items:
             return  # a reading has found it before its commit was told
+        if len(self._items) >= ROWS_AHEAD:
+            item = item._replace(rows=None)
         last = lane.items[-1][1] if lane.items else None
-        if lane.add(item):
+        if lane.add(item, told=self._is_told(item.job_id)):
             self._where[item.job_id], self._items[item.job_id] = lane, item
             if last is not None and len(lane.items) == lane.window and lane.items[-1][1] is not last:
                 self._forget(last.job_id)  # it stands beyond the window now
@@ -220,6 +225,11 @@ class Pool:
             self._kept[job_id] = Kept(host_id, lane, item, now)
             self._leave(job_id)
         return True
+
+    def kept(self, job_id: str) -> Waiting | None:
+        """The job, if it is kept for a host."""
+        kept = self._kept.get(job_id)
+        return None if kept is None else kept.item
 
     def free(self, job_id: str, host_id: str) -> None:
         """The host to whom it was kept does not take it."""
@@ -277,6 +287,7 @@ class Pool:
         new = self._least_told(host, room) if room > 0 else ()
         if new:
             self._lately[0][new[0].job_id] += 1
+            self._where[new[0].job_id].tell(new[0])
         for item in new:
             host.told.add(item.job_id)
             self._told_to.setdefault(item.job_id, {})[host.host_id] = None
@@ -287,25 +298,25 @@ class Pool:
         """The first in line, and before them the one that the fewest others have been told of first lately: what an agent
         hears first it acks, so that must not be the same for all.
         """
+        told = host.told
+        first = next((item for item in self._for(host, untold=True) if item.job_id not in told), None)
+        choice = (item for item in self._for(host) if item.job_id not in told and item is not first)
+        if first is not None:
+            return (first, *islice(choice, most - 1))
+        among = list(islice(choice, max(CHOICE, most)))
+        if not among:
+            return ()
         now, before = self._lately
-        choice: list[Waiting] = []
-        first: Waiting | None = None
-        for item in self._for(host):
-            job_id = item.job_id
-            if job_id in host.told:
-                continue
-            choice.append(item)
-            if first is None and job_id not in now and job_id not in before:
-                first = item
-            if len(choice) >= (max(CHOICE, most) if first is None else most):
-                break
-        if first is None and choice:
-            first = min(choice, key=lambda item: now[item.job_id] + before[item.job_id])
-        return () if first is None else (first, *[item for item in choice[:most] if item is not first][: most - 1])
+        first = min(among, key=lambda item: now[item.job_id] + before[item.job_id])
+        return (first, *[item for item in among[:most] if item is not first][: most - 1])
 
-    def _for(self, host: Idle) -> Iterable[Waiting]:
-        """The jobs that this host may take and has not refused, in their order."""
-        lanes = [lane.items for lane in self._lanes.values() if lane.items and carries(host.labels, lane.labels)]
+    def _is_told(self, job_id: str) -> bool:
+        return any(job_id in told for told in self._lately)
+
+    def _for(self, host: Idle, *, untold: bool = False) -> Iterable[Waiting]:
+        """The jobs that this host may take and has not refused, in their order; or those that nobody was told of first."""
+        mine = [lane for lane in self._lanes.values() if lane.items and carries(host.labels, lane.labels)]
+        lanes = [lane.untold for lane in mine if lane.untold] if untold else [lane.items for lane in mine]
         waiting = merge(*lanes) if len(lanes) > 1 else lanes[0] if lanes else ()
         refused = host.refused
         return (item for _, item in waiting if item.job_id not in refused) if refused else map(_ITEM, waiting)
@@ -346,7 +357,8 @@ class Pool:
             self._empty(self._lanes[labels], whole=True)
         for waiting in read.lanes:
             lane = self._lanes[waiting.labels]
-            lane.items = [(order(item), item) for item in waiting.waiting if self._is_free(item, gone)][: lane.window]
+            free = [(order(item), item) for item in waiting.waiting if self._is_free(item, gone)][: lane.window]
+            lane.fill(free, {*self._lately[0], *self._lately[1]})
             lane.whole = waiting.whole and len(waiting.waiting) <= lane.window
             for _, item in lane.items:
                 self._where[item.job_id], self._items[item.job_id] = lane, item
@@ -367,7 +379,8 @@ class Pool:
     def _empty(self, lane: Lane, *, whole: bool) -> None:
         for _, item in lane.items:
             self._forget(item.job_id)
-        lane.items, lane.whole = [], whole
+        lane.fill([], ())
+        lane.whole = whole
 
     def could_not_read(self) -> list[str]:
         """It will be tried again by the next tick. Hosts whose polls do not wait for that."""

@@ -8,7 +8,7 @@ from actors.loop_actor import Scheduler
 from actors.ports import JournalPort
 from interlock.errors import InterlockError, Unavailable
 from store.entries import Change
-from store.pool import is_of_one_row, write
+from store.pool import PoolWrite, is_of_one_row
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ class PoolWriter:
             then()
 
         self.transactions += 1
-        wanted = [changes for changes, _ in group]
-        self._journal.exclusive(lambda database: write(database, wanted), done)
+        self._journal.exclusive(PoolWrite([changes for changes, _ in group]), done)
 
     def _one_by_one(self, group: list[Wanted], then: Callable[[], None]) -> None:
         """One of them cannot be written: it must fail alone."""

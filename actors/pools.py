@@ -9,6 +9,7 @@ from actors.org_pool import NEWS, PREFIX
 from actors.pool_messages import HostBusy, HostIdle, PoolDue, PoolEmpty, PoolNews, PoolNotes, PoolTick
 from actors.ports import AlarmPort
 from interlock.clock import Clock, Millis
+from store.rows import JobRow, RunRow
 
 if TYPE_CHECKING:
     from actors.host import HostActor
@@ -39,6 +40,10 @@ class Pools:
     def keep(self, org_id: str, host_id: str, job_id: str) -> bool:
         """A call, not a message: the answer is needed within the turn, and both are on one thread."""
         return self._supervisor(org_id).pool.keep(host_id, job_id)
+
+    def at_hand(self, org_id: str, job_id: str) -> tuple[JobRow, RunRow] | None:
+        """Of a job that is kept for a host."""
+        return self._supervisor(org_id).pool.at_hand(job_id)
 
     def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
         """What has become durable. Whoever was given a job and is idle again says so again. An ack in vain is no news of its

@@ -7,6 +7,7 @@ import msgspec
 
 from interlock.clock import Millis
 from store import Entry
+from store.rows import JobRow, RunRow
 
 Done = Callable[[Any, BaseException | None], None]
 
@@ -76,6 +77,9 @@ class PoolPort(Protocol):
     def keep(self, org_id: str, host_id: str, job_id: str) -> bool:
         """Whether the host may try to take the job: nobody else is just at it."""
 
+    def at_hand(self, org_id: str, job_id: str) -> tuple[JobRow, RunRow] | None:
+        """The rows of a job that is kept for a host, where nobody else can have written to them; None: they are to be read."""
+
     def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
         """Durable news of jobs: "taken"; "missed", since it did not wait any more; "free", though it was kept for the host;
         and "back" in the pool, due at that instant.
@@ -91,6 +95,11 @@ class NoPool:
         """Nobody else is there."""
         del org_id, host_id, job_id
         return True
+
+    def at_hand(self, org_id: str, job_id: str) -> tuple[JobRow, RunRow] | None:
+        """Nothing is."""
+        del org_id, job_id
+        return None
 
     def note(self, org_id: str, host_id: str, notes: Sequence[tuple[str, str | Millis]]) -> None:
         """Nobody listens."""

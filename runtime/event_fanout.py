@@ -29,7 +29,7 @@ from web.event_stream import EventStream, encode_event
 log = logging.getLogger(__name__)
 
 AT_ONCE = 128  # events, or streams, in one round trip: a few ms of the loop
-GATHER_SECONDS = 0.005  # between two round trips, so that under load many events share one
+GATHER_SECONDS = 0.02  # between two round trips, so that under load many events share one; what fills one need not wait
 KEPT_SECONDS = 60.0  # that an org's stream is fed after its last dashboard has left: it may only reload
 FLUSH_SECONDS = 1.0  # that a stop waits until what was published is in Redis
 
@@ -204,7 +204,7 @@ class RedisEventStreams:
                 except Exception:
                     log.exception("Events could not be passed on")
                     self._doubtful.update((each.org_id, True) for each in self._sending if isinstance(each, _Event))
-                await asyncio.sleep(GATHER_SECONDS)
+                await asyncio.sleep(0 if len(self._queue) >= AT_ONCE else GATHER_SECONDS)
 
     async def _pass_on(self) -> None:
         """Append the oldest events, those of an org together."""

@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080  # the port to listen on; 0: any free one
     data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
-    journal: Literal["process", "thread"] = "process"  # who writes SQLite: a process of its own, or a thread
+    journal: Literal["process", "thread"] = "process"  # who writes the database: a process of its own, or a thread
     redis_url: str = ""  # redis://host:port/0; empty: everything in this process
     node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
     public_url: Url = ""  # where browsers reach it, such as https://interlock.example.com; empty: where it listens
@@ -158,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sockets_per_user: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100  # dashboards that an account has open
     max_pending_per_host: Count = 0  # waiting jobs of one host
     max_pending_per_org: Count = 0  # waiting jobs of one organization
-    pool_window: Annotated[int, msgspec.Meta(ge=16, le=100_000)] = 256  # pool jobs with the same labels kept in memory
+    pool_window: Annotated[int, msgspec.Meta(ge=16, le=100_000)] = 1024  # pool jobs with the same labels kept in memory
     pool_lanes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000  # sets of labels under which pool jobs are found
     pool_hints: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100  # pool jobs of which an idle host's socket is told
     mailbox: Annotated[int, msgspec.Meta(ge=16, le=10_000_000)] = 10_000  # messages that may wait at one actor
@@ -202,8 +202,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def writes_elsewhere(self) -> bool:
-        """Whether a process of its own writes. PostgreSQL is one already."""
-        return self.is_embedded and self.journal == "process" and hasattr(os, "fork")
+        """Whether a process of its own writes."""
+        return self.journal == "process" and hasattr(os, "fork")
 
     @property
     def url_of_database(self) -> str:

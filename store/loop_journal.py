@@ -2,8 +2,8 @@
 
 A thread that waits for that process's answers would first have to wait for the interpreter, some ms of each batch while the
 loop is busy, and the process would stand still meanwhile. Here the answer is one more thing that the loop reads. What is
-not a batch, a transaction of its own, runs on the journal's thread as ever, between two batches. If the process ends, that
-thread takes over all of it.
+not a batch, a transaction of its own, runs on the journal's thread as ever, between two batches; only changes to pools go
+the way of batches. If the process ends, that thread takes over all of it.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from functools import partial
 from queue import Empty
 
 from store.entries import Entry, Exclusive
-from store.journal import Journal, report
+from store.journal import HELD_SECONDS, LAST_SECONDS, Journal, report
 from store.writer import CommitterElsewhere
 
 SENT_AT_ONCE = 65_536  # bytes of a message that the socket surely has room for; longer ones are sent from the thread
+WORTH_WAITING = 32  # decisions: a commit takes much the same for one of them as for these
+GATHER_SECONDS = 0.005  # for which so many are waited for, where the last batch shows that they will come
 _LOOKS = 0.5  # seconds between two looks at whether the loop is still there, for who waits for the end
 
 
@@ -29,10 +31,14 @@ class LoopJournal(Journal):
         self._elsewhere = committer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._batch: list[Entry] | None = None  # that the process has
-        self._began = 0.0  # when it got it
+        self._sent: list[Entry] | Exclusive | None = None  # what the process has
+        self._began = self._ended_at = 0.0  # when it got that, and when it last had answered
+        self._many = False  # whether as much as is worth waiting for is likely to come
+        self._gathering: asyncio.TimerHandle | None = None
         self._busy = False  # with a batch, or aside
+        self._retry: asyncio.TimerHandle | None = None  # of what somebody else holds
         self._over: asyncio.Event | None = None  # set when nothing is left to be written, once the end has begun
+        self._patience = 0.0  # until when what is held is waited for then, on the loop's clock
 
     @property
     def processes(self) -> int:
@@ -46,6 +52,8 @@ class LoopJournal(Journal):
 
         def listen() -> None:
             loop.add_reader(self._elsewhere.channel, self._readable)
+            self._busy = True
+            self._hand_over([])  # nothing: the process opens the database meanwhile, and not when somebody waits for it
 
         loop.call_soon_threadsafe(listen)
 
@@ -63,12 +71,14 @@ class LoopJournal(Journal):
                 break
             except TimeoutError:
                 continue
+        self._aside.submit(self._elsewhere.database.close)
         self._aside.shutdown()
         super().stop()
 
     async def _end(self) -> None:
         """Return when all that was decided is written, or in the hands of the thread."""
         self._over = asyncio.Event()
+        self._patience = asyncio.get_running_loop().time() + LAST_SECONDS
         self._flush()
         if self._thread is None:
             await self._over.wait()
@@ -84,24 +94,73 @@ class LoopJournal(Journal):
         """Hand the next batch over, unless one is under way."""
         if self._busy or self._thread is not None or self._loop is None:
             return
+        if self._gathers(self._loop):
+            return
         try:
             first, self._next = self._next or self._queue.get_nowait(), None
         except Empty:
             first = None
         if first is None:
-            if self._over is not None:
-                self._over.set()
+            self._rest(self._loop)
             return
         self._busy = True
         if isinstance(first, Exclusive):
-            self._run_aside(partial(self._run_exclusive, first))
+            message = self._elsewhere.pool_message(first.work)
+            if message is None:
+                self._run_aside(partial(self._run_exclusive, first))
+            else:
+                self._send(first, message)
             return
-        batch = self._cut(first)
+        self._hand_over(self._cut(first))
+
+    def _hand_over(self, more: list[Entry]) -> None:
+        """The next batch: what was held comes first."""
+        batch, self._held = self._held + more, []
         message = self._elsewhere.message(batch)
         if message is None:
             self._run_aside(partial(self._write, batch))  # the committer here finds whose fault that is
-            return
-        self._batch, self._began = batch, time.perf_counter()
+        else:
+            self._send(batch, message)
+
+    def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing waits but what is held: it is tried again after a moment, at the end not for ever."""
+        if self._held and self._over is not None and loop.time() >= self._patience:
+            held, self._held = self._held, []
+            for entry in held:
+                self._refuse(entry)
+        if self._held and self._retry is None:
+            self._retry = loop.call_later(HELD_SECONDS, self._try_again)
+        elif not self._held and self._over is not None:
+            self._over.set()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._held and not self._busy and self._thread is None and self._queue.empty():
+            self._busy = True
+            self._hand_over([])
+        else:
+            self._go_on()
+
+    def _gathers(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether to wait for more decisions: after a batch of many more will come at once."""
+        if not self._many or self._stopping or self._next is not None:
+            return False
+        if not 0 < self._queue.qsize() < WORTH_WAITING:
+            return False
+        left = self._ended_at + GATHER_SECONDS - time.perf_counter()
+        if left > 0 and self._gathering is None:
+            self._gathering = loop.call_later(left, self._gathered)
+        return left > 0
+
+    def _gathered(self) -> None:
+        self._gathering, self._many = None, False
+        self._go_on()
+
+    def _send(self, what: list[Entry] | Exclusive, message: bytes) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._sent, self._began = what, time.perf_counter()
         if len(message) <= SENT_AT_ONCE:
             self._elsewhere.send(message)
         else:
@@ -124,22 +183,39 @@ class LoopJournal(Journal):
 
     def _readable(self) -> None:
         """The process answers, or has ended."""
-        batch, loop = self._batch, self._loop
-        if loop is None:
+        if self._loop is None:
             return
         try:
-            written = self._elsewhere.answer(batch or [])
+            answer = self._elsewhere.receive()
         except OSError as error:
-            loop.remove_reader(self._elsewhere.channel)
-            written = self._elsewhere.lost(batch or [], error)
-            self._busy = False
-            super().start(loop.call_soon)
-            if self._over is not None:
-                self._over.set()
-        if written is None:
+            self._lost(self._loop, error)
+            return
+        sent = self._sent
+        if answer is None or sent is None:
             return  # the rest is still to come
-        self._batch = None
-        if self._busy and batch is not None:
-            self._count(batch, time.perf_counter() - self._began)
+        self._sent = None
+        if isinstance(sent, Exclusive):
             self._done()
+            sent.done(*self._elsewhere.pool_written(answer))
+            return
+        self._ended_at, self._many = time.perf_counter(), len(sent) >= WORTH_WAITING // 2
+        written = self._elsewhere.written(sent, answer)
+        self._held = written.held
+        if written.entries:
+            self._count(written.entries, self._ended_at - self._began)
+        self._done()
+        report(written.entries, written.outcomes)
+
+    def _lost(self, loop: asyncio.AbstractEventLoop, error: OSError) -> None:
+        """The process has ended: the thread writes from now on."""
+        loop.remove_reader(self._elsewhere.channel)
+        sent, self._sent = self._sent, None
+        batch = sent if isinstance(sent, list) else []
+        written = self._elsewhere.lost(batch, error)
+        self._busy = False
+        super().start(loop.call_soon)
+        if self._over is not None:
+            self._over.set()
+        if isinstance(sent, Exclusive):
+            sent.done(None, error)
         report(written.entries, written.outcomes)

@@ -21,17 +21,43 @@ from store.dialect import Statement
 from store.entries import Append, Change, JobChange, RunChange
 from store.labels import ANY_HOST
 from store.models import IN_POOL, LIVE_RUNS, SCHEDULED_RUNS, WAITING_JOBS_THAT_EXPIRE, Host, Job, JobRun
-from store.rows import JOB_COLUMNS, RUN_COLUMNS, Image, JobRow, RunRow, job_from, run_from
+from store.rows import JOB_COLUMNS, RUN_COLUMNS, Image, JobRow, RunRow, job_from, job_image, run_from, run_image
 from store.statements import JournalStatements, RowStatements
 
 _JOB = [getattr(Job, name) for name in JOB_COLUMNS]
 _RUN = [getattr(JobRun, name) for name in RUN_COLUMNS]
+ROWS_AHEAD = 4096  # jobs of one pool whose rows are kept in memory
+_KEPT_PAYLOAD = 2048  # characters: rows of jobs with more of it are not
+_ATTEMPT = RUN_COLUMNS.index("attempt")
+_RUN_CREATED, _JOB_CREATED = RUN_COLUMNS.index("created_at"), len(RUN_COLUMNS) + JOB_COLUMNS.index("created_at")
+_PAYLOAD = len(RUN_COLUMNS) + JOB_COLUMNS.index("payload")
 _PAGE = 500  # rows held by one statement
 
 _statements = lru_cache(maxsize=16)(JournalStatements)  # of each database, compiled once
 
 
 # ---- changes -----------------------------------------------------------------------------------------------------------
+
+
+class PoolWrite:
+    """Sets of changes, as work for one transaction of its own; another process can be told of it too."""
+
+    __slots__ = ("wanted",)
+
+    def __init__(self, wanted: Sequence[Sequence[Change]]) -> None:
+        self.wanted = wanted
+
+    def __call__(self, database: Database) -> list[bool]:
+        """As `write`."""
+        return write(database, self.wanted)
+
+
+class NotWritten(Exception):
+    """What went wrong with it in another process."""
+
+    def __init__(self, said: str, *, of_one_row: bool = False) -> None:
+        super().__init__(said)
+        self.of_one_row = of_one_row
 
 
 def write(database: Database, wanted: Sequence[Sequence[Change]]) -> list[bool]:
@@ -101,6 +127,9 @@ class Waiting(NamedTuple):
     run_id: str
     type: str
     priority: int
+    rows: Image | None = (
+        None  # of its run and itself, if nobody else can have changed them while it waits; see `at_hand`
+    )
 
 
 class Lane(NamedTuple):
@@ -109,6 +138,24 @@ class Lane(NamedTuple):
     labels: str
     waiting: list[Waiting]
     whole: bool
+
+
+def waiting(job: JobRow, run: RunRow) -> Waiting:
+    """As which it waits."""
+    return Waiting(job.id, run.id, job.type, job.priority, at_hand((*run_image(run), *job_image(job))))
+
+
+def at_hand(both: Image) -> Image | None:
+    """The rows, if whoever takes the job needs not read them. While the run that was made with its job waits nobody writes
+    to the two but who ends or takes it, and then the claim misses; of a later run's job an earlier agent may still report.
+    """
+    payload, first = both[_PAYLOAD], both[_ATTEMPT] == 1 and both[_RUN_CREATED] == both[_JOB_CREATED]
+    return both if first and payload is not None and len(payload) <= _KEPT_PAYLOAD else None
+
+
+def rows_from(image: Image) -> tuple[JobRow, RunRow]:
+    """The job and its run, of rows at hand; new ones each time."""
+    return job_from(image[len(RUN_COLUMNS) :]), run_from(image[: len(RUN_COLUMNS)])
 
 
 class PoolRead(NamedTuple):
@@ -130,7 +177,13 @@ def read_pool(
         text = found[0][0]
         if text != ANY_HOST:
             labels.append(text)
-    return PoolRead(labels, [_lane(database, org_id, text, window) for text in labels if wanted(text)])
+    lanes: list[Lane] = []
+    room = ROWS_AHEAD
+    for text in labels:
+        if wanted(text):
+            lanes.append(_lane(database, org_id, text, window, with_rows=room > 0))
+            room -= len(lanes[-1].waiting)
+    return PoolRead(labels, lanes)
 
 
 def _next_lane() -> Query:
@@ -139,16 +192,31 @@ def _next_lane() -> Query:
     return lanes.order_by(JobRun.pool_labels).limit(ARG)
 
 
-def _lane(database: Database, org_id: str, labels: str, window: int) -> Lane:
-    found = [Waiting(*row) for row in rows(database, _window, org_id, labels, window + 1)]
+def _lane(database: Database, org_id: str, labels: str, window: int, *, with_rows: bool) -> Lane:
+    query = _window_with_rows if with_rows else _window
+    found = [
+        Waiting(row[0], row[1], row[2], row[3], at_hand(row[4:]) if with_rows else None)
+        for row in rows(database, query, org_id, labels, window + 1)
+    ]
     return Lane(labels, found[:window], len(found) <= window)
 
 
 def _window() -> Query:
-    columns = (JobRun.job_id, JobRun.id, Job.type, JobRun.pool_priority)
-    runs = JobRun.select(*columns).join(Job, on=(Job.id == JobRun.job_id))
-    mine = runs.where((JobRun.org_id == ARG) & (JobRun.pool_labels == ARG) & IN_POOL)
-    return mine.order_by(JobRun.pool_priority.desc(), JobRun.job_id).limit(ARG)
+    return _first_of_lane()
+
+
+def _window_with_rows() -> Query:
+    short = Case(None, [(fn.LENGTH(Job.payload) <= SQL(str(_KEPT_PAYLOAD)), Job.payload)])
+    return _first_of_lane(*_RUN, *[short if column is Job.payload else column for column in _JOB])
+
+
+def _first_of_lane(*more: Any) -> Query:
+    runs = JobRun.select(JobRun.job_id, JobRun.id, Job.type, JobRun.pool_priority, *more)
+    mine = (JobRun.org_id == ARG) & (JobRun.pool_labels == ARG) & IN_POOL
+    ordered = (
+        runs.join(Job, on=(Job.id == JobRun.job_id)).where(mine).order_by(JobRun.pool_priority.desc(), JobRun.job_id)
+    )
+    return ordered.limit(ARG)
 
 
 # ---- what time brings --------------------------------------------------------------------------------------------------
@@ -255,4 +323,6 @@ def _hosts() -> Query:
 
 def is_of_one_row(error: BaseException) -> bool:
     """Whether a transaction failed for what one row holds, such as a key that is taken: then the others may be written."""
+    if isinstance(error, NotWritten):
+        return error.of_one_row
     return any(kind.__name__ in {"IntegrityError", "DataError"} for kind in type(error).__mro__)

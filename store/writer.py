@@ -1,6 +1,6 @@
 """The committer in a process of its own, beside the server's.
 
-What SQLite and Python around it take of a job is a third of what the job takes in all, and of the threads of one process
+What the database and Python around it take of a job is a third of what the job takes in all, and of the threads of one process
 only one at a time runs Python: while the journal's worked, the loop stood still. Here the journal's thread hands each
 batch to a process that was forked before any thread began, and waits for the outcomes, so one batch at a time is under way
 and nothing else changes: the queue, its order, transactions of their own and the poison stay where they are.
@@ -19,7 +19,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import not_
 from typing import Any, NoReturn
 
@@ -27,7 +27,7 @@ import msgspec
 from peewee import Database
 
 from store.committer import BEHIND, Committer, Written, told_apart
-from store.database import open_database
+from store.database import connected, open_database
 from store.entries import (
     Append,
     AskToStop,
@@ -35,6 +35,7 @@ from store.entries import (
     Claim,
     Committed,
     Entry,
+    Exclusive,
     Incarnation,
     JobChange,
     Missed,
@@ -42,13 +43,16 @@ from store.entries import (
     Refused,
     RunChange,
 )
+from store.errors import DRIVER_ERRORS
+from store.journal import run_exclusive
+from store.pool import NotWritten, PoolWrite, is_of_one_row
 from store.rows import job_from, job_image, run_from, run_image
 
 log = logging.getLogger(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-MOST_READ = 1 << 20  # bytes at once
+MOST_READ = 1 << 16  # bytes at once: what is longer costs a call for its memory
 _LENGTH = struct.Struct("<Q")
 _JOB, _RUN, _APPEND, _ASK = range(4)
 _COMMITTED, _MISSED, _REFUSED = range(3)
@@ -102,7 +106,8 @@ class Writer:
 class CommitterElsewhere(Committer):
     """Has batches written by the process, for as long as that lives. Its own connection is for all that is no batch.
 
-    `message`, `send` and `answer` are the steps of `write`, for who does not wait in between. One batch at a time.
+    `message`, `send`, `receive` and `written` are the steps of `write`, for who does not wait in between. One batch at a
+    time; changes to pools go the same way.
     """
 
     def __init__(self, database: Database, owner: str, writer: Writer, url: str) -> None:
@@ -118,20 +123,29 @@ class CommitterElsewhere(Committer):
         if message is None:
             return super().write(entries)
         self.send(message)
-        written = None
-        while written is None:
+        answer = None
+        while answer is None:
             try:
-                written = self.answer(entries)
+                answer = self.receive()
             except OSError as error:
                 return self.lost(entries, error)
-        return written
+        return self.written(entries, answer)
 
     def message(self, entries: Sequence[Entry]) -> bytes | None:
         """What to send for this batch; None where it cannot be put into words, and is to be written here."""
         poisoned = self._poisoned = [entry.incarnation.poisoned for entry in entries]
         sound = list(itertools.compress(entries, map(not_, poisoned))) if any(poisoned) else entries
+        return self._message(lambda: (_plain_entries(sound), None))
+
+    def pool_message(self, work: Callable[[Any], Any]) -> bytes | None:
+        """What to send for a transaction of its own; None where it is to be run here, as nearly all are."""
+        if self._writer is None or not isinstance(work, PoolWrite):
+            return None
+        return self._message(lambda: (None, [list(map(_plain_change, changes)) for changes in work.wanted]))
+
+    def _message(self, plain: Callable[[], Plain]) -> bytes | None:
         try:
-            return _encode((self._hello, _plain_entries(sound)))
+            return _encode((self._hello, *plain()))
         except (UnicodeEncodeError, OverflowError, TypeError):
             return None
 
@@ -141,20 +155,26 @@ class CommitterElsewhere(Committer):
             with contextlib.suppress(OSError):
                 self._writer.send(message)
 
-    def answer(self, entries: Sequence[Entry]) -> Written | None:
-        """What has become of the batch that was sent; None while the answer is not there whole. `OSError` when the process
-        has ended.
-        """
+    def receive(self) -> bytes | None:
+        """The answer to what was sent; None while it is not there whole. `OSError` when the process has ended."""
         answer = None if self._writer is None else self._writer.receive()
-        if answer is None:
-            return None
-        self._hello = None
-        written = iter(_decode(answer))
-        outcomes = [Refused(BEHIND) if was else _outcome_from(next(written)) for was in self._poisoned]
+        if answer is not None:
+            self._hello = None
+        return answer
+
+    def written(self, entries: Sequence[Entry], answer: bytes) -> Written:
+        """What has become of this batch."""
+        told = iter(_decode(answer))
+        outcomes = [Refused(BEHIND) if was else _outcome_from(next(told)) for was in self._poisoned]
         for entry, outcome in zip(entries, outcomes, strict=True):
             if isinstance(outcome, Refused):
                 entry.incarnation.poisoned = True
         return told_apart(entries, outcomes)
+
+    def pool_written(self, answer: bytes) -> tuple[list[bool] | None, Exception | None]:
+        """What has become of the changes to pools, as of any transaction of its own: the result, or what went wrong."""
+        fits, refused = _decode(answer)
+        return fits, None if refused is None else NotWritten(refused[0], of_one_row=refused[1])
 
     def lost(self, entries: Sequence[Entry], error: OSError) -> Written:
         """The process has ended: nobody knows what became of the batch, and all others are written here."""
@@ -209,7 +229,7 @@ def _entries_from(plain: Plain) -> list[Entry]:
     return entries
 
 
-def _nobody(_: Outcome) -> None:
+def _nobody(*_: object) -> None:
     """Who waits for the outcome is in the other process."""
 
 
@@ -281,12 +301,24 @@ def _serve(server: socket.socket) -> NoReturn:
 def _write_all(server: socket.socket) -> NoReturn:
     committer: Committer | None = None
     while True:
-        hello, plain = _decode(_receive(server))
+        hello, plain, pools = _decode(_receive(server))
         if committer is None:
             url, owner = hello
             committer = Committer(open_database(url), owner)
-        entries = _entries_from(plain)
-        written = committer.write(entries)
-        known = {id(entry): outcome for entry, outcome in zip(written.entries, written.outcomes, strict=True)}
-        outcomes = (known.get(id(entry)) for entry in entries)
-        _send(server, _encode([None if outcome is None else _plain_outcome(outcome) for outcome in outcomes]))
+            with contextlib.suppress(*DRIVER_ERRORS):  # whoever writes will be told
+                connected(committer.database)
+        _send(server, _encode(_outcomes(committer, plain) if pools is None else _pools(committer, pools)))
+
+
+def _outcomes(committer: Committer, plain: Plain) -> Plain:
+    entries = _entries_from(plain)
+    written = committer.write(entries)
+    known = {id(entry): outcome for entry, outcome in zip(written.entries, written.outcomes, strict=True)}
+    outcomes = (known.get(id(entry)) for entry in entries)
+    return [None if outcome is None else _plain_outcome(outcome) for outcome in outcomes]
+
+
+def _pools(committer: Committer, plain: Plain) -> Plain:
+    work = PoolWrite([[_change_from(*each) for each in changes] for changes in plain])
+    fits, error = run_exclusive(committer, Exclusive(work, _nobody))
+    return fits, None if error is None else (f"{type(error).__name__}: {error}", is_of_one_row(error))

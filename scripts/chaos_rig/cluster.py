@@ -17,7 +17,7 @@ from runtime.secret import load_secret
 NAMES = ("a", "b")
 DOORBELL_MS = 6000  # an owner looks at its rows by itself every few seconds; until then a lost doorbell may cost that
 # Whoever takes a dead or silent node's hosts over tells of a gap, and so does a Redis that may have forgotten.
-GAP_CAUSES = frozenset({"kill", "pause", "outage", "flush"})
+GAP_CAUSES = frozenset({"kill", "writer", "pause", "outage", "flush"})
 GAP_LAG_MS = 20_000  # an outage of a few seconds, and then until somebody has noticed
 PROMISES = Promises(gap_causes=GAP_CAUSES, gap_lag_ms=GAP_LAG_MS, doorbell_ms=DOORBELL_MS, rises=False)
 

@@ -35,7 +35,7 @@ class Began(_Entry, frozen=True):
 
 
 class Fault(_Entry, frozen=True):
-    """Something was broken: `kill`, `pause`, `outage`, `flush`; `target` is a node, an engine or an agent."""
+    """Something was broken: `kill`, `writer`, `pause`, `outage`, `flush`; `target` is a node, an engine or an agent."""
 
     kind: str
     target: str

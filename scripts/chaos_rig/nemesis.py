@@ -12,6 +12,7 @@ from engines.processes import EngineFailed
 
 GAP_SECONDS = (0.05, 0.6)  # between the end of one fault of a node and the next
 KILLS = 0.75  # of the faults; the others stop the process
+WRITERS = 0.15  # of the turns only the process that writes for the node is killed
 KILLED_EARLY = 0.12  # of the starts
 EARLY_SECONDS = (0.0, 0.6)
 KILLED_STOPPED = 0.15  # of the pauses end in a kill
@@ -74,6 +75,9 @@ class Nemesis:
         loop = asyncio.get_running_loop()
         began, spent = loop.time(), 0.0
         while not await self._calm_within(chance.uniform(*GAP_SECONDS)):
+            if chance.random() < WRITERS:
+                node.kill_writer()
+                continue
             if chance.random() < KILLS:
                 await self._kill(node, chance)
                 continue

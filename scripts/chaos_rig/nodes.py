@@ -18,6 +18,10 @@ READY_SECONDS = 60.0  # until a server that is started over and over must answer
 LOOK_SECONDS = 0.02  # between two looks at /readyz
 STOP_SECONDS = 30.0  # between SIGTERM and SIGKILL
 _TAIL = 3000  # characters of a log shown with a failure
+_WITHOUT_DATABASE = (
+    "has been without its database"  # rightly: it was paused, or PostgreSQL was stopped, once it came back
+)
+_WITHOUT_WRITER = "The writing process has ended"  # as often as the rig has killed it
 SCRIPTS = Path(__file__).parents[1]
 INTERLOCK = str(Path(sys.executable).with_name("interlock"))
 
@@ -41,6 +45,7 @@ class Node:
         self._environ = environ
         self._process: Process | None = None
         self._broken: tuple[str, int] | None = None  # the last fault that nothing was answered after, and its end
+        self._writers_killed = 0
 
     @property
     def command(self) -> list[str]:
@@ -79,6 +84,16 @@ class Node:
         if self._process is not None:
             send(self._process, signal.SIGKILL)
             await self._process.wait()
+
+    def kill_writer(self) -> None:
+        """SIGKILL to the process that writes for it: from then on it does without."""
+        self._expect_alive()
+        for pid in [] if self._process is None else _children(self._process.pid):
+            self._history.note(Fault(at=now(), kind="writer", target=self.name))
+            self._broken = "writer", now()
+            self._writers_killed += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def pause(self, seconds: float) -> None:
         """SIGSTOP."""
@@ -131,7 +146,9 @@ class Node:
         """Lines of its log that name an unexpected error."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         words = ("Traceback", '"level":"error"', '"level":"critical"', " ERROR ", " CRITICAL ")
-        return [line for line in lines if any(word in line for word in words)]
+        found = [line for line in lines if any(word in line for word in words) and _WITHOUT_DATABASE not in line]
+        ended = [line for line in found if _WITHOUT_WRITER in line]
+        return [line for line in found if line not in ended] + ended[self._writers_killed :]
 
     def tail(self) -> str:
         """The end of its log."""
@@ -177,3 +194,11 @@ def free_port() -> int:
 
 
 _GIVEN: set[int] = set()
+
+
+def _children(pid: int) -> list[int]:
+    """Of a server: the process that writes for it. None where the system does not tell, or when it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []

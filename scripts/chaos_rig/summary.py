@@ -48,6 +48,7 @@ def document(entries: Sequence[Entry], final: Final, violations: Sequence[Violat
         "events": sum(isinstance(entry, Seen) for entry in entries),
         "gaps": sum(isinstance(entry, Seen) and entry.event == "gap" for entry in entries),
         "kills": faults["kill"],
+        "writersKilled": faults["writer"],
         "pauses": faults["pause"],
         "longestPauseSeconds": max(
             (e.seconds for e in entries if isinstance(e, Fault) and e.kind == "pause"), default=0.0
@@ -75,6 +76,7 @@ def table(figures: dict[str, Any]) -> str:
         ("ended", _counts(figures["ended"])),
         ("runs", f"{figures['runs']} ({_counts(figures['runsEnded'])})"),
         ("kills of a server", figures["kills"]),
+        ("kills of the process that writes for one", f"{figures['writersKilled']}"),
         ("pauses of a server", f"{figures['pauses']} (the longest {figures['longestPauseSeconds']:.1f} s)"),
         ("outages of an engine", figures["outages"]),
         ("agents killed, cut off", f"{figures['agentsKilled']}, {figures['networkCuts']}"),

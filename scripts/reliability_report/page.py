@@ -79,7 +79,7 @@ def _chaos(runs: Sequence[Chaos]) -> str:
             f"{run.seconds:,.0f} s",
             f"{run.accepted:,}",
             f"{run.runs:,}",
-            f"{run.kills}, {run.pauses} (up to {run.longest_pause_seconds:.0f} s)",
+            f"{run.kills}, {run.writers_killed}, {run.pauses} (up to {run.longest_pause_seconds:.0f} s)",
             str(run.outages),
             f"{run.agents_killed}, {run.network_cuts}",
             _takeovers(run),
@@ -87,7 +87,7 @@ def _chaos(runs: Sequence[Chaos]) -> str:
         )
         for run in runs
     ]
-    head = ("run", "time", "jobs", "runs", "kills, pauses of servers", "outages of engines")
+    head = ("run", "time", "jobs", "runs", "kills of servers, of their writers, pauses", "outages of engines")
     return _table((*head, "agents killed, cut off", "kill to next job", "promises broken"), rows)
 
 

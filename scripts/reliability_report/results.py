@@ -81,6 +81,7 @@ class Chaos(msgspec.Struct, frozen=True, rename="camel"):
     accepted: int = 0
     runs: int = 0
     kills: int = 0
+    writers_killed: int = 0
     pauses: int = 0
     longest_pause_seconds: float = 0
     outages: int = 0

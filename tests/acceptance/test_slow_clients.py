@@ -204,6 +204,27 @@ async def test_what_comes_in_pieces_but_in_time_is_served(place: Place, plane: C
         assert (await wire.answer()).status == 201
 
 
+async def test_requests_that_come_all_at_once_are_all_answered(place: Place, plane: ControlPlane) -> None:
+    """More of them than a connection keeps waiting, some with bodies that reading is paused for."""
+    patient = place._replace(port=int(plane.url.rpartition(":")[2]))
+    large = place.body[:-1] + b" " * 700_000 + b"}"
+    bodies = [large if number % 25 == 0 else place.body for number in range(100)]
+    heads = [place.create(f"Content-Length: {len(body)}") for body in bodies]
+    async with patient.wire() as wire:
+        sending = asyncio.create_task(wire.send(b"".join(map(bytes.__add__, heads, bodies))))
+        assert [(await wire.answer()).status for _ in bodies] == [201] * 100
+        await sending
+    pieces = [body[at : at + 50_000] for body in bodies[:26] for at in range(0, len(body), 50_000)]
+    async with patient.wire() as wire:
+        chunked = place.create("Transfer-Encoding: chunked")
+        for piece in pieces:
+            await wire.send(chunked if piece.startswith(b'{"type"') else b"")
+            await wire.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if piece.endswith(b"}"):
+                await wire.send(b"0\r\n\r\n")
+                assert (await wire.answer()).status == 201
+
+
 async def test_many_who_do_not_finish_hold_up_nobody_and_leave_nothing(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,7 +13,8 @@ from store import Claim, Committed, Entry, Incarnation, Missed, Refused, open_da
 from store.claims import claim
 from store.committer import Committer
 from store.entries import JobChange, RunChange, job_change, run_change
-from store.pool import Waiting, count_hosts, due_in_pool, place_of_job, pools_due, pools_expired, read_pool, write
+from store.pool import count_hosts, due_in_pool, place_of_job, pools_due, pools_expired, read_pool, rows_from, write
+from store.pool import waiting as described
 from store.rows import JobRow, RunRow, job_image, run_image
 from tests.support.desk import Claim as Host
 from tests.support.desk import Desk, append, copy_of, created
@@ -338,11 +339,34 @@ def test_a_pool_is_read_by_its_labels_in_order_and_no_further_than_asked(desk: D
     lanes = {lane.labels: lane for lane in found.lanes}
     assert [item.job_id for item in lanes["{}"].waiting] == [plain[place][0].id for place in (1, 0, 2)]
     assert (lanes["{}"].whole, lanes['{"gpu":"yes"}'].whole) == (False, True)
-    assert lanes['{"gpu":"yes"}'].waiting == [Waiting(special[0].id, special[1].id, "google_maps", 0)]
+    (item,) = lanes['{"gpu":"yes"}'].waiting
+    assert item[:4] == (special[0].id, special[1].id, "google_maps", 0)
+    assert item.rows is not None
+    assert rows_from(item.rows) == special
     few = read_pool(desk.database, "org", lambda text: text == "{}", most_lanes=2, window=1)
     assert few.labels == ["{}", '{"gpu":"yes"}'], "what any host may take is found however many labels there are"
     assert [lane.labels for lane in few.lanes] == ["{}"]
     assert read_pool(desk.database, "another", lambda _: True, most_lanes=2, window=1) == ([], [])
+
+
+def test_rows_are_read_ahead_for_short_jobs_that_no_agent_has_had(desk: Desk) -> None:
+    """What an agent of an earlier attempt may still write to must be read when it is taken."""
+    short, long = waiting(desk, payload='"x"'), waiting(desk, payload='"' + "é" * 3000 + '"')
+    had, run = waiting(desk)
+    at = desk.host()
+    desk.committed(claiming(at, had, run))
+    gone = taken(at, had, run)
+    changes, following = back(*gone)
+    desk.committed(at.entry(*changes))
+    following.status = S.PENDING
+    assert put(desk.database, [run_change(following, S.SCHEDULED)]) == [True]
+    (lane,) = read_pool(desk.database, "org", lambda _: True, most_lanes=10, window=10).lanes
+    rows = {item.job_id: item.rows and rows_from(item.rows) for item in lane.waiting}
+    assert rows == {short[0].id: short, long[0].id: None, had.id: None}
+    assert [item.rows for item in map(described, *zip(short, long, strict=True))] == [
+        (*run_image(short[1]), *job_image(short[0])),
+        None,
+    ]
 
 
 def test_what_is_due_and_what_is_too_late_is_found_with_its_org(desk: Desk) -> None:

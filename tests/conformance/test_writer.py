@@ -2,18 +2,26 @@
 
 import asyncio
 import inspect
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 from peewee import Database
 
-from store import Committed, Entry, Outcome, Refused, Store
+from interlock.states import RunStatus
+from store import Committed, Entry, Refused, Store, loop_journal, open_database
+from store.entries import Change, job_change, run_change
+from store.pool import NotWritten, PoolWrite, is_of_one_row
+from store.rows import JobRow, RunRow
 from store.writer import CommitterElsewhere, Writer
 from tests.conformance import test_appended_facts, test_journal, test_journal_rows, test_pool, test_store
-from tests.support.desk import Desk, created
+from tests.conformance.test_postgres_commits import Holder
+from tests.support.desk import Desk, created, moved
+from tests.support.rows import job_row, run_row
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -49,6 +57,7 @@ def desk(database: Database, url: str, writer: Writer) -> Desk:
 async def store(database: Database, url: str, writer: Writer) -> AsyncIterator[Store]:
     made = Store(database, "me", read_threads=2, elsewhere=CommitterElsewhere(database, "me", writer, url))
     await asyncio.to_thread(made.start, asyncio.get_running_loop())
+    await made.change(lambda _: None)  # behind it the process has opened the database
     yield made
     await asyncio.to_thread(made.stop)
 
@@ -128,18 +137,29 @@ class Told:
         self.said: list[Any] = []
         self._news = asyncio.Event()
 
-    def submit(self, entry: Entry) -> None:
-        entry.done = self._hear
+    def submit(self, entry: Entry, name: str = "") -> None:
+        entry.done = (lambda outcome: self._hear((name, outcome))) if name else self._hear
         self.journal.submit(entry)
+
+    def pool(self, *wanted: list[Change]) -> None:
+        """Changes to a pool."""
+        self.journal.exclusive(PoolWrite(wanted), lambda fits, error: self._hear((fits, error)))
 
     def exclusive(self, name: str) -> None:
         self.journal.exclusive(lambda _: name, lambda result, _: self._hear(result))
+
+    async def hear(self, name: str) -> Any:
+        """The outcome of the decision that was submitted by that name."""
+        while name not in (said := {each[0]: each[1] for each in self.said if isinstance(each, tuple)}):
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), 20)
+        return said[name]
 
     def _hear(self, what: Any) -> None:
         self.said.append(what)
         self._news.set()
 
-    async def all(self, count: int) -> list[Outcome | str]:
+    async def all(self, count: int) -> list[Any]:
         while len(self.said) < count:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), 20)
@@ -173,6 +193,40 @@ async def test_while_a_batch_is_written_the_next_one_grows(desk: Desk, store: St
         told.submit(at.entry(*created(*at.new_job())))
     assert [type(each) for each in await told.all(6)] == [Committed] * 6
     assert store.journal.batches == 2
+
+
+async def test_behind_many_decisions_as_many_are_waited_for(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_journal, "GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(loop_journal, "WORTH_WAITING", 16)
+    at, told = desk.host(), Told(store)
+
+    async def decide(count: int) -> None:
+        for _ in range(count):
+            told.submit(at.entry())
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    await decide(8)
+    await told.all(8)
+    await decide(1)
+    await decide(14)
+    assert (len(told.said), store.journal.depth) == (8, 15)
+    await decide(1)
+    await told.all(24)
+    assert store.journal.batches == 2
+    monkeypatch.setattr(loop_journal, "GATHER_SECONDS", 0.001)
+    await decide(1)  # not so many any more: it goes after a moment
+    await told.all(25)
+    monkeypatch.setattr(loop_journal, "GATHER_SECONDS", 60.0)
+    await decide(1)  # and behind a single one at once
+    await told.all(26)
+    await decide(20)
+    await told.all(46)
+    await decide(1)
+    await asyncio.to_thread(store.stop)  # waits for nobody
+    assert len(await told.all(47)) == 47
 
 
 async def test_a_stop_writes_what_was_decided_and_refuses_what_comes_then(desk: Desk, store: Store) -> None:
@@ -223,3 +277,160 @@ async def test_long_messages_and_what_cannot_be_sent_do_not_hold_the_loop(desk: 
     told.submit(bad.entry(*created(job, run)))
     told.submit(good.entry(*created(*good.new_job())))
     assert [type(each) for each in await told.all(3)] == [Committed, Refused, Committed]
+
+
+# ---- hosts that somebody else holds, on PostgreSQL -----------------------------------------------------------------------
+
+
+class Held(NamedTuple):
+    """A journal that writes elsewhere, and somebody who holds hosts."""
+
+    desk: Desk
+    told: Told
+    holder: Holder
+    store: Store
+
+
+@pytest.fixture
+async def held(postgres_url: str, writer: Writer) -> AsyncIterator[Held]:
+    database = open_database(postgres_url)
+    elsewhere = CommitterElsewhere(database, "me", writer, postgres_url)
+    store, holder = Store(database, "me", read_threads=2, elsewhere=elsewhere), Holder(postgres_url)
+    await asyncio.to_thread(store.start, asyncio.get_running_loop())
+    yield Held(Desk(database, elsewhere), Told(store), holder, store)
+    await asyncio.to_thread(store.stop)
+    holder.close()
+    database.close()
+
+
+async def test_a_held_host_delays_nobody_and_its_decisions_keep_their_order(held: Held) -> None:
+    desk, told = held.desk, held.told
+    mine, free = desk.host(), desk.host()
+    job, run = mine.new_job()
+    held.holder.hold(mine)
+    told.submit(mine.entry(*created(job, run)), "create")
+    for number in range(3):
+        told.submit(free.entry(*created(*free.new_job())), f"free {number}")
+        await told.all(number + 1)
+    told.submit(mine.entry(*moved(job, run, RunStatus.RUNNING)), "take")
+    told.exclusive("exclusive")
+    await told.all(4)
+    told.submit(mine.entry(*moved(job, run, RunStatus.SUCCESS)), "end")
+    told.submit(free.entry(), "free")
+    await told.all(5)
+    held.holder.let_go()
+    said = await told.all(8)
+    assert [each if isinstance(each, str) else each[0] for each in said] == [
+        *(f"free {number}" for number in range(3)),
+        "exclusive",
+        "free",
+        "create",
+        "take",
+        "end",
+    ]
+    assert all(isinstance(each[1], Committed) for each in said if not isinstance(each, str))
+    assert (desk.status_of(run), held.store.journal.depth) == ("success", 0)
+
+
+async def test_a_stop_waits_for_who_holds_a_host(held: Held) -> None:
+    mine = held.desk.host()
+    held.holder.hold(mine)
+    held.told.submit(mine.entry(*created(*mine.new_job())), "held")
+    held.told.submit(held.desk.host().entry(), "free")
+    await held.told.hear("free")
+    stopping = asyncio.create_task(asyncio.to_thread(held.store.stop))
+    await asyncio.sleep(0)
+    held.holder.let_go()
+    await stopping
+    assert isinstance(await held.told.hear("held"), Committed)
+    assert held.desk.count("job") == 1
+
+
+async def test_a_stop_refuses_in_the_end_what_somebody_goes_on_holding(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_journal, "LAST_SECONDS", 0)
+    mine = held.desk.host()
+    held.holder.hold(mine)
+    held.told.submit(mine.entry(), "held")
+    await asyncio.to_thread(held.store.stop)
+    assert isinstance(await held.told.hear("held"), Refused)
+
+
+async def test_what_was_held_when_the_process_ended_is_written_by_the_thread(held: Held, writer: Writer) -> None:
+    mine, free = held.desk.host(), held.desk.host()
+    held.holder.hold(mine)
+    held.told.submit(mine.entry(*created(*mine.new_job())), "held")
+    held.told.submit(free.entry(), "free")
+    await held.told.all(1)
+    os.kill(writer.pid, signal.SIGKILL)
+    tries = itertools.count()
+    while held.store.journal.processes:
+        held.told.submit(free.entry(), name := f"later {next(tries)}")
+        await held.told.hear(name)
+    held.holder.let_go()
+    outcome = await held.told.hear("held")  # it may just have been tried when the process ended
+    assert isinstance(outcome, Committed) or outcome.unknown
+    assert held.desk.count("job") == isinstance(outcome, Committed)
+
+
+# ---- pools -------------------------------------------------------------------------------------------------------------
+
+
+def pool_job() -> tuple[list[Change], JobRow, RunRow]:
+    """What puts a job into the pool."""
+    job = job_row(host_id=None, labels="{}")
+    run = run_row(job, pool_labels="{}", pool_priority=0)
+    return [job_change(job, None), run_change(run, None)], job, run
+
+
+async def test_changes_to_pools_are_written_there_in_their_turn(desk: Desk, store: Store) -> None:
+    at, told = desk.host(), Told(store)
+    jobs = [pool_job() for _ in range(3)]
+    told.submit(at.entry())
+    told.pool(jobs[0][0], jobs[1][0])
+    told.submit(at.entry())
+    said = await told.all(3)
+    assert [type(said[0]), said[1], type(said[2])] == [Committed, ([True, True], None), Committed]
+    moved = replace(jobs[0][2], status=RunStatus.CANCELLED)
+    told.pool([run_change(moved, RunStatus.PENDING)], [run_change(moved, RunStatus.PENDING)], jobs[2][0])
+    assert (await told.all(4))[3] == ([True, False, True], None)
+    assert desk.count("job") == 3
+    assert store.journal.processes == 1
+
+
+async def test_what_cannot_be_written_to_a_pool_says_whether_it_is_for_one_row(desk: Desk, store: Store) -> None:
+    told = Told(store)
+    changes, job, run = pool_job()
+    told.pool(changes, changes)
+    ((fits, error),) = await told.all(1)
+    assert fits is None
+    assert isinstance(error, NotWritten)
+    assert is_of_one_row(error)
+    assert "unique" in str(error).lower()
+    assert desk.count("job") == 0
+    job.payload = '"\ud800"'  # cannot be sent, so it is tried here
+    told.pool([job_change(job, None), run_change(run, None)])
+    assert (await told.all(2))[1][0] is None
+    assert desk.count("job") == 0
+
+
+async def test_when_the_process_ends_with_changes_to_a_pool_they_are_told_so(
+    desk: Desk, store: Store, writer: Writer
+) -> None:
+    told = Told(store)
+    told.pool(pool_job()[0])
+    await told.all(1)
+    os.kill(writer.pid, signal.SIGSTOP)
+    told.pool(pool_job()[0])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    told.pool(pool_job()[0])  # behind it
+    os.kill(writer.pid, signal.SIGKILL)
+    _, lost, behind = await told.all(3)
+    assert lost[0] is None
+    assert isinstance(lost[1], OSError)
+    assert behind == ([True], None)
+    assert desk.count("job") == 2
+    assert store.journal.processes == 0
+    await asyncio.to_thread(store.stop)

@@ -23,7 +23,7 @@ class Violation(msgspec.Struct, frozen=True):
 class Promises(msgspec.Struct, frozen=True, kw_only=True):
     """What depends on the topology."""
 
-    gap_causes: frozenset[str] = frozenset({"kill"})  # faults after which a dashboard may be told of a gap
+    gap_causes: frozenset[str] = frozenset({"kill", "writer"})  # faults after which a dashboard may be told of a gap
     gap_lag_ms: int = 0  # how long after its cause a gap may be told on a connection that was made meanwhile
     rises: bool = True  # whether numbers of events rise over a gap as well
     doorbell_ms: int = 0  # how long an owner may overlook what another node has appended, unless its order tells
