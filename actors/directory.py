@@ -16,7 +16,7 @@ from actors.loop_actor import LoopActor, LoopFuture
 from actors.messages import NOTHING, Connect, Disconnect, EndPoll, Look, Message, Poll, RunDue, Take, Tick
 from actors.org import OrgSupervisor
 from actors.org_pool import PREFIX, OrgPool
-from actors.owners import NotWritten, Owners
+from actors.owners import NotWritten, Owners, Rebuilt
 from actors.parked import ParkedPolls
 from actors.pool_writer import PoolWriter
 from actors.pools import Pools
@@ -270,7 +270,7 @@ class Directory:
         retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
         state = actor.state
         needed = state is not None and (state.current is not None or state.online)  # somebody must say that it went
-        actor.refuse_all(Unavailable(_REBUILT))
+        actor.refuse_all(Rebuilt(_REBUILT))
         needed = needed or actor.host_id in self.polls or actor.host_id in self.sessions
         lost = actor.state is None  # nobody knows what it holds
         if self.closed is not None or not (needed or lost) or actor.host_id in self._retrying:
@@ -443,9 +443,8 @@ class Directory:
                 continue
             row = owned.get(host_id)
             if row is None or row[0] != epoch:
-                actor.fenced = True
-                self._drop(actor, _ELSEWHERE, retry=False)
-            elif row[1] > actor.state.host.rev or actor.state.stale:
+                actor.state.stale = True  # nothing new goes out; it finds out for itself, behind what is on its way
+            if row is None or row > (epoch, actor.state.host.rev) or actor.state.stale:
                 actor.look()
 
     def abandon(self) -> None:

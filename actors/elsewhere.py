@@ -24,6 +24,7 @@ from store import Entry, Incarnation, Outcome, Refused
 from store.claims import Claimed
 from store.entries import Change, JobChange
 from store.jobs import host_and_waiting, job_and_last_run
+from store.keys import stored_answer
 from store.rows import HOST_OWNED, HostRow, JobRow, RunRow
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Rows(NamedTuple):
     waiting: int  # open runs of the host
     job: JobRow | None
     run: RunRow | None
+    made: bool = False  # under its Idempotency-Key, by another node meanwhile
 
 
 class Asked(NamedTuple):
@@ -80,11 +82,13 @@ class Elsewhere:
                     each.reply.settle(NotFound("No such host"))
             end()
 
-        messages = [each.message for each in asked]
-        self._around.reader.read(lambda database: _look(database, host_id, messages), read)
+        self._around.reader.read(lambda database: _look(database, host_id, asked), read)
 
     def _submit(self, host_id: str, asked: Asked, rows: Rows) -> None:
         new = isinstance(asked.message, CreateJob | RetryJob)
+        if rows.made:
+            asked.reply.settle(Unavailable("Another node has just made this job", retry_after=1))
+            return
         try:
             d = self._decide(rows, asked.message)
         except InterlockError as refusal:
@@ -154,13 +158,22 @@ def _leave_word(message: CancelJob, job: JobRow, run: RunRow, d: Decision) -> No
     d.reply = False
 
 
-def _look(database: Any, host_id: str, messages: list[Message]) -> list[Rows] | None:
+def _look(database: Any, host_id: str, asked: list[Asked]) -> list[Rows] | None:
     """The rows for each message; None when there is no such host."""
     found = host_and_waiting(database, host_id)
     if found is None:
         return None
-    return [Rows(*found, *_job_of(database, message)) for message in messages]
+    return [Rows(*found, *_job_of(database, each.message), made=_is_made(database, each)) for each in asked]
 
 
 def _job_of(database: Any, message: Message) -> tuple[JobRow | None, RunRow | None]:
     return job_and_last_run(database, message.job_id) if isinstance(message, CancelJob | RetryJob) else (None, None)
+
+
+def _is_made(database: Any, asked: Asked) -> bool:
+    """Whether it was refused for its key: that is taken but once, however often it is tried."""
+    message = asked.message
+    if asked.tries == MOST_TRIES or not isinstance(message, CreateJob) or message.idempotency is None:
+        return False
+    key = message.idempotency
+    return stored_answer(database, message.job.org_id, key.user_id, key.key) is not None

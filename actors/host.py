@@ -138,7 +138,7 @@ class HostActor(LoopActor):
         self.saved_at: Millis = self.last_message_at  # when the host's row was last written
         self.busy_seconds = 0.0
         self.fenced = False  # another process owns the host now
-        self.unwritten = False  # and it was the fence that said so: nothing that still waits for an answer was written
+        self.unwritten = False  # and nothing that still waits for an answer was written, or ever will be
         self._looks = 0  # how often it was asked to look at its rows since it began to
         self._ended: InterlockError | None = None  # what whoever still waits is told, once it has ended
         self._around = around
@@ -420,7 +420,8 @@ class HostActor(LoopActor):
             job, run, beside = rows if len(rows) > 2 else (*rows, None)  # noqa: PLR2004 - what else was asked for
             self._decide(Found(asked=asked, job=job, run=run, reply=reply, beside=beside), reply)
         elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
-            self.fenced = not self._around.ownership.alone
+            # Nothing is in flight, or it would read again.
+            self.fenced = self.unwritten = not self._around.ownership.alone
             self._around.dropped(self, "another process has taken this host over, or it was deleted", None)
             _settle(reply, self._why_ended())
         else:

@@ -22,6 +22,10 @@ class NotWritten(Unavailable):
     """Another node owns the host, and what was asked is certainly not in the rows."""
 
 
+class Rebuilt(Unavailable):
+    """The host's actor has ended, and the next one reads the rows: what was asked is in them, or is not."""
+
+
 class Here(Protocol):
     """This process's own hosts, as the directory has them."""
 
@@ -96,4 +100,5 @@ class Owners:
         elif owner is not None and not here.holds(host_id) and isinstance(message, NOT_APPENDED):
             reply.settle(Unavailable("Another node owns this host"))
         else:
-            here.ask_actor(host_id, message).then(lambda answer: answer.forward(reply))
+            asked = here.ask_actor(host_id, message)
+            self.or_ask(host_id, message, asked).then(lambda answer: answer.forward(reply))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from peewee import Database
 
 from actors import messages
+from actors.owners import Rebuilt
 from interlock.clock import Clock, Millis
 from interlock.errors import IdempotencyConflict, InvalidRequest, Unavailable
 from interlock.ids import Ids
@@ -18,6 +19,7 @@ from store.keys import forget_key, keep_answer, stored_answer, take_key
 
 KEPT: Millis = 24 * 3600 * 1000
 _LONGEST = 200  # characters of a key
+_MOST_TRIES = 4  # of what ended with the actor that was asked
 
 
 class Idempotency:
@@ -41,19 +43,29 @@ class Idempotency:
             await asyncio.shield(other)
         done = self._under_way[place] = asyncio.get_running_loop().create_future()
         try:
-            known = await self._known(org_id, key)
-            if known is not None:
-                return known, True
-            try:
-                return await create(), False
-            except Unavailable:
-                known = await self._known(org_id, key)  # another node may have been quicker
-                if known is None:
-                    raise
-                return known, True
+            for _ in range(_MOST_TRIES - 1):
+                try:
+                    return await self._known_or_made(org_id, key, create)
+                except Rebuilt:
+                    continue  # somebody else's request may have been the reason, and a key makes trying again safe
+            return await self._known_or_made(org_id, key, create)
         finally:
             del self._under_way[place]
             done.set_result(None)
+
+    async def _known_or_made(
+        self, org_id: str, key: messages.Idempotency, create: Callable[[], Awaitable[bytes]]
+    ) -> tuple[bytes, bool]:
+        known = await self._known(org_id, key)
+        if known is not None:
+            return known, True
+        try:
+            return await create(), False
+        except Unavailable:
+            known = await self._known(org_id, key)  # another node may have been quicker
+            if known is None:
+                raise
+            return known, True
 
     async def once_in_parts(
         self, org_id: str, key: messages.Idempotency, create: Callable[[], Awaitable[tuple[bytes, bool]]]
