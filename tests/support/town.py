@@ -46,7 +46,7 @@ class Town:
         self.database = open_database("sqlite:///:memory:")
         migrate(self.database)
         self.committer = Committer(self.database, "me")
-        around = Surroundings(
+        self.around = around = Surroundings(
             scheduler=self, clock=self, ids=Ids(), journal=self, reader=self, events=self, limits=Limits(**limits)
         )
         around.alarms = self

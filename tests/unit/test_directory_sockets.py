@@ -8,6 +8,7 @@ from peewee import OperationalError
 
 from actors.loop_actor import LoopFuture
 from actors.messages import Ack, Beat, Describe, ReportResult
+from actors.ports import Alone
 from interlock.errors import NotFound, Unavailable
 from interlock.wire import Report
 from tests.support.agent_sockets import Socket
@@ -239,8 +240,15 @@ def test_an_unaccepted_offer_lapses_by_the_hosts_own_timer(town: Town) -> None:
 # ---- other owners, and the end -----------------------------------------------------------------------------------------
 
 
+class Shared(Alone):
+    """Other nodes may own hosts."""
+
+    alone = False
+
+
 def fenced(town: Town, host_id: str) -> None:
     """Another node has claimed the host, and this one finds out."""
+    town.around.ownership = Shared()
     town.database.execute_sql("UPDATE host SET owner = 'another', epoch = epoch + 1 WHERE id = ?", (host_id,))
     town.directory.reconcile(town.directory.epochs(), {})
     town.settle()

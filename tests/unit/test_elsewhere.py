@@ -1,5 +1,6 @@
 """What users ask of a host that another node owns, in every order with what its owner does meanwhile."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from interlock.errors import InvalidState, NotFound, QuotaExceeded, Unavailable
 from store import nodes
 from tests.support.hosts import NEW_JOB, USER, answer_of
 from tests.support.region import Region, Side
+from tests.support.rows import host_row, write_host
 
 
 @pytest.fixture
@@ -152,11 +154,15 @@ def test_the_hosts_quota_counts_what_is_just_being_appended() -> None:
 def test_a_job_whose_key_another_node_has_just_used_is_not_made_twice(region: Region) -> None:
     host_id = region.host()
     key = Idempotency("ann", "once", "body")
-    for side in (region.a, region.b):
-        job = msgspec.structs.replace(NEW_JOB, host_id=host_id)
-        side.ask(host_id, CreateJob(job=job, by=USER, idempotency=key))
-    region.b.settle()
-    region.settle()
+    job = msgspec.structs.replace(NEW_JOB, host_id=host_id)
+    at_b, _ = (side.ask(host_id, CreateJob(job=job, by=USER, idempotency=key)) for side in (region.b, region.a))
+    while region.b.readings:
+        region.b.look()()
+    region.a.settle()
+    region.b.write()
+    region.b.look()()
+    assert (at_b.done, region.b.queue) == (True, deque())  # nor tried as often as what might still succeed
+    assert isinstance(at_b.error, Unavailable)
     assert region.one("SELECT COUNT(*) FROM job") == 1
 
 
@@ -335,6 +341,36 @@ def test_what_users_ask_of_who_has_lost_a_host_reaches_its_owner(region: Region)
     region.settle()
     assert reply.error is None
     assert region.runs(job_id) == ["failed", "pending"]
+
+
+def test_what_both_nodes_are_asked_for_a_host_that_nobody_has_is_all_made(region: Region) -> None:
+    host = host_row()
+    write_host(region.database, host)
+    replies = [side.create(host.id) for side in (region.a, region.b) for _ in range(3)]
+    for side in (region.a, region.b):
+        while side.readings:
+            side.look()()  # nobody owns it
+    region.a.write()  # claimed
+    region.b.write()  # and claimed again, before what A decides is written
+    region.settle()
+    assert [reply.error for reply in replies] == [None] * 6
+    assert region.owner(host.id)[0] == "b"
+    assert region.one("SELECT COUNT(*) FROM job WHERE host_id = ?", host.id) == 6
+
+
+def test_what_waits_while_a_node_finds_that_it_has_lost_a_host_reaches_its_owner(region: Region) -> None:
+    host_id = region.host()
+    region.b.poll(host_id)
+    region.b.settle()
+    region.a.directory.rung(host_id)
+    region.a.turn()
+    find_out = region.a.look()
+    reply = region.a.directory.ask(host_id, CreateJob(job=msgspec.structs.replace(NEW_JOB, host_id=host_id), by=USER))
+    find_out()
+    region.settle()
+    assert reply.error is None
+    assert region.owner(host_id)[0] == "b"
+    assert region.one("SELECT COUNT(*) FROM job WHERE host_id = ?", host_id) == 1
 
 
 def test_a_job_that_another_node_has_just_appended_can_be_cancelled_by_the_owner(region: Region) -> None:
