@@ -47,17 +47,17 @@ class Cast(msgspec.Struct, frozen=True):
         return f"/api/orgs/{self.org}/jobs"
 
 
-def assemble(url: str, data_dir: Path, kinds: list[str], harm: str = "") -> Cast:
-    """Write them into the database at `url`; their credentials are signed with the secret in `data_dir`. `harm` is SQL
-    that a planted bug wants.
+def assemble(url: str, data_dir: Path, kinds: list[str], more: str = "") -> Cast:
+    """Write them into the database at `url`; their credentials are signed with the secret in `data_dir`. `more` is SQL
+    for what a witness or a planted bug wants of the tables.
     """
     DataDirectory(data_dir).create()
     tokens = Tokens(load_secret(data_dir), _CLOCK)
     database = open_database(url)
     migrate(database)
     with closing(database), database.atomic(*how_to_begin(database)):
-        if harm:
-            database.execute_sql(harm)
+        if more:
+            database.execute_sql(more)
         org = _IDS.new()
         accounts.create_org(database, org, "Chaos", _by())
         for name, definition in TYPES.items():

@@ -10,6 +10,7 @@ from chaos_rig.checker import Promises
 from chaos_rig.history import History
 from chaos_rig.nodes import Node
 from chaos_rig.topology import SETTINGS, Topology
+from chaos_rig.witness import TRIGGERS, called
 from engines.postgres import Postgres, postgres
 from engines.redis_server import OwnRedis, own_redis
 from runtime.secret import load_secret
@@ -84,11 +85,11 @@ async def cluster(folder: Path, history: History) -> AsyncIterator[Topology]:
         database = await asyncio.to_thread(stack.enter_context, postgres(durable=True))
         broker = await asyncio.to_thread(stack.enter_context, own_redis())
         url = await asyncio.to_thread(database.create, "chaos")
-        options = ("--database-url", url, "--redis-url", broker.url)
-        nodes = [_node(name, folder, history, options) for name in NAMES]
+        broker_url = ("--redis-url", broker.url)
+        nodes = [_node(name, folder, history, ("--database-url", called(url, name), *broker_url)) for name in NAMES]
         for node in nodes[1:]:
             shutil.copy(nodes[0].data_dir / "secret", node.data_dir / "secret")
-        yield Topology(url, nodes, [Database(database), Broker(broker)], PROMISES)
+        yield Topology(url, nodes, [Database(database), Broker(broker)], PROMISES, TRIGGERS)
 
 
 def _node(name: str, folder: Path, history: History, options: tuple[str, ...]) -> Node:

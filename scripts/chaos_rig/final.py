@@ -1,5 +1,6 @@
 """How it all stands at the end, as the database's rows have it once the servers are gone."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ class FinalJob(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[FinalRun]
 
 
+class Trespass(msgspec.Struct, frozen=True, array_like=True):
+    """A committed write that was for the host's owner alone, by a node that was not. `at` is the server's, in ms."""
+
+    host: str
+    node: str
+    owner: str  # the node that had claimed the host last
+    what: str
+    at: int
+
+
 class Final(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. `listed` is what the last server answered to a user's lists: a job's status by its id."""
 
@@ -48,14 +59,17 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
     late_reports: frozenset[str] = frozenset()  # run ids
     listed: dict[str, str] | None = None
     kinds: dict[str, str]  # of agents, by host
+    trespasses: Sequence[Trespass] = ()  # where there is a witness
 
 
 class _Payload(msgspec.Struct):
     tag: str = ""
 
 
-def read_rows(url: str, listed: dict[str, str] | None, kinds: dict[str, str]) -> Final:
-    """The rows of the database at `url`."""
+def read_rows(
+    url: str, listed: dict[str, str] | None, kinds: dict[str, str], trespasses: Sequence[Trespass] = ()
+) -> Final:
+    """The rows of the database at `url`, and what else is known at the end."""
     database = open_database(url)
     with closing(database):
         database.connect(reuse_if_open=True)
@@ -64,7 +78,7 @@ def read_rows(url: str, listed: dict[str, str] | None, kinds: dict[str, str]) ->
             runs.setdefault(row[0], []).append(msgspec.convert(dict(zip(_RUN, row[1:], strict=True)), FinalRun))
         jobs = [_job(row, runs) for row in _rows(database, Job, _JOB)]
         late = frozenset(run_id for (run_id,) in _rows(database, LateReport, ("job_run_id",)))
-    return Final(jobs=jobs, late_reports=late, listed=listed, kinds=kinds)
+    return Final(jobs=jobs, late_reports=late, listed=listed, kinds=kinds, trespasses=trespasses)
 
 
 _RUN = FinalRun.__struct_fields__

@@ -23,6 +23,7 @@ from chaos_rig.proxy import in_front_of
 from chaos_rig.topology import Topology
 from chaos_rig.users import User
 from chaos_rig.watchers import Watcher
+from chaos_rig.witness import trespasses
 from chaos_rig.work import QUICK
 from interlock.states import JobStatus
 
@@ -75,8 +76,8 @@ class Rig:
         """The final state. Whatever happens, all that was started is ended."""
         kinds = [DECLARED] * self.plan.declared + [PLAIN] * self.plan.plain + [COMMAND] * self.plan.commands
         nodes = self.topology.nodes
-        harm = WITHOUT_INDEX.get(self.plan.mutant, "")
-        self._cast = await asyncio.to_thread(assemble, self.topology.database_url, nodes[0].data_dir, kinds, harm)
+        more = self.topology.witness + WITHOUT_INDEX.get(self.plan.mutant, "")
+        self._cast = await asyncio.to_thread(assemble, self.topology.database_url, nodes[0].data_dir, kinds, more)
         began = Began(
             at=now(), seed=self.plan.seed, mode=self.plan.mode, wall_ns=time.time_ns(), mutant=self.plan.mutant
         )
@@ -99,7 +100,9 @@ class Rig:
                 for line in node.complaints():
                     self.history.wrong(f"the log of node {node.name}", line)
             agents = {seat.id: seat.kind for seat in self._cast.seats}
-            return await asyncio.to_thread(read_rows, self.topology.database_url, listed, agents)
+            url = self.topology.database_url
+            seen = await asyncio.to_thread(trespasses, url)
+            return await asyncio.to_thread(read_rows, url, listed, agents, seen)
         finally:
             for node in nodes:
                 node.destroy()

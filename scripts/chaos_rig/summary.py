@@ -9,9 +9,10 @@ from chaos_rig.final import Final
 from chaos_rig.history import Accepted, Began, Entry, Fault, Recovered, ReportAnswered, Seen, Started, Taken
 from chaos_rig.recovery import percentile, takeovers
 
-KINDS = ("overlap", "lost", "doubled", "outcome", "report", "order", "event", "wrong")
+KINDS = ("overlap", "trespass", "lost", "doubled", "outcome", "report", "order", "event", "wrong")
 _MEANS = {
     "overlap": "overlaps on a machine",
+    "trespass": "writes to a host that another node had",
     "lost": "accepted and lost",
     "doubled": "made or done twice",
     "outcome": "not one outcome",

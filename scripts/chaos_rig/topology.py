@@ -49,11 +49,13 @@ class Topology:
         nodes: Sequence[Node],
         engines: Sequence[Engine] = (),
         promises: Promises | None = None,
+        witness: str = "",
     ) -> None:
         self.database_url = database_url
         self.nodes = nodes
         self.engines = engines
         self.promises = Promises() if promises is None else promises
+        self.witness = witness  # SQL that lets the database see what no machine does
 
 
 @asynccontextmanager

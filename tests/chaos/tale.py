@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from chaos_rig.cast import DECLARED
 from chaos_rig.checker import Promises, Violation, check
-from chaos_rig.final import Final, FinalJob, FinalRun
+from chaos_rig.final import Final, FinalJob, FinalRun, Trespass
 from chaos_rig.history import (
     Accepted,
     Asked,
@@ -35,6 +35,7 @@ class Tale:
         self.entries: list[Entry] = [Began(at=0, seed=1, mode="tale", wall_ns=WALL * MS)]
         self.jobs: dict[str, FinalJob] = {}
         self.late: set[str] = set()
+        self.trespasses: list[Trespass] = []
         self.listed: dict[str, str] | None = None
         self.promises = Promises()
         self._seq = 0
@@ -151,6 +152,7 @@ class Tale:
             late_reports=frozenset(self.late),
             listed=self.listed,
             kinds={HOST: DECLARED},
+            trespasses=self.trespasses,
         )
         return check(sorted(self.entries, key=lambda entry: entry.at), final, self.promises)
 

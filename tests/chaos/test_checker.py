@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from chaos_rig.checker import Promises
+from chaos_rig.final import Trespass
 from chaos_rig.history import (
     Accepted,
     CancelAnswered,
@@ -120,6 +121,16 @@ def test_run_numbers_that_do_not_rise_are_found(tale: Tale) -> None:
 def test_rows_that_overlap_by_the_servers_stamps_are_found(tale: Tale) -> None:
     tale.change_run("one", finished_at=WALL + 55)
     assert tale.kinds == {"overlap"}
+
+
+def test_a_write_by_a_node_that_had_lost_the_host_is_found(tale: Tale) -> None:
+    tale.trespasses.append(Trespass(HOST, "a", "b", "wrote the host's row", WALL + 70))
+    (found,) = tale.violations()
+    assert (found.kind, found.said, found.at) == (
+        "trespass",
+        f"node a wrote the host's row when b had host {HOST}",
+        70 * MS,
+    )
 
 
 # ---- jobs --------------------------------------------------------------------------------------------------------

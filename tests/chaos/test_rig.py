@@ -60,11 +60,14 @@ def test_two_servers_on_engines_that_come_and_go_break_no_promise() -> None:
 
 @TWO_SERVERS
 @pytest.mark.timeout(400)
-def test_without_the_fence_two_servers_do_harm() -> None:
-    harmful = ("overlap", "doubled", "report")
+@pytest.mark.parametrize(
+    ("mutant", "harmful"),
+    [("no_fence", ("trespass",)), ("no_fence_no_guards", ("overlap", "doubled", "report"))],
+)
+def test_without_the_fence_two_servers_do_harm(mutant: str, harmful: tuple[str, ...]) -> None:
     storm = ("--mode", "cluster", "--seconds", "12", "--faults", "3", "--only-pauses", "5")
     for _ in range(3):  # which host is taken over while its old owner sleeps is left to the seed
-        code, figures = chaos(*storm, "--mutant", "no_fence_no_guards", *PLANTED)
+        code, figures = chaos(*storm, "--mutant", mutant, *PLANTED)
         if sum(figures["violations"][kind] for kind in harmful):
             break
     assert code == 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from chaos_rig.checker import events, jobs, machines, order, reports
+from chaos_rig.checker import events, jobs, machines, order, owners, reports
 from chaos_rig.checker.ledger import Ledger, Promises, Violation, wrongs
 from chaos_rig.final import Final
 from chaos_rig.history import Entry
@@ -13,6 +13,7 @@ CHECKS: tuple[Callable[[Ledger], Iterable[Violation]], ...] = (
     machines.handed_out_while_busy,
     machines.run_numbers,
     machines.rows_apart,
+    owners.trespassing,
     jobs.lost,
     jobs.created_once,
     jobs.one_outcome,

@@ -15,7 +15,7 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 class Violation(msgspec.Struct, frozen=True):
     """What is not as promised; `kind` is a row of the summary."""
 
-    kind: str  # overlap, lost, doubled, outcome, report, order, event, wrong
+    kind: str  # overlap, trespass, lost, doubled, outcome, report, order, event, wrong
     said: str
     at: int = 0  # the instant in the history, when there is one
 
@@ -59,6 +59,10 @@ class Ledger:
     def wall_ms(self, at: int) -> float:
         """An instant of the history as the servers' clock had it."""
         return (self.began.wall_ns + at - self.began.at) / 1e6
+
+    def monotonic_ns(self, wall_ms: int) -> int:
+        """An instant of the servers' clock as the history has it."""
+        return self.began.at + wall_ms * 1_000_000 - self.began.wall_ns
 
 
 def wrongs(ledger: Ledger) -> Iterator[Violation]:
