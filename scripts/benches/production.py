@@ -45,6 +45,8 @@ class Production(Embedded):
             url = self._postgres.create(f"seed_{name}")
             folder = self._folder / f"pg-{name}"
             self._seeds[f"pg {name}"] = sow(folder, hosts, others=others, pending=pending, url=url)
+            # As it has long been where so many jobs wait: else it would be done at some time in the middle of a load.
+            self._postgres.run("VACUUM ANALYZE", f"seed_{name}")
         self._look_at_loop()
         self._single("warming up")  # a new PostgreSQL is slower at first
         ((version,),) = self._postgres.run("SHOW server_version")
@@ -98,7 +100,12 @@ class Production(Embedded):
         return self._deep("", partial(self._embedded, "small"), partial(self._in_place, self._seeds["deep"]))
 
     def _deep_on_postgres(self) -> Figures:
-        many = partial(self._in_place, self._seeds["pg deep"], self._options("seed_deep", redis=True))
+        options = self._options("seed_deep", redis=True)
+
+        def many() -> AbstractContextManager[tuple[Server, Seed]]:
+            self._postgres.run("CHECKPOINT")  # as before a load on a copy
+            return self._in_place(self._seeds["pg deep"], options)
+
         return self._deep("pg ", partial(self._on_database, "small"), many)
 
     def _deep(self, prefix: str, few: Served, many: Served) -> Figures:
