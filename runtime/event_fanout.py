@@ -28,8 +28,8 @@ from web.event_stream import EventStream, encode_event
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 128  # events, or streams, in one round trip: a few ms of the loop
-GATHER_SECONDS = 0.02  # between two round trips, so that under load many events share one; what fills one need not wait
+AT_ONCE = 256  # events, or streams, in one round trip: a few ms of the loop
+GATHER_SECONDS = 0.05  # between two round trips, so that under load many events share one; what fills one need not wait
 KEPT_SECONDS = 60.0  # that an org's stream is fed after its last dashboard has left: it may only reload
 FLUSH_SECONDS = 1.0  # that a stop waits until what was published is in Redis
 
