@@ -16,6 +16,7 @@ from reliability_report.results import Result
 _SAID = (0, 1)  # exit codes with a verdict: all well, or not
 _TAIL = 2000
 MUTANT_SECONDS = "60"
+BEHIND_PAUSES = ("--only-pauses", "5")  # where alone an owner that has lost its host, and does not know it, goes on
 BENCHES = ("fleet", "production", "overload", "sockets", "guards", "lists", "dashboard")  # of ./scripts/bench
 
 
@@ -33,7 +34,7 @@ class TakeFailed(Exception):
 
 def _chaos(mode: str, mutant: str = "") -> Take:
     seconds = MUTANT_SECONDS if mutant else "600"
-    planted = ("--mutant", mutant) if mutant else ()
+    planted = ("--mutant", mutant, *(BEHIND_PAUSES if mutant.startswith("no_fence") else ())) if mutant else ()
     name = "-".join(filter(None, ("chaos", mode, mutant)))
     return Take(name, "chaos_rig", ("--seconds", seconds, "--mode", mode, *planted, "-o", "json"))
 
