@@ -270,7 +270,7 @@ class Directory:
         retry = retry or not actor.committed  # one that never got anything done is not replaced without a pause
         state = actor.state
         needed = state is not None and (state.current is not None or state.online)  # somebody must say that it went
-        actor.refuse_all(Rebuilt(_REBUILT))
+        actor.refuse_all(Unavailable(_REBUILT) if self._around.ownership.alone else Rebuilt(_REBUILT))
         needed = needed or actor.host_id in self.polls or actor.host_id in self.sessions
         lost = actor.state is None  # nobody knows what it holds
         if self.closed is not None or not (needed or lost) or actor.host_id in self._retrying:

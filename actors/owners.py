@@ -23,7 +23,7 @@ class NotWritten(Unavailable):
 
 
 class Rebuilt(Unavailable):
-    """The host's actor has ended, and the next one reads the rows: what was asked is in them, or is not."""
+    """The host's actor has ended, perhaps since another node has written to its rows: what was asked is in them, or not."""
 
 
 class Here(Protocol):
