@@ -8,6 +8,7 @@ which claims the host and reads the rows.
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -58,7 +59,7 @@ from interlock.errors import InterlockError, Unavailable
 from store import Committed, Entry, Incarnation, Missed, Outcome, Refused
 from store.claims import Claimed
 from store.entries import Change
-from store.rows import JobRow, RunRow, host_image
+from store.rows import host_image
 
 log = logging.getLogger(__name__)
 
@@ -212,8 +213,9 @@ class HostActor(LoopActor):
         if d.look_up is not None and at_hand is None:
             self._look_up(d, reply)
         self._carry_out(d, reply)
-        if at_hand is not None:
-            self._take_at_hand(d.look_up, at_hand, reply)
+        if d.look_up is not None and at_hand is not None:  # nothing needs to be read
+            take_in = partial(self._take_in, d.look_up, at_hand, reply)
+            self._once_durable(reply, lambda: self._guarded(take_in, reply))
         around.settled(self)
         return reply
 
@@ -372,12 +374,9 @@ class HostActor(LoopActor):
         reader = self._around.gathered if isinstance(asked, Ack | PoolJob) else self._around.reader
         tries: list[int] = []  # what had been committed when each read began
 
-        def read(failure: InterlockError | None) -> None:
-            if failure is not None:
-                _settle(reply, failure)  # and this incarnation has ended
-            else:
-                tries.append(self.committed)
-                reader.read(work, done)
+        def read() -> None:
+            tries.append(self.committed)
+            reader.read(work, done)
 
         def done(rows: Any, error: BaseException | None) -> None:
             if self.actor_stopped.is_set():
@@ -389,23 +388,12 @@ class HostActor(LoopActor):
             elif tries[-1] == self.submitted:
                 self._guarded(lambda: self._take_in(asked, rows, reply), reply)
             elif len(tries) < MOST_READS:
-                self._behind_all(read)  # the rows may be older than what was decided meanwhile
+                self._once_durable(reply, read)  # the rows may be older than what was decided meanwhile
             else:
                 self._could_not_look(asked)
                 _settle(reply, Unavailable("The host is too busy to look back", retry_after=_AGAIN))
 
-        self._behind_all(read)
-
-    def _take_at_hand(self, asked: Any, rows: tuple[JobRow, RunRow], reply: LoopFuture) -> None:
-        """They need not be read."""
-
-        def take_in(failure: InterlockError | None) -> None:
-            if failure is not None:
-                _settle(reply, failure)
-            else:
-                self._guarded(lambda: self._take_in(asked, rows, reply), reply)
-
-        self._behind_all(take_in)
+        self._once_durable(reply, read)
 
     def _could_not_look(self, asked: Message) -> None:
         """Nothing new goes out until somebody has made it look again: the directory does, every few seconds."""
@@ -434,6 +422,17 @@ class HostActor(LoopActor):
             self._in_flight[-1].followers.append(follower)
         else:
             follower(None)
+
+    def _once_durable(self, reply: LoopFuture, work: Callable[[], object]) -> None:
+        """Do it behind all that was decided so far; if that fails, this incarnation has ended, and who waits is told so."""
+
+        def follow(failure: InterlockError | None) -> None:
+            if failure is None:
+                work()
+            else:
+                _settle(reply, failure)
+
+        self._behind_all(follow)
 
 
 def _settle(reply: LoopFuture, value: Any) -> None:
