@@ -5,7 +5,7 @@ One transaction does, in this order:
 1. The locks: the hosts' rows, in the order of their ids. A host that somebody else holds at this moment waits for the
    next batch and delays nobody. On SQLite the beginning itself is the lock.
 2. The fence, a statement of its own: `UPDATE host SET rev=rev+1, next_seq=next_seq+n WHERE id AND owner=me AND
-   epoch=mine RETURNING`. A miss means that somebody has claimed the host: its decisions are taken out.
+   epoch=mine`, and what the row is then. A miss means that somebody has claimed the host: its decisions are taken out.
 3. The changes, coalesced to the last image per row, rows that leave a live state before rows that enter one (so that
    the unique index over live states never sees two), each where the row still is what the actor believed.
    Then jobs leave their pools for hosts: each where its run still waits there. A claim that finds nothing is taken out

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which the fence needs
+OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which numbers lines of logs
 _CONNECT_TRIES = 100
 _CONNECT_PAUSE = 0.05  # seconds
 

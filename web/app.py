@@ -165,7 +165,9 @@ def _unless_closed(gate: Gate, handler: Handler) -> Handler:
     """The handler, or a refusal before anybody has looked at who asks: that costs more than saying no."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        if gate.closed_to(request.match_info.get("org_id", "")):
+        org_id = request.match_info.get("org_id", "")
+        gate.has_come(org_id)
+        if gate.closed_to(org_id):
             raise gate.refuse()
         return await handler(request)
 

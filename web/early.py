@@ -49,7 +49,7 @@ class Doorman:
     def refusal(self, data: bytes) -> bytes | None:
         """The whole answer to a create, while its organization's are refused; None for all that takes the usual way."""
         create = _CREATE.match(data)
-        if create is None or not self._gate.closed_to(create[1].decode()):
+        if create is None or self._gate.lets_in(create[1].decode()):
             return None
         end = data.find(_HEAD_END)
         lowered = data[: end + 2].lower()

@@ -46,10 +46,12 @@ class FairLine:
         line = self._lines.get(org_id)
         return 0 if line is None else line.weight
 
-    def share_of(self, org_id: str) -> int:
-        """At most so many places are given away before a newcomer of this organization has its turn."""
+    def share_of(self, org_id: str, more: int = 0) -> int:
+        """At most so many places are given away before a newcomer of this organization has its turn; `more` places will
+        be waited for by others of it before him.
+        """
         others = len(self._lines) - (org_id in self._lines)
-        return min(self.weight, (self.weight_of(org_id) + 1) * (others + 1) - 1)
+        return min(self.weight + more, (self.weight_of(org_id) + more + 1) * (others + 1) - 1)
 
     def join(self, waiter: Waiter) -> None:
         """Wait behind all others of the same organization."""

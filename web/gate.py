@@ -10,6 +10,7 @@ as turns are short (on a slow disk the journal's groups should be large), and sh
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
@@ -63,6 +64,7 @@ class Gate:
         self._time = time
         self._inside = 0  # places that are taken
         self._line = FairLine()
+        self._coming: Counter[str] = Counter()  # by organization: creates that were let in and have not come here yet
         self._rate = 0.0  # places that become free in a second while somebody waits, as of late; 0: not yet known
         self._freed = 0  # since the last look
         self._left_at = 0.0  # when one last did, or when the line began
@@ -84,17 +86,17 @@ class Gate:
         self._inside += weight
         return True
 
-    def expected_seconds(self, org_id: str) -> float:
-        """How long a create of this organization that comes now would wait: by the pace as of late, and at least as long
-        as nobody at all has been admitted.
+    def expected_seconds(self, org_id: str, behind: int = 0) -> float:
+        """How long a create of this organization that comes now would wait, or one that comes behind so many others of it:
+        by the pace as of late, and at least as long as nobody at all has been admitted.
         """
         line = self._line
         if not line.weight:
             return 0.0
         stalled = self._time() - self._left_at
         if not self._rate:  # the first line since the start: its pace is known at the first look
-            return stalled if line.weight < self._bounds.most else inf
-        return max(line.share_of(org_id) / self._rate, stalled)
+            return stalled if line.weight + behind < self._bounds.most else inf
+        return max(line.share_of(org_id, behind) / self._rate, stalled)
 
     def refuse(self) -> Unavailable:
         """Count a refusal; what to raise."""
@@ -104,6 +106,25 @@ class Gate:
     def closed_to(self, org_id: str) -> bool:
         """Whether a create of this organization that comes now would wait too long."""
         return self._line.weight > 0 and self.expected_seconds(org_id) > self._bounds.wait_seconds
+
+    def lets_in(self, org_id: str) -> bool:
+        """Whether to let a create of this organization come here. Those that were let in are thought of as in line: of
+        many that come in one turn of the loop, nobody is in line before the next.
+        """
+        if not self._line.weight:
+            return True
+        coming = self._coming[org_id]
+        if self.expected_seconds(org_id, coming) > self._bounds.wait_seconds:
+            return False
+        self._coming[org_id] = coming + 1
+        return True
+
+    def has_come(self, org_id: str) -> None:
+        """One that was let in is here."""
+        if self._coming:
+            self._coming[org_id] -= 1
+            if self._coming[org_id] <= 0:
+                del self._coming[org_id]
 
     async def wait(self, weight: int, org_id: str) -> None:
         """Return with the places taken, or raise `Unavailable`: at once, when it would take too long."""
@@ -155,6 +176,7 @@ class Gate:
         loop.call_at(self._look_due, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._coming.clear()  # of whom some may never come
         if not self._line.weight:
             self._look_due = 0.0
             return

@@ -167,11 +167,42 @@ def test_places_shrink_while_turns_are_long_and_grow_while_they_are_short() -> N
     assert gate.places == BOUNDS.most
 
 
+async def test_those_who_are_let_in_are_thought_of_as_in_line_until_they_have_come() -> None:
+    gate = full(PATIENT._replace(least=1, most=16, wait_seconds=1.0), Time())
+    line = [await waits(gate) for _ in range(4)]
+    gate.leave(1)
+    gate.adapt(0.2 - LOOKS)  # five places in a second, and three wait
+    assert [gate.lets_in("acme") for _ in range(4)] == [True, True, True, False]
+    assert [gate.lets_in("other") for _ in range(2)] == [True, True]
+    assert is_open(gate)  # to whoever has come here
+    gate.has_come("acme")
+    gate.has_come("never seen")
+    assert [gate.lets_in("acme") for _ in range(2)] == [True, False]
+    for _ in line:
+        gate.leave(1)
+    await asyncio.gather(*line)
+
+
+async def test_whoever_is_let_in_and_never_comes_is_forgotten_with_the_next_look() -> None:
+    gate = full(PATIENT._replace(least=1, most=16), Time())
+    line = [await waits(gate) for _ in range(4)]
+    gate.leave(1)
+    gate.adapt(0.2 - LOOKS)
+    while gate.lets_in("acme"):
+        assert not gate.closed_to("acme")
+    async with asyncio.timeout(10):
+        while not gate.lets_in("acme"):  # noqa: ASYNC110 - a look tells nobody
+            await asyncio.sleep(LOOKS / 10)
+    for _ in line:
+        gate.leave(1)
+    await asyncio.gather(*line)
+
+
 class Shut(Gate):
     """Open to one organization alone."""
 
-    def closed_to(self, org_id: str) -> bool:
-        return org_id != "open"
+    def lets_in(self, org_id: str) -> bool:
+        return org_id == "open"
 
 
 def doorman(noted: list[int]) -> Doorman:
