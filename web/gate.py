@@ -103,20 +103,17 @@ class Gate:
         self.refused += 1
         return Unavailable(CROWDED)
 
-    def closed_to(self, org_id: str) -> bool:
-        """Whether a create of this organization that comes now would wait too long."""
-        return self._line.weight > 0 and self.expected_seconds(org_id) > self._bounds.wait_seconds
+    def closed_to(self, org_id: str, behind: int = 0) -> bool:
+        """Whether a create of this organization that comes now, or behind so many others of it, would wait too long."""
+        return self.expected_seconds(org_id, behind) > self._bounds.wait_seconds
 
     def lets_in(self, org_id: str) -> bool:
         """Whether to let a create of this organization come here. Those that were let in are thought of as in line: of
         many that come in one turn of the loop, nobody is in line before the next.
         """
-        if not self._line.weight:
-            return True
-        coming = self._coming[org_id]
-        if self.expected_seconds(org_id, coming) > self._bounds.wait_seconds:
+        if self.closed_to(org_id, self._coming[org_id]):
             return False
-        self._coming[org_id] = coming + 1
+        self._coming[org_id] += 1
         return True
 
     def has_come(self, org_id: str) -> None:

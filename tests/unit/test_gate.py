@@ -145,6 +145,8 @@ async def test_a_place_that_was_given_to_somebody_who_just_left_is_not_lost() ->
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await second
+    assert gate.waiting == 0
+    assert not gate.enter(1)  # it is the second's now
 
 
 def test_a_large_body_takes_more_places_but_never_more_than_there_always_are() -> None:
