@@ -171,3 +171,17 @@ async def test_a_hidden_tab_is_paused_and_goes_on_where_it_was(page: Page, tenan
     await expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
     await expect(page.locator(tile("Waiting"))).to_have_text("2")
     assert [job for event, _, job in await heard(page) if event == "job.created"] == [first["id"], missed["id"]]
+
+
+async def test_a_button_that_is_held_down_while_news_come_still_leads_on(page: Page, tenant: Tenant) -> None:
+    await tenant.host().beat()
+    await page.goto(address(tenant, "overview"))
+    goal = page.get_by_role("link", name="Create a job")
+    await goal.hover()
+    await page.mouse.down()
+    async with page.expect_response("**/summary"):
+        tenant.host("eu-2")
+        await tenant.host("eu-3").beat()
+    await page.evaluate("new Promise(requestAnimationFrame)")  # what the summary says is shown
+    await page.mouse.up()
+    await page.wait_for_url("**/jobs/new?*")

@@ -87,6 +87,26 @@ export function replace(node, ...children) {
   return node;
 }
 
+const told = new WeakMap();
+
+/**
+ * Put what `make` returns in place of all that is there, if what it tells has changed: else a selection, the focus and what
+ * is folded open stay, and so does a button between the moments at which a finger goes down on it and up again. Who stood
+ * on a button there stands on the first one then.
+ *
+ * @param {Element} node always filled by this
+ * @param {unknown} said all that the children depend on, for JSON
+ * @param {() => Child} make
+ */
+export function renew(node, said, make) {
+  const text = JSON.stringify([said]);
+  if (told.get(node) === text) return;
+  told.set(node, text);
+  const focused = node.contains(document.activeElement);
+  replace(node, make());
+  if (focused) /** @type {HTMLElement|null} */ (node.querySelector("button, a[href]"))?.focus();
+}
+
 const known = new WeakMap();
 
 /**

@@ -1,6 +1,6 @@
 /** One job: what it is, how it stands, why it is not running, what its agents said and found, and what can be done. */
 
-import { h, replace } from "../lib/dom.js";
+import { h, renew, replace } from "../lib/dom.js";
 import { may } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { badge, button, idText, relTime } from "../lib/ui.js";
@@ -160,32 +160,16 @@ class JobPage {
     this.waterfall.update(job);
     this.log.update(job);
     const { wait, progress, counts, jobRuns, payload, output, lateReports, ...quiet } = job;
-    this.once(this.facts, quiet, () => [h("h2", "Details"), facts(this.org, job)]);
-    this.once(this.values, [payload, output, lateReports], () => values(job));
+    renew(this.facts, quiet, () => [h("h2", "Details"), facts(this.org, job)]);
+    renew(this.values, [payload, output, lateReports], () => values(job));
     if (this.status !== undefined && this.status !== job.status && may(this.org.role, "admin")) this.readTrail();
     this.status = job.status;
-  }
-
-  /**
-   * Fill a part of the page anew only where what it shows has changed, so that a selection, the focus and what is folded
-   * open stay. Who stood on a button there stands on the first one then.
-   * @param {HTMLElement} part
-   * @param {unknown} shown
-   * @param {() => any} make
-   */
-  once(part, shown, make) {
-    const said = JSON.stringify(shown);
-    if (part.dataset.said === said) return;
-    part.dataset.said = said;
-    const focused = part.contains(document.activeElement);
-    replace(part, make());
-    if (focused) /** @type {HTMLElement|null} */ (part.querySelector("button, a[href]"))?.focus();
   }
 
   showHead() {
     const { job } = this;
     const said = [job.status, job.cancelRequested, job.hostId, job.progress, job.jobRuns.at(-1)?.status];
-    this.once(this.head, said, () => this.headOf(job));
+    renew(this.head, said, () => this.headOf(job));
   }
 
   /** @param {import("../parts/job_words.js").Job} job */
@@ -205,7 +189,7 @@ class JobPage {
     const { host, queue, current } = this.place;
     const place = [host?.name, host?.lastSeenAt, host?.note, host?.drainUntil, queue?.pending, current?.id, current?.jobRuns.at(-1)?.startedAt];
     const said = [job.wait, place, job.needsUserAction && asked, job.needsUserAction, job.status, job.errorCode, job.errorMessage];
-    this.once(this.banner, said, () => [
+    renew(this.banner, said, () => [
       userActionBanner(this.ctx, job, asked, (now) => this.take(now)),
       job.wait ? this.why() : null,
       job.status === "FAILED" && (job.errorMessage || job.errorCode) ? failure(job) : null,

@@ -1,6 +1,6 @@
 /** What a new organization does first; each step is ticked off when it is done. */
 
-import { h, replace } from "../lib/dom.js";
+import { h, renew } from "../lib/dom.js";
 import { may } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { copyBox, icon } from "../lib/ui.js";
@@ -19,10 +19,13 @@ export function firstSteps(ctx) {
   const update = (summary) => {
     const here = total(summary.hostCounts) - summary.hostCounts.never_connected > 0;
     const hosts = total(summary.hostCounts) > 0;
-    replace(list,
+    const host = summary.hosts[0];
+    const ran = jobsOf(summary) > 0;
+    renew(list, [here, hosts, ran, host?.id], () => [
       step(true, "Make an account and an organization", h("p", { class: "faint" }, `You are ${org.role} of ${org.name}.`)),
       step(here, hosts ? "Start the agent on the first host" : "Enrol the first host", here ? null : hostStep(org, hosts)),
-      step(jobsOf(summary) > 0, "Run the first job", jobStep(org, hosts, summary.hosts[0])));
+      step(ran, "Run the first job", jobStep(org, hosts, host)),
+    ]);
   };
   return { node, update };
 }

@@ -1,6 +1,6 @@
 /** All hosts as cells, each in the colour and shape of what it does now; above them the same as shares of the whole. */
 
-import { h, keyed, replace } from "../lib/dom.js";
+import { h, keyed, renew, replace } from "../lib/dom.js";
 import { link } from "../lib/router.js";
 import { count } from "../lib/ui.js";
 
@@ -66,7 +66,7 @@ export function fleetStrip(org) {
       cells.dataset.size = order.length <= NAMED ? "named" : order.length <= LARGE ? "large" : "small";
       more.hidden = total <= order.length;
       replace(summary, total === 1 ? "1 host" : `${count(total)} hosts`);
-      replace(more, `The first ${count(order.length)} of ${count(total)}. `, h("a", { href: link(org, "hosts") }, "All hosts"));
+      renew(more, [order.length, total], () => [`The first ${count(order.length)} of ${count(total)}. `, h("a", { href: link(org, "hosts") }, "All hosts")]);
       drawShares();
       drawCells();
     },
