@@ -224,3 +224,13 @@ async def test_a_host_that_somebody_deletes_leads_back_to_the_others(page: Page,
     assert reply.status == 204
     assert (await tenant.show(job))["status"] == "CANCELLED"
     await expect(page.get_by_role("heading", name="Hosts", exact=True)).to_be_visible()
+
+
+async def test_buttons_and_an_open_menu_stay_while_jobs_come_and_go(page: Page, tenant: Tenant) -> None:
+    host = tenant.host("eu-3")
+    await tenant.create(host)
+    await page.goto(address(tenant, "hosts", host.id))
+    await page.get_by_role("button", name="More", exact=True).click()
+    await host.take()
+    await expect(page.get_by_role("heading", level=1).locator("..")).to_contain_text("running")
+    await expect(page.get_by_role("link", name="Its audit trail")).to_be_visible()

@@ -308,3 +308,16 @@ async def test_output_comes_when_the_job_ends(page: Page, tenant: Tenant) -> Non
     run = (await host.take())["jobRunId"]
     await host.finish(run, output={"port": 27015})
     await expect(page.locator(".job-output")).to_contain_text('"port": 27015')
+
+
+async def test_a_button_that_is_held_down_while_the_job_goes_on_still_works(page: Page, tenant: Tenant) -> None:
+    host = tenant.host()
+    job = await tenant.create(host)
+    run = await host.take()
+    await open_job(page, tenant, job)
+    await page.get_by_role("button", name="Force cancel …").hover()
+    await page.mouse.down()
+    await host.progress(run["jobRunId"], 40)
+    await expect(page.get_by_role("progressbar")).to_have_attribute("value", "40")
+    await page.mouse.up()
+    await expect(page.get_by_role("heading", name="End it without its agent?")).to_be_visible()

@@ -174,14 +174,26 @@ async def test_a_hidden_tab_is_paused_and_goes_on_where_it_was(page: Page, tenan
 
 
 async def test_a_button_that_is_held_down_while_news_come_still_leads_on(page: Page, tenant: Tenant) -> None:
-    await tenant.host().beat()
+    agent = tenant.host()
     await page.goto(address(tenant, "overview"))
-    goal = page.get_by_role("link", name="Create a job")
-    await goal.hover()
+    await page.get_by_role("link", name="Create a job").hover()
     await page.mouse.down()
     async with page.expect_response("**/summary"):
-        tenant.host("eu-2")
-        await tenant.host("eu-3").beat()
-    await page.evaluate("new Promise(requestAnimationFrame)")  # what the summary says is shown
+        await agent.beat()
+    await page.evaluate("new Promise(requestAnimationFrame)")  # what the summary says has come to the page
     await page.mouse.up()
     await page.wait_for_url("**/jobs/new?*")
+
+
+async def test_what_is_held_down_is_drawn_anew_once_it_is_let_go(page: Page, tenant: Tenant) -> None:
+    agent = tenant.host()
+    await page.goto(address(tenant, "overview"))
+    step = page.get_by_role("listitem").filter(has_text="Start the agent")
+    await step.hover()
+    await page.mouse.down()
+    async with page.expect_response("**/summary"):
+        await agent.beat()
+    await page.evaluate("new Promise(requestAnimationFrame)")
+    await expect(step).not_to_have_class("done")
+    await page.mouse.up()
+    await expect(step).to_have_class("done")

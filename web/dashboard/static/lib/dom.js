@@ -87,18 +87,22 @@ export function replace(node, ...children) {
   return node;
 }
 
+const PRESSED = 100; // ms between two looks at whether something is still held down
 const told = new WeakMap();
+const pressed = new WeakMap(); // the timers of nodes in which something is held down
 
 /**
  * Put what `make` returns in place of all that is there, if what it tells has changed: else a selection, the focus and what
- * is folded open stay, and so does a button between the moments at which a finger goes down on it and up again. Who stood
- * on a button there stands on the first one then.
+ * is folded open stay. Who stood on a button there stands on the first one then. What is held down stays until it is let
+ * go: a click on a button that is gone by then would lead to nothing.
  *
  * @param {Element} node always filled by this
  * @param {unknown} said all that the children depend on, for JSON
  * @param {() => Child} make
  */
 export function renew(node, said, make) {
+  clearTimeout(pressed.get(node));
+  if (node.matches(":active")) return void pressed.set(node, setTimeout(renew, PRESSED, node, said, make));
   const text = JSON.stringify([said]);
   if (told.get(node) === text) return;
   told.set(node, text);

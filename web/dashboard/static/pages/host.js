@@ -1,6 +1,6 @@
 /** One host: what it does now, its line and how to rearrange it, its agent and keys, its instances and its jobs. Live. */
 
-import { h, replace } from "../lib/dom.js";
+import { h, renew } from "../lib/dom.js";
 import { may } from "../lib/me.js";
 import { link } from "../lib/router.js";
 import { button, confirm, copyBox, menu, toast } from "../lib/ui.js";
@@ -103,17 +103,11 @@ function hostHead(ctx, act) {
   const title = h("h1", {});
   const badges = h("span", { class: "chips" });
   const actions = h("div", { class: "actions" });
-  let last = "";
+  const create = h("a", { class: "button", href: `${link(ctx.org.id, "jobs", "new")}?hostId=${ctx.params.hostId}` }, h("span", "New job"));
   const update = (host) => {
     if (title.textContent !== host.name) title.textContent = host.name;
-    const key = JSON.stringify([host.paused, host.draining, host.health, host.presence, host.currentJobRunId === null]);
-    if (key === last) return;
-    last = key;
-    replace(badges, badgesOf(host));
-    const held = actions.contains(document.activeElement);
-    const create = h("a", { class: "button", href: `${link(ctx.org.id, "jobs", "new")}?hostId=${host.id}` }, h("span", "New job"));
-    replace(actions, may(ctx.org.role, "operator") ? create : null, may(ctx.org.role, "admin") ? buttons(host, act) : null);
-    if (held) actions.querySelector("button")?.focus();
+    renew(badges, [host.paused, host.draining, host.health, host.presence, host.currentJobRunId === null], () => badgesOf(host));
+    renew(actions, [host.paused, host.draining], () => [may(ctx.org.role, "operator") ? create : null, may(ctx.org.role, "admin") ? buttons(host, act) : null]);
   };
   const back = h("a", { href: link(ctx.org.id, "hosts") }, "Hosts");
   return { node: h("header", { class: "page-head" }, h("div", { class: "head-words" }, h("p", { class: "crumbs" }, back), h("div", { class: "head-line" }, title, badges)), actions), update };

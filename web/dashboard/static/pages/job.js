@@ -44,7 +44,11 @@ class JobPage {
     this.reading = false;
     this.again = false;
     this.closed = false;
-    this.head = h("header", { class: "page-head job-head" });
+    const words = [job.type, " ", h("span", { class: "job-summary" }, payloadSummary(job.payload))];
+    const title = h("div", { class: "job-title" }, h("nav", { "aria-label": "Where you are" }, h("a", { href: link(org, "jobs") }, "Jobs"), " / ", idText(job.id)), h("h1", words));
+    this.actions = h("div", { class: "job-actions" });
+    this.state = h("div", { class: "job-state", role: "status" });
+    const head = h("header", { class: "page-head job-head" }, title, this.actions, this.state);
     this.banner = h("div", { class: "job-banners" });
     this.waterfall = new Waterfall(this.org);
     this.log = new LogView(`${this.path}/logs`, this.job, () => this.job.needsUserAction && this.showBanner());
@@ -57,7 +61,7 @@ class JobPage {
     const log = h("section", { class: "panel job-log", "aria-label": "Log" }, this.log.node);
     const main = h("div", { class: "job-main" }, attempts, log, this.evidencePlace);
     const side = h("div", { class: "job-side" }, this.facts, this.values, this.trail);
-    this.node = h("article", { class: "page job-page" }, this.head, this.banner, h("div", { class: "job-columns" }, main, side));
+    this.node = h("article", { class: "page job-page" }, head, this.banner, h("div", { class: "job-columns" }, main, side));
     this.ends = [
       ctx.live.on(JOB_EVENTS, (_event, data) => data.jobId === job.id && this.soon(PAUSE)),
       ctx.live.on(MOVES, (_event, data) => this.job.wait && (!this.job.hostId || data.hostId === this.job.hostId) && this.soon(HOST_PAUSE)),
@@ -168,19 +172,17 @@ class JobPage {
 
   showHead() {
     const { job } = this;
-    const said = [job.status, job.cancelRequested, job.hostId, job.progress, job.jobRuns.at(-1)?.status];
-    renew(this.head, said, () => this.headOf(job));
+    renew(this.actions, [job.status, job.cancelRequested], () => jobActions(this.ctx, job, (now) => this.take(now)));
+    renew(this.state, [job.status, job.cancelRequested, job.hostId, job.progress, job.jobRuns.at(-1)?.status], () => this.stateOf(job));
   }
 
   /** @param {import("../parts/job_words.js").Job} job */
-  headOf(job) {
+  stateOf(job) {
     const bar = job.status === "RUNNING" && job.progress ? [h("progress", { max: 100, value: job.progress, "aria-label": "Progress" }), h("span", `${job.progress} %`)] : null;
     const run = job.jobRuns.at(-1);
     const finer = run && job.status === "RUNNING" && run.status !== "running" ? badge(run.status) : null;
     const asked = job.cancelRequested && isOpen(job) ? badge("cancel_requested", "cancel requested") : null;
-    const title = h("div", { class: "job-title" }, h("nav", { "aria-label": "Where you are" }, h("a", { href: link(this.org, "jobs") }, "Jobs"), " / ", idText(job.id)), h("h1", job.type, " ", h("span", { class: "job-summary" }, payloadSummary(job.payload))));
-    const state = h("div", { class: "job-state", role: "status" }, badge(job.status), finer, asked, bar, job.hostId ? ["on ", hostLink(this.org, job.hostId)] : null);
-    return [title, h("div", { class: "job-actions" }, jobActions(this.ctx, job, (now) => this.take(now))), state];
+    return [badge(job.status), finer, asked, bar, job.hostId ? ["on ", hostLink(this.org, job.hostId)] : null];
   }
 
   showBanner() {
