@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 import time
@@ -19,8 +20,12 @@ from store.sqlite_values import bind_quickly
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+log = logging.getLogger(__name__)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which numbers lines of logs
+_LOG_PAGES = 4300  # what comes between two checkpoints, and a large batch
+_LOG_ROOM = 1 << 30  # bytes that must be free for that: nothing is taken from a disk that is nearly full
 _CONNECT_TRIES = 100
 _CONNECT_PAUSE = 0.05  # seconds
 
@@ -47,6 +52,40 @@ def open_database(url: str) -> Database:
     if scheme in {"postgres", "postgresql"}:
         return open_postgres(url)
     raise DatabaseUnusable(f"{scheme or url!r} is no database that Interlock knows: use sqlite:// or postgresql://")
+
+
+def lay_out_log(database: Database) -> None:
+    """Make SQLite's write-ahead log as long as it will ever be, on this connection, which is to stay open.
+
+    A commit that writes where the file already was takes a quarter to a third less time than one that makes the file
+    longer, and small installations commit for weeks before their log is full for the first time. What is too large for
+    the cache goes to the log before it is committed, and stays there as waste when it is rolled back. Nothing is said
+    where that fails, since nothing depends on it.
+    """
+    if not isinstance(database, SqliteDatabase) or ":memory:" in database.database:
+        return
+    path = Path(f"{database.database}-wal")
+    size = _LOG_PAGES * 4096
+    with contextlib.suppress(OSError):
+        room = os.statvfs(path.parent)
+        if path.stat().st_size < size and room.f_bavail * room.f_frsize > _LOG_ROOM:
+            _write_for_nothing(database.connection(), size)
+            with path.open("rb") as file:
+                os.fdatasync(file)  # else the first commit would wait for it
+
+
+def _write_for_nothing(connection: sqlite3.Connection, size: int) -> None:
+    connection.execute("PRAGMA cache_size=64")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE waste (bytes BLOB)")
+        connection.execute("INSERT INTO waste VALUES (zeroblob(?))", (size,))
+    except sqlite3.Error as error:
+        log.info("The write-ahead log is not laid out: %s", error)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute(f"PRAGMA cache_size={SQLITE_PRAGMAS['cache_size']}")
 
 
 def _make_private(path: str) -> None:

@@ -27,7 +27,7 @@ import msgspec
 from peewee import Database
 
 from store.committer import BEHIND, Committer, Written, told_apart
-from store.database import connected, open_database
+from store.database import connected, lay_out_log, open_database
 from store.entries import (
     Append,
     AskToStop,
@@ -300,14 +300,23 @@ def _serve(server: socket.socket) -> NoReturn:
 
 def _write_all(server: socket.socket) -> NoReturn:
     committer: Committer | None = None
-    while True:
-        hello, plain, pools = _decode(_receive(server))
-        if committer is None:
-            url, owner = hello
-            committer = Committer(open_database(url), owner)
-            with contextlib.suppress(*DRIVER_ERRORS):  # whoever writes will be told
-                connected(committer.database)
-        _send(server, _encode(_outcomes(committer, plain) if pools is None else _pools(committer, pools)))
+    try:
+        while True:
+            hello, plain, pools = _decode(_receive(server))
+            committer = committer or _opened(*hello)
+            _send(server, _encode(_outcomes(committer, plain) if pools is None else _pools(committer, pools)))
+    finally:
+        if committer is not None:
+            with contextlib.suppress(*DRIVER_ERRORS):  # whoever leaves last puts SQLite's log away
+                committer.database.close()
+
+
+def _opened(url: str, owner: str) -> Committer:
+    committer = Committer(open_database(url), owner)
+    with contextlib.suppress(*DRIVER_ERRORS):  # whoever writes will be told
+        connected(committer.database)
+        lay_out_log(committer.database)
+    return committer
 
 
 def _outcomes(committer: Committer, plain: Plain) -> Plain:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from peewee import Database
 
 from interlock.states import RunStatus
 from store import Committed, Entry, Refused, Store, loop_journal, open_database
+from store.database import migrate
 from store.entries import Change, job_change, run_change
 from store.pool import NotWritten, PoolWrite, is_of_one_row
 from store.rows import JobRow, RunRow
@@ -116,6 +118,18 @@ def test_it_is_not_stopped_by_what_stops_the_server_but_goes_when_the_server_has
     writer.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_stop_that_is_clean_leaves_all_in_one_file(tmp_path: Path) -> None:
+    url, writer = f"sqlite:///{tmp_path}/interlock.db", Writer()
+    database = open_database(url)
+    migrate(database)
+    desk = Desk(database, CommitterElsewhere(database, "me", writer, url))
+    desk.committed(desk.host().entry())
+    assert (tmp_path / "interlock.db-wal").stat().st_size > 16 * 1024 * 1024
+    database.close()
+    writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["interlock.db"]
 
 
 def test_a_long_message_comes_whole(desk: Desk) -> None:
