@@ -30,6 +30,7 @@ MAX_LABEL_KEY = 100  # characters
 MAX_LABEL_VALUE = 200  # characters
 ROLES = ("viewer", "operator", "admin", "owner")  # each may do what those before it may
 _TOLD = 5  # ids that a refusal lists
+_MOST_INSTANCES = 50  # of a host that come along with the key of its agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,15 @@ def place_of_instance(database: Database, instance_id: str) -> tuple[str, str] |
 def _instance() -> Query:
     columns = (ServerInstance.org_id, ServerInstance.host_id)
     return ServerInstance.select(*columns).where(ServerInstance.id == ARG)
+
+
+def instances_on(database: Database, host_id: str) -> list[str]:
+    """The server instances of a host; of very many, some."""
+    return [instance_id for (instance_id,) in rows(database, _instances_on, host_id, _MOST_INSTANCES)]
+
+
+def _instances_on() -> Query:
+    return ServerInstance.select(ServerInstance.id).where(ServerInstance.host_id == ARG).limit(ARG)
 
 
 def definition_of_type(database: Database, org_id: str, name: str) -> str | None:

@@ -6,7 +6,7 @@ away is noticed within `lookup_cache_seconds`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import Database
 
@@ -20,6 +20,13 @@ from web.heeded import heeded
 _MOST = 50_000  # answers kept; beyond, all are forgotten
 
 
+class _WithOthers(NamedTuple):
+    """What was asked for, and what is likely to be asked for next."""
+
+    found: Any
+    others: dict[Hashable, Any]
+
+
 class Lookups:
     """Cached reads of small rows."""
 
@@ -29,6 +36,7 @@ class Lookups:
         self._trusted_ms = trusted_ms
         self._known: dict[Hashable, tuple[Millis, Any]] = {}
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
+        self._gone = 0  # hosts and instances that were forgotten: what was read before may still name them
         self.set_up = False
 
     async def is_set_up(self) -> bool:
@@ -50,8 +58,8 @@ class Lookups:
         return self._look(("role", org_id, user_id), lambda db: accounts.role_of(db, org_id, user_id))
 
     def key(self, kid: str) -> Awaitable[Key | None]:
-        """An agent's key."""
-        return self._look(("key", kid), lambda db: accounts.key_of(db, kid))
+        """An agent's key. Its host and what lives there come along: whoever polls is about to be given jobs for them."""
+        return self._look(("key", kid), lambda db: _key_and_places(db, kid))
 
     def known_key(self, kid: str) -> Key | None:
         """An agent's key, if it has been looked up a moment ago."""
@@ -72,10 +80,12 @@ class Lookups:
 
     def forget_host(self, host_id: str) -> None:
         """It has just been deleted."""
+        self._gone += 1
         self._known.pop(("host", host_id), None)
 
     def forget_instance(self, instance_id: str) -> None:
         """It has just been moved or deleted."""
+        self._gone += 1
         self._known.pop(("instance", instance_id), None)
 
     def org_of_host(self, host_id: str) -> Awaitable[str | None]:
@@ -128,17 +138,33 @@ class Lookups:
 
     async def _ask(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         """Many may want the same row at once, as the items of a batch do: it is read once for all of them."""
-        asked_at = self._clock.now()
+        asked_at, gone = self._clock.now(), self._gone
         found = await self._store.fetch(work)
+        others: dict[Hashable, Any] = {}
+        if isinstance(found, _WithOthers):
+            found, others = found
         if found is not None and self._asking.get(key) is asyncio.current_task():
-            if len(self._known) >= _MOST:
+            if len(self._known) + len(others) >= _MOST:
                 self._known.clear()
-            self._known[key] = (asked_at + self._trusted_ms, found)
+            until = asked_at + self._trusted_ms
+            self._known[key] = (until, found)
+            if gone == self._gone:
+                self._known.update((other, (until, value)) for other, value in others.items())
         return found
 
     def _asked(self, key: Hashable, done: "asyncio.Future[Any]") -> None:
         if self._asking.get(key) is done:
             del self._asking[key]
+
+
+def _key_and_places(database: Database, kid: str) -> _WithOthers | None:
+    key = accounts.key_of(database, kid)
+    if key is None:
+        return None
+    others: dict[Hashable, Any] = {("host", key.host_id): key.org_id}
+    for instance_id in accounts.instances_on(database, key.host_id):
+        others["instance", instance_id] = (key.org_id, key.host_id)
+    return _WithOthers(key, others)
 
 
 def _person_at(database: Database, email: str) -> Person | None:
