@@ -59,8 +59,8 @@ def lay_out_log(database: Database) -> None:
 
     A commit that writes where the file already was takes a quarter to a third less time than one that makes the file
     longer, and small installations commit for weeks before their log is full for the first time. What is too large for
-    the cache goes to the log before it is committed, and stays there as waste when it is rolled back. Nothing is said
-    where that fails, since nothing depends on it.
+    the cache goes to the log before it is committed, and stays there as waste when it is rolled back. Nothing depends on
+    it: where it fails, it is left.
     """
     if not isinstance(database, SqliteDatabase) or ":memory:" in database.database:
         return

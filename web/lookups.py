@@ -36,7 +36,7 @@ class Lookups:
         self._trusted_ms = trusted_ms
         self._known: dict[Hashable, tuple[Millis, Any]] = {}
         self._asking: dict[Hashable, asyncio.Future[Any]] = {}
-        self._gone = 0  # hosts and instances that were forgotten: what was read before may still name them
+        self._forgotten = 0  # how often something was: what was read before may still tell of it
         self.set_up = False
 
     async def is_set_up(self) -> bool:
@@ -76,17 +76,15 @@ class Lookups:
 
     def forget_key(self, kid: str) -> None:
         """It has just been revoked."""
-        self._known.pop(("key", kid), None)
+        self._forget(("key", kid))
 
     def forget_host(self, host_id: str) -> None:
         """It has just been deleted."""
-        self._gone += 1
-        self._known.pop(("host", host_id), None)
+        self._forget(("host", host_id))
 
     def forget_instance(self, instance_id: str) -> None:
         """It has just been moved or deleted."""
-        self._gone += 1
-        self._known.pop(("instance", instance_id), None)
+        self._forget(("instance", instance_id))
 
     def org_of_host(self, host_id: str) -> Awaitable[str | None]:
         """Whose host it is."""
@@ -118,6 +116,7 @@ class Lookups:
 
     def _forget(self, key: Hashable) -> None:
         """Whoever is just reading it may have come too early."""
+        self._forgotten += 1
         self._known.pop(key, None)
         self._asking.pop(key, None)
 
@@ -138,7 +137,7 @@ class Lookups:
 
     async def _ask(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         """Many may want the same row at once, as the items of a batch do: it is read once for all of them."""
-        asked_at, gone = self._clock.now(), self._gone
+        asked_at, forgotten = self._clock.now(), self._forgotten
         found = await self._store.fetch(work)
         others: dict[Hashable, Any] = {}
         if isinstance(found, _WithOthers):
@@ -148,7 +147,7 @@ class Lookups:
                 self._known.clear()
             until = asked_at + self._trusted_ms
             self._known[key] = (until, found)
-            if gone == self._gone:
+            if forgotten == self._forgotten:
                 self._known.update((other, (until, value)) for other, value in others.items())
         return found
 

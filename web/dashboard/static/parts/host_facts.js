@@ -1,6 +1,6 @@
 /** Facts of a host that seldom change: its presence, how its agent is connected, its labels. */
 
-import { h, replace } from "../lib/dom.js";
+import { h, renew } from "../lib/dom.js";
 import { idText, relTime } from "../lib/ui.js";
 import { labelChips } from "./host_words.js";
 
@@ -14,11 +14,9 @@ const KINDS = { poll: "a parked poll", socket: "a socket" };
  */
 export function hostFacts() {
   const list = h("dl", { class: "facts-list" });
-  let last = "";
   const update = (host, line) => {
-    const key = JSON.stringify([host.labels, host.kind, host.presence, host.lastSeenAt, line?.connections, line?.instanceId, line?.runNo]);
-    if (key !== last) replace(list, rows(host, line));
-    last = key;
+    const said = [host.labels, host.kind, host.presence, host.lastSeenAt, line?.connections, line?.instanceId, line?.runNo];
+    renew(list, said, () => rows(host, line));
   };
   return { node: h("section", { class: "panel panel-facts", "aria-label": "Agent" }, h("h2", {}, "Agent"), list), update };
 }

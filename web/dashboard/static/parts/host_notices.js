@@ -1,6 +1,6 @@
 /** What holds a host back, in sentences at the head of its page: each says what it means and when it ends. */
 
-import { h, replace } from "../lib/dom.js";
+import { h, renew } from "../lib/dom.js";
 import { icon, relTime } from "../lib/ui.js";
 import { until } from "./spans.js";
 
@@ -12,11 +12,9 @@ import { until } from "./spans.js";
  */
 export function hostNotices() {
   const node = h("div", { class: "notices" });
-  let last = "";
   const update = (host, line) => {
-    const key = JSON.stringify([host.paused, host.note, host.pausedUntil, host.draining, host.drainUntil, host.health, host.presence, host.lastSeenAt !== null, line?.unhealthy, line?.awaitingIdle]);
-    if (key !== last) replace(node, noticesOf(host, line));
-    last = key;
+    const said = [host.paused, host.note, host.pausedUntil, host.draining, host.drainUntil, host.health, host.presence, host.lastSeenAt !== null, line?.unhealthy, line?.awaitingIdle];
+    renew(node, said, () => noticesOf(host, line));
   };
   return { node, update };
 }

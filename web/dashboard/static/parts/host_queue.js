@@ -1,6 +1,6 @@
 /** The line of a host as its actor sees it: what runs, what waits and in which order, what is tried again later. Live. */
 
-import { h, keyed, replace } from "../lib/dom.js";
+import { h, keyed, renew } from "../lib/dom.js";
 import { button, idText, relTime } from "../lib/ui.js";
 import { link } from "../lib/router.js";
 import { may } from "../lib/me.js";
@@ -33,12 +33,9 @@ export function hostQueue(ctx, move) {
   const laterList = h("ol", { class: "line", "aria-label": "Jobs that wait for their time" });
   const later = section("Later", "later", laterList);
   let place = new Map();
-  let last = "";
 
   function update(line) {
-    const key = JSON.stringify(line.current);
-    if (key !== last) replace(nowBody, currentOf(ctx.org.id, line.current));
-    last = key;
+    renew(nowBody, line.current, () => currentOf(ctx.org.id, line.current));
     place = new Map(line.pending.map((run, at) => [run.id, at + 1]));
     show(list, line.pending, (run) => lineRow(ctx, run, move));
     nobody.hidden = line.pending.length > 0;
