@@ -15,6 +15,7 @@ from actors.loop_actor import LoopFuture
 from actors.messages import CancelJob, CreateJob, Message, RetryJob
 from actors.pool import Idle, Pool
 from actors.pool_messages import HostBusy, HostIdle, PoolEmpty, PoolHints, PoolJob, PoolNotes
+from actors.pool_waits import Census
 from actors.pool_writer import PoolWriter
 from actors.surroundings import Surroundings
 from interlock.clock import Millis
@@ -31,6 +32,7 @@ PREFIX = "pool:"  # of the name by which an alarm means a pool, and not a host
 NEWS = "pool-news:"  # of the name by which a doorbell does
 MOST_TRIES = 5  # of a change whose rows somebody else moved meanwhile
 DUE_AT_ONCE = 200  # jobs that one look at the clock takes in hand
+NEXT_ROUND = 0.02  # seconds between two rounds of telling the hosts of a large fleet what waits
 COUNTED: Millis = 1000  # for how long the hosts of the org are taken to be as they were counted
 
 Found = tuple[JobRow | None, RunRow | None]
@@ -55,10 +57,11 @@ class OrgPool:
         self._writer = writer
         self._tell = tell
         self._route = route
-        self._hosts: list[HostsAlike] = []
+        self._census = Census()
         self._counted_at: Millis | None = None
         self._want_count: list[Callable[[InterlockError | None], None]] = []
         self._serves = False  # whether a round of giving out is to come in this turn
+        self._tells_on = False  # whether a timer is set for the next
         self._looks = 0  # how often it was asked to look at the clock since it began to
 
     @property
@@ -132,6 +135,13 @@ class OrgPool:
             self._tell(host_id, PoolEmpty())
         if memory.needs_reading and not memory.reads:
             self._read()
+        if memory.has_more_to_tell and not self._tells_on:
+            self._tells_on = True
+            self._around.scheduler.call_later(NEXT_ROUND, self._tell_on)
+
+    def _tell_on(self) -> None:
+        self._tells_on = False
+        self.serve()
 
     def _read(self) -> None:
         labels, window = self.memory.begin_reading()
@@ -172,17 +182,12 @@ class OrgPool:
                 reply.settle(failure)
                 return
             d, limits = self._decision(), self._around.limits
-            job, run = pool_decisions.create(
-                message, d, timeout_ms=limits.timeout_ms, hosts=self._hosts, idle=self.idle_labels()
-            )
+            self._census.idle_are(self.memory.idle_labels)
+            job, run = pool_decisions.create(message, d, timeout_ms=limits.timeout_ms, census=self._census)
             self._write(d, reply, lambda: self._came(job, run))
 
         self._with_count(decide)
         return reply
-
-    def idle_labels(self) -> list[str]:
-        """Of the hosts that wait for work here; a few of them say as much as all."""
-        return list({host.labels for host in self.memory.idle.values()})
 
     def change(self, message: CancelJob | RetryJob) -> LoopFuture:
         """A job of this org is cancelled while it waits, or tried afresh; the reply as a host's actor gives it."""
@@ -347,6 +352,6 @@ class OrgPool:
             self._warn("The hosts", error)
             failure = Unavailable("The hosts cannot be counted at the moment")
         else:
-            self._hosts, self._counted_at = hosts, self._around.clock.now()
+            self._census, self._counted_at = Census(hosts), self._around.clock.now()
         for work in waiting:
             work(failure)

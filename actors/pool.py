@@ -6,8 +6,9 @@ first jobs are kept, highest priority first and then the oldest; lanes that no i
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
@@ -20,6 +21,9 @@ from store.labels import ANY_HOST, carries
 from store.pool import ROWS_AHEAD, PoolRead, Waiting
 
 FIRST_HINTS = 2  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
+HINTED_AT_ONCE = (
+    256  # hosts that are told in one round: who is told later finds most jobs taken, and is not told of them
+)
 CHOICE = 256  # jobs among which the one is chosen of which a host is told next
 _ITEM = itemgetter(1)
 KEPT: Millis = 10_000  # how long a job is kept for a host that does not say what became of it
@@ -64,6 +68,8 @@ class Pool:
         self.known = False  # whether the lanes have been read
         self.stale = False  # somebody else may have written to the rows since
         self.idle: dict[str, Idle] = {}  # who has waited longest comes first
+        self._idle_by_labels: Counter[str] = Counter()
+        self._idle_labels: frozenset[str] | None = None  # until one comes or goes
         self._listening: dict[str, Idle] = {}  # those of them that have sockets
         self._asking: dict[str, Idle] = {}  # those whose polls do not wait
         self._lanes: dict[str, Lane] = {}
@@ -93,6 +99,13 @@ class Pool:
         return not self.idle and not self._kept and self._news is None
 
     @property
+    def idle_labels(self) -> frozenset[str]:
+        """What the idle hosts carry; the same object for as long as that does not change."""
+        if self._idle_labels is None:
+            self._idle_labels = frozenset(self._idle_by_labels)
+        return self._idle_labels
+
+    @property
     def has_nothing(self) -> bool:
         """Whether it is known that nothing waits, and nobody is to be told so."""
         return self.known and not (self.stale or self._wanted or self._items or self._asking or self.reads)
@@ -104,6 +117,9 @@ class Pool:
         self.host_is_busy(host.host_id)
         host.hints = min(FIRST_HINTS, self._limits.pool_hints)
         self.idle[host.host_id] = host
+        self._idle_by_labels[host.labels] += 1
+        if self._idle_by_labels[host.labels] == 1:
+            self._idle_labels = None
         if host.listens:
             self._listening[host.host_id] = host
             self._hungry[host.host_id] = None
@@ -120,7 +136,13 @@ class Pool:
         self._asking.pop(host_id, None)
         self._hungry.pop(host_id, None)
         self._fresh.pop(host_id, None)
-        for job_id in host.told if host is not None else ():
+        if host is None:
+            return
+        self._idle_by_labels[host.labels] -= 1
+        if not self._idle_by_labels[host.labels]:
+            del self._idle_by_labels[host.labels]
+            self._idle_labels = None
+        for job_id in host.told:
             self._told_to.get(job_id, {}).pop(host_id, None)
 
     def asks_no_more(self, host: Idle) -> None:
@@ -254,10 +276,11 @@ class Pool:
         fresh, self._fresh = self._fresh, {}
         for host_id in fresh:
             self._give(self.idle.get(host_id), found, now)
+        carries_any = _carrier_of(fuller)
         for host in self._listening.values() if fuller else ():
-            if len(host.told) < host.hints and any(carries(host.labels, labels) for labels in fuller):
+            if len(host.told) < host.hints and carries_any(host.labels):
                 self._hungry[host.host_id] = None
-        for host_id in list(self._hungry):
+        for host_id in list(islice(self._hungry, HINTED_AT_ONCE)):
             self._hint(self.idle[host_id], found)
         if not self.needs_reading and self._news is None:
             for host in list(self._asking.values()):
@@ -265,11 +288,17 @@ class Pool:
                 self.asks_no_more(host)
         return found
 
+    @property
+    def has_more_to_tell(self) -> bool:
+        """Whether hosts are left that may be told of something, for another round."""
+        return bool(self._hungry)
+
     def _give_to_waiting(self, fuller: set[str], found: Found, now: Millis) -> None:
         """What has come goes to those who have waited longest."""
-        lanes = [lane for labels in fuller if (lane := self._lanes.get(labels)) is not None]
-        for host in list(self.idle.values()) if any(lane.items for lane in lanes) else ():
-            if host.polls and any(lane.items and carries(host.labels, lane.labels) for lane in lanes):
+        lanes = [lane for labels in fuller if (lane := self._lanes.get(labels)) is not None and lane.items]
+        carries_any = _carrier_of([lane.labels for lane in lanes])
+        for host in list(self.idle.values()) if lanes else ():
+            if host.polls and carries_any(host.labels):
                 self._give(host, found, now)
                 if not any(lane.items for lane in lanes):
                     return
@@ -342,7 +371,7 @@ class Pool:
         of a lane to read.
         """
         self._news, self._gone, self.stale, self._wanted = [], set(), False, False
-        return frozenset(host.labels for host in self.idle.values()), self._limits.pool_window + len(self._kept)
+        return self.idle_labels, self._limits.pool_window + len(self._kept)
 
     def fill(self, read: PoolRead) -> None:
         """The rows, as they were at some moment since the reading began."""
@@ -369,7 +398,7 @@ class Pool:
         for labels in [lane.labels for lane in self._lanes.values() if lane.whole and not lane.items]:
             del self._lanes[labels]
         self._fuller.update(labels for labels, lane in self._lanes.items() if lane.items)
-        self._wanted = self._wanted or self._is_thin_for({host.labels for host in self.idle.values()})
+        self._wanted = self._wanted or self._is_thin_for(self.idle_labels)
         for job_id in [job_id for job_id in self._told_to if job_id not in self._items and job_id not in self._kept]:
             self._untell(job_id)
 
@@ -399,3 +428,8 @@ class Pool:
             return None
         ahead = sum(kept.lane is lane and order(kept.item) < order(item) for kept in self._kept.values())
         return lane.place(item) + ahead
+
+
+def _carrier_of(wanted: Collection[str]) -> Callable[[str], bool]:
+    """Whether a host's labels carry any of these; looked at once, since of thousands of hosts many carry the same."""
+    return cache(lambda labels: any(carries(labels, each) for each in wanted))

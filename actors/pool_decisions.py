@@ -3,25 +3,20 @@
 Each decision is written only where the rows still are what it was made on; so these change copies of what was read.
 """
 
-from collections.abc import Sequence
-
 from actors.decision import Decision
 from actors.documents import encode, job_document, job_event
 from actors.endings import may_start_afresh, new_run, start_afresh
 from actors.host_users import audit_cancel, new_row
 from actors.messages import CancelJob, CreateJob, RetryJob
-from actors.pool_waits import wait_in_pool
+from actors.pool_waits import Census, wait_in_pool
 from actors.ports import Effect
 from interlock.clock import Millis
 from interlock.errors import InvalidState
 from interlock.states import ERROR_CODES, RunEvent, RunStatus, job_status, step
-from store.pool import HostsAlike
 from store.rows import JobRow, RunRow
 
 
-def create(
-    message: CreateJob, d: Decision, *, timeout_ms: Millis, hosts: Sequence[HostsAlike], idle: Sequence[str]
-) -> tuple[JobRow, RunRow]:
+def create(message: CreateJob, d: Decision, *, timeout_ms: Millis, census: Census) -> tuple[JobRow, RunRow]:
     """A new job in the pool; the reply is its document. `timeout_ms` is for a job that names none."""
     new = message.job
     later = new.run_at is not None and new.run_at > d.now
@@ -30,7 +25,7 @@ def create(
     run = new_run(job, d, 1, available_at=new.run_at if later else None)
     d.audit(message.by, "job.create", job.org_id, ("job", job.id), encode({"type": job.type}).decode())
     d.effects.append(Effect("job.created", job_event(job, run)))
-    wait = wait_in_pool(job, run, hosts, idle, None)
+    wait = wait_in_pool(job, run, census, None)
     document = encode(job_document(job, [run], wait=wait, creator=new.creator))
     if message.idempotency is not None:
         user_id, key, fingerprint = message.idempotency

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from actors.gathered_reads import GatheredReads
 from actors.limits import Limits
-from actors.loop_actor import Scheduler
-from actors.ports import AlarmPort, Alone, EventPort, JournalPort, NoPool, OwnershipPort, PoolPort, ReaderPort
+from actors.ports import AlarmPort, Alone, EventPort, JournalPort, LoopPort, NoPool, OwnershipPort, PoolPort, ReaderPort
 from interlock.clock import Clock
 from interlock.ids import Ids
 
@@ -36,7 +35,7 @@ class Surroundings:
     def __init__(
         self,
         *,
-        scheduler: Scheduler,
+        scheduler: LoopPort,
         clock: Clock,
         ids: Ids,
         journal: JournalPort,

@@ -8,7 +8,7 @@ Pairs = frozenset[tuple[str, str]]
 ANY_HOST = "{}"  # the labels of a job that any host of its org may take
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)  # more than the hosts of most fleets, of which no two may carry the same
 def pairs_of(text: str) -> Pairs:
     """Names and values, from the text of a row."""
     return frozenset(msgspec.json.decode(text, type=dict[str, str]).items())

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from actors import messages
 from actors.host_state import SEEN_SAVED_EVERY
-from actors.pool_waits import wait_in_pool
+from actors.pool_waits import Census, wait_in_pool
 from interlock.errors import InvalidState, NotFound, Unavailable
 from interlock.ids import is_id
 from interlock.states import JobStatus
@@ -87,10 +87,8 @@ async def waits_in_pool(
     seen_since = now - s.limits.offline_after_ms - SEEN_SAVED_EVERY
     hosts = await s.store.fetch(lambda db: count_hosts(db, org_id, seen_since, now))
     pool = s.directory.supervisor(org_id).pool
-    idle = pool.idle_labels()
+    census = Census(hosts, pool.memory.idle_labels)
     return {
-        full.job.id: wait_in_pool(
-            full.job, full.runs[-1], hosts, idle, pool.memory.position(full.job.id) if one else None
-        )
+        full.job.id: wait_in_pool(full.job, full.runs[-1], census, pool.memory.position(full.job.id) if one else None)
         for full in waiting
     }

@@ -138,6 +138,17 @@ class Side:
             else:
                 self.write()
 
+    def wait(self, seconds: float) -> None:
+        """Time passes for both nodes, and the timers of this one fire."""
+        end = self.region.at + round(seconds * 1000)
+        while self.timers and self.timers[0][0] <= end:
+            at, _, timer, callback, args = heapq.heappop(self.timers)
+            self.region.at = max(self.region.at, at)
+            if not timer.cancelled:
+                callback(*args)
+            self.region.settle()
+        self.region.at = end
+
     def ask(self, host_id: str, message: Message) -> LoopFuture:
         reply = self.directory.ask(host_id, message)
         self.turn()

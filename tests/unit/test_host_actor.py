@@ -14,6 +14,7 @@ from actors.host_state import HostState
 from actors.limits import Limits
 from actors.loop_actor import LoopFuture
 from actors.messages import CancelJob, CreateJob, Describe, Message, Poll, ReportResult, RetryJob, Take
+from actors.ports import Handle
 from actors.surroundings import Surroundings
 from interlock.errors import InterlockError, NotFound, Unavailable
 from interlock.wire import Report
@@ -64,6 +65,9 @@ class World:
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         self.turns.append((callback, args))
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Handle:
+        raise AssertionError(f"only the directory and pools set timers: {delay} {callback} {args}")
 
     def submit(self, entry: Entry) -> None:
         self.entries.append(entry)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from actors.limits import Limits
-from actors.pool import FIRST_HINTS, KEPT, Idle, Pool
+from actors.pool import FIRST_HINTS, HINTED_AT_ONCE, KEPT, Idle, Pool
 from actors.pool_lanes import order
 from store.labels import carries
 from store.pool import Lane, PoolRead, Waiting
@@ -455,3 +455,41 @@ def test_of_labels_that_come_and_go_while_nobody_is_idle_nothing_is_left() -> No
         pool.add(f'{{"only":"{number}"}}', item(number))
         pool.gone(item(number).job_id)
     assert (pool.size, pool._fuller) == (0, set())
+
+
+def test_what_the_idle_hosts_carry_is_another_object_only_when_it_has_changed() -> None:
+    pool = filled(Rows(), poller("a"), poller("b", GPU))
+    at_first = pool.idle_labels
+    assert at_first == {"{}", GPU}
+    pool.host_is_idle(poller("c", GPU))
+    pool.host_is_busy("b")
+    assert pool.idle_labels is at_first
+    pool.host_is_busy("c")
+    assert pool.idle_labels == {"{}"}
+
+
+def rounds(pool: Pool) -> list[set[str]]:
+    """The hosts that are told, round by round until nobody is left."""
+    told = [set(hinted(pool))]
+    while pool.has_more_to_tell:
+        told.append(set(hinted(pool)))
+    return told
+
+
+def test_of_many_idle_hosts_only_so_many_are_told_at_once_and_the_others_then() -> None:
+    many = HINTED_AT_ONCE * 2 + 7
+    pool = filled(Rows(), *(listener(f"h{number:04d}") for number in range(many)))
+    assert not any(rounds(pool))  # nothing waits
+    pool.add("{}", item(1))
+    told = rounds(pool)
+    assert [len(hosts) for hosts in told] == [HINTED_AT_ONCE, HINTED_AT_ONCE, 7]
+    assert len(set.union(*told)) == many
+
+
+def test_who_is_not_told_before_the_job_is_taken_is_not_told_at_all() -> None:
+    pool = filled(Rows(), *(listener(f"h{number:04d}") for number in range(HINTED_AT_ONCE * 2)))
+    pool.add("{}", item(1))
+    assert len(hinted(pool)) == HINTED_AT_ONCE
+    assert pool.keep("j000001", "h0000", 0)
+    pool.gone("j000001")
+    assert not any(rounds(pool))

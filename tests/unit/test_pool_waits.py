@@ -1,10 +1,11 @@
 """Why a pool job waits, from its rows and its org's hosts."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from actors.pool_waits import wait_in_pool
+from actors.pool_waits import Census, wait_in_pool
 from interlock.states import RunStatus
 from store.pool import HostsAlike
 from tests.support.rows import AT, job_row, run_row
@@ -15,7 +16,7 @@ GPU, BOTH = '{"gpu":"yes"}', '{"gpu":"yes","region":"eu"}'
 def wait(labels: str, *hosts: HostsAlike, idle: tuple[str, ...] = (), **run: Any) -> tuple[str, str]:
     """Reason and detail."""
     job = job_row(host_id=None, labels=labels)
-    found = wait_in_pool(job, run_row(job, **run), hosts, idle, 3)
+    found = wait_in_pool(job, run_row(job, **run), Census(hosts, idle), 3)
     assert found is not None
     return found.reason, found.detail
 
@@ -56,4 +57,34 @@ def test_a_job_that_is_not_due_says_until_when() -> None:
 
 def test_a_job_that_runs_does_not_wait() -> None:
     job = job_row(host_id="h", labels="{}")
-    assert wait_in_pool(job, run_row(job, status=RunStatus.RUNNING), [], [], None) is None
+    assert wait_in_pool(job, run_row(job, status=RunStatus.RUNNING), Census(), None) is None
+
+
+class Gone(list[Any]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_all_hosts_are_gone_through_once_for_each_set_of_labels() -> None:
+    hosts, idle = (
+        Gone([HostsAlike(f'{{"name":"{number}"}}', 1, 1, 0, 0) for number in range(3)]),
+        Gone(['{"name":"7"}']),
+    )
+    census = Census(hosts, idle)
+    for _ in range(2):
+        assert census.candidates("{}") == (3, 3, 0, 0)
+        assert census.candidates(GPU) == (0, 0, 0, 0)
+        assert not census.is_awaited(GPU)
+    assert (hosts.times, idle.times) == (2, 1)
+
+
+def test_who_becomes_idle_counts_from_then_on() -> None:
+    census = Census([HostsAlike(GPU, 1, 0, 0, 0)])
+    assert not census.is_awaited(GPU)
+    census.idle_are([BOTH])
+    assert census.is_awaited(GPU)

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from peewee import OperationalError
 
+from actors import pool
 from actors.loop_actor import LoopFuture
 from actors.messages import Ack, CancelJob, CreateJob, CreateJobs, EndPoll, Idempotency, Poll, Reject, RetryJob
-from actors.org_pool import PREFIX
+from actors.org_pool import NEXT_ROUND, PREFIX
 from actors.sessions import Session
 from interlock.errors import AlreadyTaken, InvalidState, NotFound, QuotaExceeded, Unavailable
 from store import Entry, Refused
@@ -514,6 +515,28 @@ def test_a_socket_is_told_only_of_what_its_host_may_take(region: Region) -> None
     plain, special = Agent(region.a, host(region)), Agent(region.a, host(region, labels=GPU))
     job_id = made(region.b, labels=GPU)
     assert (plain.hints, special.hints) == ([], [job_id])
+
+
+def test_of_many_idle_sockets_those_that_are_told_first_may_take_it_before_the_others_hear(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "HINTED_AT_ONCE", 2)
+    agents = [Agent(region.a, host(region)) for _ in range(5)]
+
+    def told(job_id: str) -> list[Agent]:
+        return [agent for agent in agents if job_id in agent.hints]
+
+    first = made(region.a)
+    assert len(told(first)) == 2
+    region.a.wait(NEXT_ROUND)
+    assert len(told(first)) == 4
+    told(first)[0].ack(first)
+    region.settle()
+    region.a.wait(1)
+    assert len(told(first)) == 4
+    second = made(region.a)
+    region.a.wait(1)
+    assert len(told(second)) == 4  # all but the one that is at work
 
 
 # ---- rows that cannot be read ------------------------------------------------------------------------------------------
