@@ -29,6 +29,7 @@ class Decision:
         "chance",
         "claim",
         "claimed_by",
+        "connected",
         "effects",
         "ends",
         "host_changed",
@@ -57,6 +58,7 @@ class Decision:
         self.look_up: Message | None = None  # this actor does not know: ask the rows, then decide
         self.claim: Claim | None = None  # a job is taken out of the pool, if it still waits there
         self.claimed_by: Poll | Session | None = None
+        self.connected: Session | None = None  # who was, when that was decided
         self.pooled: list[tuple[str, str | Millis]] | None = None  # what the org's supervisor is to know
         self.reply: AnyReply = None  # an InterlockError is raised at the asker
         self._jobs: dict[str, tuple[JobRow, JobStatus | None, bool]] | None = None

@@ -162,7 +162,7 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     run.leased = state.beats or ack is not None
     job.started_at = job.started_at or d.now
     job.attempts = run.attempt
-    d.claim = Claim(job, run)
+    d.claim, d.connected = Claim(job, run), state.session
     d.host_changed = True
     d.effects.append(Effect("job_run.started", started_event(job, run)))
     state.claiming = job.id
@@ -223,7 +223,9 @@ def _win(state: HostState, attempt: Attempt, claimed: Decision, d: Decision) -> 
         state.lease_until = d.now + state.limits.lease_ms
     if isinstance(claimed.claimed_by, Session):
         state.note_acked(claimed.claimed_by, attempt)
+        claimed.claimed_by.note_handed(attempt.job.id, run.id)  # with the answer
     if run.instance_id != state.host.instance_id:
         state.advance(attempt, RunEvent.NEW_INSTANCE, d)  # another process has come meanwhile, and does not know of it
-    if state.current is attempt and state.poll is not None and state.poll.running == ():
-        state.undelivered = True  # a newer poll has come that runs nothing: it gets the same run
+    newer = (state.poll, None if state.session is claimed.connected else state.session)
+    if state.current is attempt and any(said is not None and said.running == () for said in newer):
+        state.undelivered = True  # a newer poll or socket has come whose agent runs nothing: it gets the same run

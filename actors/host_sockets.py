@@ -40,6 +40,8 @@ def connect(state: HostState, message: Connect, d: Decision) -> None:
             state.answer_poll(Superseded(_NEWER), d)
         declare(state, session, d)
         _seed(state, session)
+    elif _has_missed(state, session):
+        state.undelivered = True
     _remind(state, session, d)
     serve(state, d)
 
@@ -60,6 +62,16 @@ def _seed(state: HostState, session: Session) -> None:
         return
     if session.acked(current.job.id) is None or current.run.id in (session.running or ()):
         session.note_acked(current.job.id, current.run.id)
+
+
+def _has_missed(state: HostState, session: Session) -> bool:
+    """Whether its agent, which ran nothing when it connected, has not been given since what it should be running: an
+    incarnation had decided to hand that out, and has ended before it did.
+    """
+    current = state.current
+    if current is None or current.run.status not in LIVE - {RunStatus.OFFERED} or session.running != ():
+        return False
+    return session.handed(current.job.id) != current.run.id
 
 
 def _remind(state: HostState, session: Session, d: Decision) -> None:

@@ -82,6 +82,10 @@ class Session:
         """With the job's id alone, the agent means this run from now on."""
         self._acked = _noted(self._acked, job_id, run_id)
 
+    def note_handed(self, job_id: str, run_id: str) -> None:
+        """It is given this run now."""
+        self._handed = _noted(self._handed, job_id, run_id)
+
     def note_repeated(self, job_id: str, run_id: str) -> None:
         """This run, which is to be handed out, is not the first of its job: it is not meant before it is acked."""
         self._repeated = _noted(self._repeated, job_id, run_id)
@@ -99,7 +103,7 @@ class Session:
         if not self.open:
             return
         if isinstance(data, JobGiven):
-            self._handed = _noted(self._handed, data.job_id, data.job_run_id)
+            self.note_handed(data.job_id, data.job_run_id)
         self.push(event, data)
 
     def end(self, code: int, reason: str) -> None:

@@ -318,6 +318,8 @@ class SocketAgent(Agent):
         if report.status == "success":
             return "job:done", frames.Done(job_id=job_id, job_run_id=named)
         if report.status == "rejected":
+            if named is None:  # its next attempt may just have been pushed: that one is refused, then
+                self.machine.refused[job_id] = None
             return "job:reject", frames.Reject(job_id=job_id, job_run_id=named)
         if report.status == "cancelled":
             return "job:cancelled", frames.Cancelled(job_id=job_id, job_run_id=named)

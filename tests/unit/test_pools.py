@@ -419,7 +419,9 @@ def test_the_quota_of_an_org_counts_pool_jobs() -> None:
 class Agent:
     """An agent on a socket."""
 
-    def __init__(self, side: Side, host_id: str) -> None:
+    def __init__(
+        self, side: Side, host_id: str, *, running: tuple[str, ...] | None = None, settles: bool = True
+    ) -> None:
         self.side = side
         self.host_id = host_id
         self.frames: list[tuple[str, Any]] = []
@@ -428,13 +430,21 @@ class Agent:
             session_id=f"s-{host_id}",
             push=lambda event, data: self.frames.append((event, data)),
             close=lambda _code, _reason: None,
+            running=running,
         )
         side.directory.connect(self.session)
-        side.region.settle()
+        side.turn()
+        if settles:
+            side.region.settle()
 
     @property
     def hints(self) -> list[str]:
         return [data.job_id for event, data in self.frames if event == "job:available"]
+
+    @property
+    def given(self) -> list[str]:
+        """Runs."""
+        return [data.job_run_id for event, data in self.frames if event == "job:new"]
 
     def ack(self, job_id: str) -> LoopFuture:
         return self.side.ask(self.host_id, Ack(session=self.session, job_id=job_id))
@@ -482,6 +492,40 @@ def test_an_ack_that_is_answered_only_after_its_commit(region: Region) -> None:
     second = agent.ack(job_id)  # impatient
     region.settle()
     assert reply.get().job_run_id == second.get().job_run_id
+
+
+@pytest.mark.parametrize("running", [None, ()])
+def test_a_newer_socket_that_comes_while_an_ack_is_under_way_gets_the_run_if_it_says_that_it_runs_nothing(
+    region: Region, running: tuple[str, ...] | None
+) -> None:
+    older = Agent(region.a, host(region), running=running)
+    job_id = made(region.a)
+    older.ack(job_id)
+    until_claim(region.a)
+    newer = Agent(region.a, older.host_id, running=running, settles=False)
+    region.settle()
+    run_id, *held = open_run(region, job_id)
+    assert held == ["running", older.host_id]
+    assert older.given == []
+    assert newer.given == ([] if running is None else [run_id])
+
+
+def test_a_newer_socket_gets_the_run_from_the_next_incarnation_if_the_one_that_would_hand_it_out_has_ended(
+    region: Region,
+) -> None:
+    older = Agent(region.a, host(region), running=())
+    job_id = made(region.a)
+    older.ack(job_id)
+    until_claim(region.a)
+    newer = Agent(region.a, older.host_id, running=(), settles=False)
+    region.a.write()  # the claim
+    region.a.write()  # the newer one's connect
+    last = region.a.queue.popleft()
+    assert isinstance(last, Entry)
+    last.done(Refused("the disk is full"))
+    assert newer.given == []
+    region.settle()
+    assert newer.given == [open_run(region, job_id)[0]]
 
 
 def test_an_agent_that_asks_again_after_a_claim_of_unknown_outcome_is_given_what_it_has(region: Region) -> None:
