@@ -207,14 +207,17 @@ class HostActor(LoopActor):
         except InterlockError as refusal:
             # Refused, but the sign of life that came with it counts; handlers refuse before they change rows.
             d.reply = refusal
+        rounds = message.rounds + 1 if isinstance(message, Found) else 0
+        if d.look_up is not None and rounds >= MOST_READS:
+            d.look_up, d.reply = None, Unavailable("The rows and the memory of this host disagree", retry_after=_AGAIN)
         host_pool.keep_first(state, around.pool, d)
         # With a claim under way the rows may be about to change: they are read behind it.
         at_hand = None if self._in_flight else host_pool.rows_at_hand(state, around.pool, d)
         if d.look_up is not None and at_hand is None:
-            self._look_up(d, reply)
+            self._look_up(d, reply, rounds)
         self._carry_out(d, reply)
         if d.look_up is not None and at_hand is not None:  # nothing needs to be read
-            take_in = partial(self._take_in, d.look_up, at_hand, reply)
+            take_in = partial(self._take_in, d.look_up, at_hand, reply, rounds)
             self._once_durable(reply, lambda: self._guarded(take_in, reply))
         around.settled(self)
         return reply
@@ -365,7 +368,7 @@ class HostActor(LoopActor):
         elif isinstance(answer, PollAnswer) and answer.job_run_id is not None:
             self.actor_ref.tell(HandOutAgain(job_run_id=answer.job_run_id))  # nobody was left to get it
 
-    def _look_up(self, d: Decision, reply: LoopFuture) -> None:
+    def _look_up(self, d: Decision, reply: LoopFuture, rounds: int) -> None:
         """Not in this memory: ask the rows, once all that was decided before is in them."""
         asked = d.look_up
         if asked is None:
@@ -386,7 +389,7 @@ class HostActor(LoopActor):
                 log.warning("The rows of host %s cannot be read: %s", self.host_id, error, extra={"host": self.host_id})
                 _settle(reply, Unavailable("The rows cannot be read at the moment", retry_after=_AGAIN))
             elif tries[-1] == self.submitted:
-                self._guarded(lambda: self._take_in(asked, rows, reply), reply)
+                self._guarded(lambda: self._take_in(asked, rows, reply, rounds), reply)
             elif len(tries) < MOST_READS:
                 self._once_durable(reply, read)  # the rows may be older than what was decided meanwhile
             else:
@@ -403,10 +406,10 @@ class HostActor(LoopActor):
             self.actor_ref.tell(PoolEmpty())  # a poll that does not wait is not kept
             self._around.pool.note(self.state.host.org_id, self.host_id, [("free", asked.job_id)])
 
-    def _take_in(self, asked: Message, rows: Any, reply: LoopFuture) -> None:
+    def _take_in(self, asked: Message, rows: Any, reply: LoopFuture, rounds: int) -> None:
         if not isinstance(asked, Look):
             job, run, beside = rows if len(rows) > 2 else (*rows, None)  # noqa: PLR2004 - what else was asked for
-            self._decide(Found(asked=asked, job=job, run=run, reply=reply, beside=beside), reply)
+            self._decide(Found(asked=asked, job=job, run=run, reply=reply, beside=beside, rounds=rounds), reply)
         elif rows is None or self.incarnation is None or rows.host.epoch != self.incarnation.epoch:
             # Nothing is in flight, or it would read again.
             self.fenced = self.unwritten = not self._around.ownership.alone

@@ -140,7 +140,7 @@ def found(state: HostState, message: Found, d: Decision) -> None:
         return
     if run.status in TERMINAL:
         raise InvalidState(f"The run has ended: {run.status}", current=run_document(run))
-    if isinstance(asked, Ack) and state.addressed(run.id) is not None:
+    if isinstance(asked, Ack) and state.addressed(run.id) is not None and _run_meant(asked) in {None, run.id}:
         ack(state, asked, d)  # it has come to run here while the rows were read: the ack was said twice
         return
     if state.attempt_of_run(run.id) is not None:
@@ -174,16 +174,21 @@ def _not_taken(attempt: Attempt, session: Session | None) -> None:
 
 def _meant(state: HostState, message: Ack | Reject) -> Attempt | None:
     """The attempt that it speaks of: what was offered last of that job. None when it stands nowhere here."""
-    known = state.attempt_of_job(message.job_id)
-    run_id, session = message.job_run_id, message.session
-    if run_id is None and session is not None:
-        run_id = session.handed(message.job_id) or session.run_of(message.job_id)
+    known, run_id = state.attempt_of_job(message.job_id), _run_meant(message)
     if known is None or (run_id is not None and known.run.id != run_id):
         return None
     attempt = state.addressed(known.run.id)
     if attempt is None:
         raise _not_offered(known.run)
     return attempt
+
+
+def _run_meant(message: Ack | Reject) -> str | None:
+    """The run that it names, or that its connection was given of that job; None when there is none of either."""
+    session = message.session
+    if message.job_run_id is not None or session is None:
+        return message.job_run_id
+    return session.handed(message.job_id) or session.run_of(message.job_id)
 
 
 def _not_offered(run: RunRow) -> InvalidState:

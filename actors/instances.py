@@ -16,6 +16,7 @@ def switch_instance(state: HostState, instance_id: str, named: frozenset[str], d
     before, host.instance_id = host.instance_id, instance_id
     state.beats = False
     d.host_changed = True
+    _leave_poll(state, d)
     _leave_socket(state, d)
     if before is None:
         return
@@ -31,6 +32,12 @@ def _note_switch(state: HostState, left: str, d: Decision) -> None:
     state.switches = (*recent, Switch(left, d.now, returned))
     if sum(switch.returned for switch in state.switches) >= state.limits.alternations:
         state.set_health(CLONED, d)
+
+
+def _leave_poll(state: HostState, d: Decision) -> None:
+    """Nor is a poll of the process that was replaced given anything."""
+    if state.poll is not None and state.poll.instance_id not in {None, state.host.instance_id}:
+        state.answer_poll(Superseded(_REPLACED, current={"instanceId": state.host.instance_id}), d)
 
 
 def _leave_socket(state: HostState, d: Decision) -> None:

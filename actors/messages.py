@@ -325,6 +325,7 @@ class Found(Message, frozen=True, kw_only=True):
     run: RunRow | None
     reply: LoopFuture
     beside: Any = None  # what else was asked for: `LogStored` of the run's log, `EvidenceStored` of its job
+    rounds: int = 0  # how often the rows were asked for it before
 
 
 AnyReply = Any

@@ -40,7 +40,7 @@ class Truth:
         self._invariants = invariants
         self._rows = invariants.rows
         self._wires: dict[str, Wire] = {}  # by their sessions' ids
-        self._left: dict[str, HostActor] = {}  # by host: the actor whose connection has gone
+        self._left: dict[str, tuple[HostActor, Session]] = {}  # by host: the actor whose connection has gone
 
     # ---- comings and goings ----------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class Truth:
         directory = _directory(wire)
         actor = directory.hosts.get(wire.host_id)
         if directory.sessions.get(wire.host_id) is session and actor is not None:
-            self._left[wire.host_id] = actor
+            self._left[wire.host_id] = actor, session
 
     def is_known(self, wire: "Wire") -> None:
         """A server that holds a connection open knows that it has it."""
@@ -70,7 +70,9 @@ class Truth:
             return
         run, session = state.current.run, state.session
         if session is None:
-            offered = run.status is RunStatus.OFFERED and left is actor
+            # One of a process that has been replaced is not the actor's: what is offered was offered on another.
+            its_own = left is not None and left[0] is actor and left[1].instance_id in {None, state.host.instance_id}
+            offered = run.status is RunStatus.OFFERED and its_own
             must(not offered, "what was offered on a connection that has gone is still offered", run)
         elif session.open and directory.sessions.get(actor.host_id) is session:
             stopping = run.stop_reason is not StopReason.NONE and run.status is not RunStatus.OFFERED

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.host import HostActor
+from actors.decision import Decision
+from actors.host import HANDLERS, MOST_READS, HostActor
 from actors.host_state import HostState
 from actors.limits import Limits
 from actors.loop_actor import LoopFuture
-from actors.messages import CancelJob, CreateJob, Describe, Message, Poll, ReportResult, RetryJob, Take
+from actors.messages import CancelJob, CreateJob, Describe, Found, Message, Poll, ReportResult, RetryJob, Take
 from actors.ports import Handle
 from actors.surroundings import Surroundings
 from interlock.errors import InterlockError, NotFound, Unavailable
@@ -312,6 +313,23 @@ def test_rows_that_were_read_while_something_was_decided_are_read_again(world: W
     world.commit()
     world.reads.popleft()((None, None), None)
     assert isinstance(reply.error, NotFound)
+
+
+def test_rows_that_never_answer_what_was_asked_are_not_read_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks_again(_state: HostState, message: Found, d: Decision) -> None:
+        d.look_up = message.asked
+
+    monkeypatch.setitem(HANDLERS, Found, asks_again)
+    reply = world.ask(RetryJob(job_id="unknown", by=USER))
+    reads = 0
+    while world.reads:
+        world.reads.popleft()((None, None), None)
+        world.turn()
+        reads += 1
+        assert reads <= MOST_READS
+    assert isinstance(reply.error, Unavailable)
 
 
 def test_rows_that_cannot_be_read_are_a_try_later(world: World) -> None:

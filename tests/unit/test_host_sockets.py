@@ -110,6 +110,15 @@ def test_a_poll_of_another_process_ends_the_socket_of_the_one_before(host: Socke
     assert answer_of(host.poll(instance="b", running=())).job_run_id == created.run.id
 
 
+def test_a_socket_of_another_process_sends_the_poll_of_the_one_before_away(host: SocketRig) -> None:
+    poll = host.poll(waits=True, instance="a", running=())
+    socket = host.connect(instance="b")
+    with pytest.raises(Superseded):
+        answer_of(poll)
+    host.create()
+    assert socket.events == ["job:new"]
+
+
 def test_the_late_close_of_a_replaced_process_leases_nothing(host: SocketRig) -> None:
     socket = host.connect(instance="a", running=())
     host.create(run_at=host.now + 1000)
@@ -237,6 +246,21 @@ def test_a_run_that_is_to_be_stopped_is_what_its_agent_means_even_if_its_job_goe
     host.tell_of(again)
     assert again.of("job:cancel") == [CancelRun(job_id=job_id, job_run_id=first, grace_seconds=10.0)]
     assert again.session.run_of(job_id) == first
+
+
+def test_an_ack_of_a_run_that_is_over_is_refused_while_a_poll_has_the_next_one(host: SocketRig) -> None:
+    socket = host.connect(1, instance="a", running=())
+    first = host.start(socket)
+    job_id = socket.offered().job_id
+    host.report(first, "failed")
+    again = Socket(2, instance="a", running=(first,))
+    again.session.jobs_named = {first: job_id}
+    host.tell_of(again)
+    host.wait(3)
+    second = answer_of(host.poll(instance="a", running=())).job_run_id
+    assert second not in {first, None}
+    assert isinstance(host.ack(again, job_id), InvalidState)
+    assert host.status_of(second or "") is S.RUNNING
 
 
 def test_heartbeats_on_a_socket_tell_what_to_do_with_each_run(host: SocketRig) -> None:
