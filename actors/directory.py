@@ -14,6 +14,7 @@ from actors.host_state import SEEN_SAVED_EVERY
 from actors.host_times import is_silent, next_deadline
 from actors.loop_actor import LoopActor, LoopFuture
 from actors.messages import NOTHING, Connect, Disconnect, EndPoll, Look, Message, Poll, RunDue, Take, Tick
+from actors.moves import Moves
 from actors.org import OrgSupervisor
 from actors.org_pool import PREFIX, OrgPool
 from actors.owners import NotWritten, Owners, Rebuilt
@@ -72,7 +73,8 @@ class Directory:
             self.pools.started_anew(org_id)
             if supervisor is not None:
                 self.restarts[org_id] += 1
-            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending, pool)
+            moves = Moves(around.clock)
+            supervisor = OrgSupervisor(org_id, around.scheduler, self.ask, most, self._count_pending, pool, moves)
             supervisor._start_actor_loop()  # noqa: SLF001 - we keep the actor itself, not a weak reference
             self.orgs[org_id] = supervisor
         return supervisor

@@ -53,7 +53,8 @@ def write_lines(state: HostState, job: JobRow, run: RunRow, book: LogBook, lines
 def write_message(state: HostState, job: JobRow, run: RunRow, book: LogBook, text: str, d: Decision) -> None:
     """A progress message is a line of the log that has no number."""
     (line,) = masked_lines(job, (Line(None, "info", text, None),))
-    _write(state, job, run, book, line, job.progress, d)
+    if _write(state, job, run, book, line, job.progress, d):
+        d.effects.append(Effect("job.log", LogEvent(job_id=job.id, job_run_id=run.id, lines=1)))
 
 
 def _write(

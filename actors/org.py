@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 from actors.loop_actor import LoopActor, LoopFuture, Scheduler, gather
 from actors.messages import CancelJob, CreateJob, CreateJobs, Message, RetryJob
+from actors.moves import Moves
 from actors.org_pool import OrgPool
 from actors.pool_messages import HostBusy, HostIdle, PoolDue, PoolNews, PoolNotes, PoolTick
 from actors.ports import Done
 from interlock.clock import Millis
-from interlock.errors import QuotaExceeded, Unavailable
+from interlock.errors import InterlockError, QuotaExceeded, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,21 @@ class OrgSupervisor(LoopActor):
     """
 
     def __init__(
-        self, org_id: str, scheduler: Scheduler, route: Route, max_pending: int, count: Count, pool: OrgPool
+        self,
+        org_id: str,
+        scheduler: Scheduler,
+        route: Route,
+        max_pending: int,
+        count: Count,
+        pool: OrgPool,
+        moves: Moves,
     ) -> None:
         super().__init__(scheduler)
         self.org_id = org_id
         self.routed = 0
         self.max_pending = max_pending
         self.pool = pool
+        self.moves = moves
         self._route = route
         self._count = count
         self._counted = 0
@@ -51,7 +60,13 @@ class OrgSupervisor(LoopActor):
         where it counts jobs that wait: one made afresh would not know of them until the next count.
         """
         counts = self.max_pending > 0 and self._counted + self._since > 0
-        if self._asked or counts or self._under_way or not self.inbox.empty() or not self.pool.rests:
+        if (
+            self._asked
+            or counts
+            or self._under_way
+            or not self.inbox.empty()
+            or not (self.pool.rests and self.moves.rests)
+        ):
             self._asked, self._quiet_since = False, now
         return now - self._quiet_since
 
@@ -91,8 +106,12 @@ class OrgSupervisor(LoopActor):
         return self._after_counting(message)
 
     def _pass_on(self, message: CreateJob) -> LoopFuture:
-        self.routed += 1
         host_id = message.job.host_id
+        try:
+            self.moves.check(message.job.server_instance_id, host_id)
+        except InterlockError as refusal:
+            return LoopFuture.of(refusal)
+        self.routed += 1
         reply = self.pool.create(message) if host_id is None else self._route(host_id, message)
         if self.max_pending:
             self._since += 1

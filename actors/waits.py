@@ -29,6 +29,11 @@ def wait_of_newcomer(state: HostState, attempt: Attempt, now: Millis) -> Wait:
     return _in_line(state, attempt, state.line.ahead_of(attempt.job.priority) + state.joining + 1, now)
 
 
+def paused(by: str | None, note: str | None) -> str:
+    """A pause in words; `by` is a person's name."""
+    return f"The host is paused{f' by {by}' if by else ''}{f': {note}' if note else ''}"
+
+
 def _not_before(attempt: Attempt) -> Wait:
     run = attempt.run
     if run.attempt > 1:
@@ -41,8 +46,7 @@ def _not_before(attempt: Attempt) -> Wait:
 def _in_line(state: HostState, attempt: Attempt, position: int, now: Millis) -> Wait:
     host, current, held = state.host, state.current, state.held_by()
     if host.paused and (host.paused_until is None or host.paused_until > now):
-        detail = f"The host is paused{f': {host.note}' if host.note else ''}"
-        return Wait("host_paused", position, detail, when(host.paused_until))
+        return Wait("host_paused", position, paused(None, host.note), when(host.paused_until))
     if host.draining:
         return Wait("host_draining", position, "The host is being drained: it takes nothing new")
     if host.unhealthy is not None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from peewee import Database, Query, fn
+from peewee import JOIN, Database, Query, fn
 
 from interlock.clock import Millis
 from store.claims import host_of
 from store.compiled import ARG, rows
 from store.database import one_moment
-from store.models import LIVE_RUNS, OPEN_RUNS, Evidence, Host, Job, JobLog, JobRun, LateReport, User
+from store.models import LIVE_RUNS, OPEN_RUNS, Evidence, Host, Job, JobLog, JobRun, LateReport, ServerInstance, User
 from store.rows import (
     JOB_COLUMNS,
     RUN_COLUMNS,
@@ -201,6 +201,8 @@ class HostGlance:
     """What a list needs of a host to say why its jobs wait."""
 
     paused: bool
+    paused_by: str | None  # the person's name
+    note: str | None
     paused_until: Millis | None
     draining: bool
     unhealthy: str | None
@@ -216,14 +218,24 @@ def glance_at_hosts(database: Database, host_ids: Sequence[str]) -> dict[str, Ho
     columns = (
         Host.id,
         Host.paused,
+        User.name,
+        Host.note,
         Host.paused_until,
         Host.draining,
         Host.unhealthy,
         Host.awaiting_idle,
         Host.last_seen_at,
     )
-    query = Host.select(*columns).where(Host.id.in_(host_ids)).tuples().execute(database)
-    return {row[0]: HostGlance(row[1], row[2], row[3], row[4], row[5], row[6], row[0] in busy) for row in query}
+    named = Host.select(*columns).join(User, JOIN.LEFT_OUTER, on=(User.id == Host.paused_by))
+    query = named.where(Host.id.in_(host_ids)).tuples().execute(database)
+    return {name: HostGlance(*(*known, name in busy)) for name, *known in query}
+
+
+def instance_of_job(database: Database, job_id: str) -> tuple[str | None, str | None]:
+    """The server instance that the job is about, if it is about one, and the host on which that is now, if it is."""
+    found = Job.select(Job.server_instance_id, ServerInstance.host_id).where(Job.id == job_id)
+    joined = found.join(ServerInstance, JOIN.LEFT_OUTER, on=(ServerInstance.id == Job.server_instance_id))
+    return next(iter(joined.tuples().execute(database)), (None, None))
 
 
 def log_lines(

@@ -166,7 +166,11 @@ async def _from_pool(request: web.Request, s: Services, who: Agent, reported: st
         answer: messages.PollAnswer = await asks.answer
     except InterlockError:
         return None  # the report is in the rows, whatever became of the question behind it
-    return None if answer.taken is None else _taken.decode(answer.taken)
+    if answer.taken is None:
+        return None
+    taken = _taken.decode(answer.taken)
+    taken.timeout_seconds = seconds(round(taken.timeout_seconds * 1000))  # whole ones as it was: `600`, not `600.0`
+    return taken
 
 
 async def progress(request: web.Request, s: Services, who: Agent) -> web.Response:

@@ -1,5 +1,7 @@
 """Server instances for users: what lives on hosts, and jobs are about."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -7,8 +9,10 @@ from aiohttp import web
 from msgspec import UNSET
 
 from actors.documents import encode, raw
+from actors.messages import ExplainWait
+from actors.moves import Moves
 from interlock.clock import rfc3339
-from interlock.errors import InvalidState, NotFound, PayloadTooLarge
+from interlock.errors import InterlockError, InvalidState, NotFound, PayloadTooLarge
 from interlock.fleet import CreateInstance, InstancePage, PatchInstance, ServerInstance
 from interlock.ids import is_id
 from interlock.wire import Json, Nothing
@@ -67,9 +71,14 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
         check(expected, _mark(row), "The server instance")  # it is only written while it is as it was read here
         if not values:
             return row
-        if values.get("host_id", row.host_id) != row.host_id:
+        if values.get("host_id", row.host_id) == row.host_id:
+            return await change(s, who.by, lambda db, by: change_instance(db, row, values, by, detail))
+        async with _leaving(s, row) as moves:
             await _free(request, s, who, row)
-        return await change(s, who.by, lambda db, by: change_instance(db, row, values, by, detail))
+            moved = await change(s, who.by, lambda db, by: change_instance(db, row, values, by, detail))
+            if moved is not None:
+                moves.has_left(row.id, row.host_id)
+            return moved
 
     row = await once_nothing_is_open(write)
     s.lookups.forget_instance(instance_id)
@@ -85,13 +94,31 @@ async def delete(request: web.Request, s: Services, who: Member) -> web.Response
     async def remove() -> bool | None:
         row = await _row(s, who, instance_id)
         check(expected, _mark(row), "The server instance")
-        await _free(request, s, who, row)
-        return await change(s, who.by, lambda db, by: delete_instance(db, row, by))
+        async with _leaving(s, row) as moves:
+            await _free(request, s, who, row)
+            gone = await change(s, who.by, lambda db, by: delete_instance(db, row, by))
+            if gone is not None:
+                moves.has_left(row.id, row.host_id, deleted=True)
+            return gone
 
     await once_nothing_is_open(remove)
     s.lookups.forget_instance(instance_id)
     tell_watchers(s, who.org_id, "instance", instance_id, deleted=True)
     return web.Response(status=204)
+
+
+@asynccontextmanager
+async def _leaving(s: Services, row: InstanceRow) -> AsyncIterator[Moves]:
+    """Meanwhile no job about it is taken in here; those that were taken in before are in the rows."""
+    moves = s.directory.supervisor(row.org_id).moves
+    moves.begin(row.id)
+    try:
+        if row.host_id in s.directory.hosts:
+            with suppress(InterlockError):  # its actor has ended, and what was on its way to it with it
+                await s.directory.ask(row.host_id, ExplainWait(job_id=""))
+        yield moves
+    finally:
+        moves.end(row.id)
 
 
 async def _free(request: web.Request, s: Services, who: Member, row: InstanceRow) -> None:

@@ -10,7 +10,7 @@ from interlock.ids import is_id
 from interlock.states import JobStatus
 from interlock.wire import Wait
 from store.fleet import host_sight
-from store.jobs import FullJob, statuses_of
+from store.jobs import FullJob, instance_of_job, statuses_of
 from store.pool import count_hosts, place_of_job
 from web.access import Member
 from web.services import Services
@@ -53,6 +53,12 @@ async def retry(s: Services, who: Member, message: messages.RetryJob) -> None:
     if await _is_deleted(s, who, host_id):
         status = await _status_of(s, who, message.job_id)
         raise InvalidState("The job's host has been deleted: it cannot be tried again", current={"status": status})
+    about, place = await s.store.fetch(lambda db: instance_of_job(db, message.job_id))
+    if about is not None and place != host_id:
+        what = "has been deleted" if place is None else "is on another host now"
+        status = await _status_of(s, who, message.job_id)
+        raise InvalidState(f"The job's server instance {what}: make a new job", current={"status": status})
+    s.directory.supervisor(who.org_id).moves.check(about, host_id)
     await s.directory.ask(host_id, message)
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from actors import messages
 from actors.documents import encode
 from actors.host_state import SEEN_SAVED_EVERY
+from actors.waits import paused
 from interlock.clock import parse_rfc3339
 from interlock.errors import (
     CallerError,
@@ -234,9 +235,17 @@ async def _document(s: Services, who: Member, job_id: str) -> bytes:
             wait = await _wait_from_rows(s, full)
         else:
             wait = await s.directory.ask(host_id, messages.ExplainWait(job_id=job_id))
+        if wait is not None and wait.reason == "host_paused":
+            wait = await _with_who_paused(s, host_id, wait)
         if wait is None:
             full = await _full(s, who, job_id)  # it has just been started or ended
     return encode(document(full, wait))
+
+
+async def _with_who_paused(s: Services, host_id: str, wait: Wait) -> Wait:
+    """The actor knows the note, and the rows the person's name."""
+    host = (await s.store.fetch(lambda db: glance_at_hosts(db, [host_id]))).get(host_id)
+    return wait if host is None else msgspec.structs.replace(wait, detail=paused(host.paused_by, host.note))
 
 
 async def _wait_from_rows(s: Services, full: FullJob) -> Wait | None:

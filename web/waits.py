@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from actors.waits import BY_HAND
+from actors.waits import BY_HAND, paused
 from interlock.clock import Millis
 from interlock.states import RunStatus
 from interlock.wire import Wait, when
@@ -26,7 +26,7 @@ def wait_from_rows(full: FullJob, hosts: Mapping[str, HostGlance], now: Millis, 
 
 def _of_host(host: HostGlance, now: Millis, offline_after: Millis) -> Wait:
     if host.paused and (host.paused_until is None or host.paused_until > now):
-        return Wait("host_paused", None, "The host is paused", when(host.paused_until))
+        return Wait("host_paused", None, paused(host.paused_by, host.note), when(host.paused_until))
     if host.draining:
         return Wait("host_draining", None, "The host is being drained: it takes nothing new")
     if host.unhealthy is not None:
@@ -36,5 +36,6 @@ def _of_host(host: HostGlance, now: Millis, offline_after: Millis) -> Wait:
     if host.awaiting_idle:
         return Wait("awaiting_idle", None, "The host's agent has yet to say that it is idle")
     if host.last_seen_at is None or host.last_seen_at + offline_after < now:
-        return Wait("host_offline", None, "The host's agent has not been heard of lately")
+        seen = "has never connected" if host.last_seen_at is None else f"was last seen at {when(host.last_seen_at)}"
+        return Wait("host_offline", None, f"The host's agent {seen}")
     return Wait("behind", None, "In line on its host")

@@ -113,8 +113,9 @@ async def test_a_paused_host_takes_nothing_until_it_is_resumed(fleet: Fleet) -> 
     job = await fleet.tenant.create(host)
     assert (await host.poll()).status == 204
     wait = (await fleet.tenant.show(job))["wait"]
-    assert wait["reason"] == "host_paused"
-    assert "new disk" in wait["detail"]
+    assert (wait["reason"], wait["detail"]) == ("host_paused", "The host is paused by Admin: new disk")
+    (listed,) = (await fleet.tenant.user.get(fleet.tenant.jobs_path, hostId=host.id)).json["items"]
+    assert listed["wait"] == wait | {"position": None}
     resumed = (await fleet.patch(host.id, {"paused": False})).json
     assert (resumed["paused"], resumed["note"], resumed["pausedUntil"]) == (False, None, None)
     assert (await host.take())["jobId"] == job["id"]

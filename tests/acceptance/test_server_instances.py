@@ -1,5 +1,6 @@
 """Server instances over REST: made, shown, changed, moved and deleted by admins; jobs about them go to their host."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -88,6 +89,39 @@ async def test_an_instance_that_moves_sends_its_next_jobs_to_its_new_host(instan
     await instances.host.finish((await instances.host.take())["jobRunId"])
     assert (await instances.patch(made, {"hostId": other.id})).json == made | {"hostId": other.id}
     assert ((await instances.job(made))["hostId"], first["hostId"]) == (other.id, instances.host.id)
+
+
+async def test_a_job_whose_instance_has_moved_or_gone_since_is_not_tried_again_on_its_old_host(
+    instances: Instances,
+) -> None:
+    made, other = await instances.create(), instances.tenant.host()
+    job = await instances.job(made)
+    path = f"{instances.tenant.jobs_path}/{job['id']}"
+    assert (await instances.tenant.user.post(f"{path}/cancel", {})).status == 200
+    assert (await instances.patch(made, {"hostId": other.id})).status == 200
+    moved = await instances.tenant.user.post(f"{path}/retry", {})
+    assert (moved.refusal, moved.json["current"]) == ((409, "invalid_state"), {"status": "CANCELLED"})
+    assert "on another host now" in moved.json["detail"]
+    assert (await instances.patch(made, {"hostId": instances.host.id})).status == 200
+    assert (await instances.delete(made)).status == 204
+    gone = await instances.tenant.user.post(f"{path}/retry", {})
+    assert (gone.refusal, "has been deleted" in gone.json["detail"]) == ((409, "invalid_state"), True)
+    assert (await instances.host.poll()).status == 204
+
+
+async def test_a_job_that_is_made_while_its_instance_moves_is_never_left_on_the_old_host(instances: Instances) -> None:
+    other, outcomes = instances.tenant.host(), set()
+    for number in range(20):
+        made = await instances.create()
+        body = {"type": "SERVER_START", "serverInstanceId": made["id"]}
+        create = instances.tenant.user.post(instances.tenant.jobs_path, body)
+        both = (instances.patch(made, {"hostId": other.id}), create)
+        replies = await asyncio.gather(*(both if number % 2 else reversed(both)))
+        move, job = replies if number % 2 else reversed(replies)
+        outcomes.add((move.status, job.status))
+        if (move.status, job.status) == (200, 201):
+            assert job.json["hostId"] == other.id
+    assert outcomes <= {(200, 503), (409, 201), (200, 201)}
 
 
 async def test_a_forced_move_cancels_what_waits_for_the_instance_and_nothing_else(instances: Instances) -> None:

@@ -346,7 +346,10 @@ def test_progress_is_noted_and_answered_with_the_runs_state(host: HostRig) -> No
     assert host.rows.jobs[job_id].progress == 40
     ((_, _, _, _, seq, line_no, level, text, percent, _),) = host.rows.appended_to("job_log")
     assert (seq, line_no, level, text, percent) == (1, None, "info", "unpacking", 40)
+    assert sorted(host.events[-2:]) == ["job.log", "job.updated"]
+    host.progress(run_id, 50)
     assert host.events[-1] == "job.updated"
+    assert host.events.count("job.log") == 1  # no message, no line
 
 
 def test_a_cancel_travels_on_the_answers_to_progress_and_logs(host: HostRig) -> None:
