@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import msgspec
 from peewee import Database
 
 from interlock.clock import Millis
 from interlock.errors import NotFound, Unauthenticated
 from store.accounts import By, audit
 from store.models import Enrolment
+from store.told import told
 
 
 class EnrolmentRow(NamedTuple):
@@ -30,7 +30,7 @@ _COLUMNS = [getattr(Enrolment, name) for name in EnrolmentRow._fields]
 def create_enrolment(database: Database, row: EnrolmentRow, token_hash: str, by: By) -> None:
     """A new token, by its SHA-256 (hex)."""
     Enrolment.insert({**row._asdict(), "token_hash": token_hash}).execute(database)
-    detail = {"labels": msgspec.json.decode(row.labels), "maxUses": row.max_uses, "expiresAt": row.expires_at}
+    detail = told({"labels": row.labels, "max_uses": row.max_uses, "expires_at": row.expires_at})
     audit(database, by, row.org_id, "enrolment.create", ("enrolment", row.id), detail)
 
 

@@ -1,4 +1,4 @@
-"""Rows as they leave for good: documents with camelCase names, times as RFC 3339, and JSON as JSON. Never a secret.
+"""Rows as they leave for good, in the words of `told`. Never a secret.
 
 What a job type hides of a payload stays hidden: `payload` is what users see. The names are those of the columns, so that
 what is exported stays readable by the same names.
@@ -7,20 +7,18 @@ what is exported stays readable by the same names.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from peewee import BooleanField, Database, Expression, Model, Tuple
 
-from interlock.clock import Millis, rfc3339
+from interlock.clock import Millis
 from store.job_lines import SLACK, id_at
 from store.models import AuditEvent, Host, Job, JobType, ServerInstance
 from store.retention import OF_A_JOB
+from store.told import told
 
 Record = dict[str, Any]
 PORTION = 200  # rows that are read at once
 _TABLES: dict[str, type[Model]] = {"job": Job, **OF_A_JOB, "audit_event": AuditEvent}
 _OF_ORG: dict[str, type[Model]] = {"host": Host, "server_instance": ServerInstance, "job_type": JobType}
-_TIMES = {"run_at", "start_before", "stop_by", "paused_until", "drain_until", "offered_until", "at"}
-_JSON = {"payload", "policy", "output", "labels", "pool_labels", "config", "definition", "detail", "body"}
 _UNSHOWN = {"payload_shown", "owner", "epoch", "rev", "next_seq", "log_seq"}
 KINDS = ("job", *OF_A_JOB, "audit_event", *_OF_ORG)  # what can be exported, by table
 
@@ -92,26 +90,4 @@ def _record(table: str, model: Any, row: dict[str, Any]) -> Record:
     flags = {field.name for field in model._meta.sorted_fields if isinstance(field, BooleanField)}  # noqa: SLF001 - peewee's own way
     if row.get("payload_shown") is not None:
         row = row | {"payload": row["payload_shown"]}
-    return {"table": table} | {
-        _camel(name): _shown(name, value, flags) for name, value in row.items() if name not in _UNSHOWN
-    }
-
-
-def _shown(name: str, value: Any, flags: set[str]) -> Any:
-    if value is None:
-        return None
-    if name in flags:
-        return bool(value)
-    if name in _TIMES or name.endswith("_at"):
-        return rfc3339(value)
-    if name in _JSON:
-        try:
-            return msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            return value
-    return value
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(part.title() for part in others)
+    return {"table": table} | told({name: value for name, value in row.items() if name not in _UNSHOWN}, flags)

@@ -17,6 +17,7 @@ from store.accounts import By, audit, create_key
 from store.locks import hold_org, locked
 from store.models import LIVE_RUNS, OPEN_RUNS, AgentKey, Host, Job, JobRun, Membership, Organization, ServerInstance
 from store.rows import HOST_COLUMNS, HostRow, host_from
+from store.told import told
 
 MOST_KEYS = 2  # of a host that hold at once: the old one and the new, while it is rotated
 
@@ -125,13 +126,13 @@ def change_host(
     """Write these columns, in a transaction of the caller's; `NotFound` when the org has no such host.
 
     `expected` are marks of its settings of which the present one must be one, None for any; else `PreconditionFailed`.
-    The audit trail gets `detail`, and as `was` what the columns among it held before.
+    The audit trail gets the columns of `detail`, and as `was` what those of them that are written held before.
     """
     _held(database, org_id, host_id)
     _expect(database, host_id, expected)
     was = _columns(database, host_id, [name for name in detail if name in values])
     Host.update(dict(values) | {"rev": Host.rev + 1}).where(Host.id == host_id).execute(database)
-    audit(database, by, org_id, action, ("host", host_id), detail | ({"was": was} if was else {}))
+    audit(database, by, org_id, action, ("host", host_id), told(detail) | ({"was": told(was)} if was else {}))
 
 
 def _columns(database: Database, host_id: str, names: Sequence[str]) -> dict[str, Any]:
@@ -274,7 +275,9 @@ def change_instance(
         return None
     ServerInstance.update(dict(values)).where(ServerInstance.id == instance.id).execute(database)
     was = {name: getattr(instance, name) for name in detail}
-    audit(database, by, instance.org_id, "instance.update", ("instance", instance.id), detail | {"was": was})
+    audit(
+        database, by, instance.org_id, "instance.update", ("instance", instance.id), told(detail) | {"was": told(was)}
+    )
     return instance_of(database, instance.org_id, instance.id)
 
 

@@ -27,7 +27,7 @@ async def begin(request: web.Request, s: Services, who: Member) -> web.Response:
     body = await read_json(request, s.web_limits.max_body_bytes)
     seconds = decode(body or b"{}", _drain, s.web_limits.max_json_depth).deadline_seconds
     until = None if seconds is None else s.clock.now() + round(_checked(seconds) * 1000)
-    values, detail = {"draining": True, "drain_until": until}, {"drainUntil": until}
+    values, detail = {"draining": True, "drain_until": until}, {"drain_until": until}
     await change(
         s, who.by, lambda db, by: change_host(db, who.org_id, host_id, values, by, detail, action="host.drain")
     )

@@ -41,6 +41,24 @@ async def test_it_is_read_newest_first_and_page_by_page(tenant: Tenant) -> None:
     assert ([line["targetId"] for line in rest["items"]], rest["nextCursor"]) == ([jobs[0]], None)
 
 
+async def test_what_changed_is_told_in_the_words_of_the_api(tenant: Tenant) -> None:
+    admin, until = tenant.as_role("admin"), "2100-03-01T18:15:00.000Z"
+    host, other = tenant.host(), tenant.host("eu-2")
+    path = f"{tenant.path}/hosts/{host.id}"
+    body = {"paused": True, "note": "disk", "pausedUntil": until, "labels": {"region": "eu"}}
+    assert (await admin.ask("PATCH", path, body)).status == 200
+    (line,) = (await trail(tenant, action="host.update"))["items"]
+    before = {"paused": False, "note": None, "pausedUntil": None, "labels": {}}
+    assert line["detail"] == body | {"was": before}
+    drain = (await admin.post(f"{path}/drain", {"deadlineSeconds": 60})).json
+    (line,) = (await trail(tenant, action="host.drain"))["items"]
+    assert line["detail"]["drainUntil"] == drain["drainUntil"]
+    move = await admin.ask("PATCH", f"{tenant.path}/server-instances/{host.server_instance}", {"hostId": other.id})
+    assert move.status == 200
+    (line,) = (await trail(tenant, action="instance.update"))["items"]
+    assert line["detail"] == {"hostId": other.id, "was": {"hostId": host.id}}
+
+
 async def test_it_is_narrowed_to_a_person(tenant: Tenant) -> None:
     await tenant.create(tenant.host())
     found = (await trail(tenant, actorId=tenant.user_ids["operator"]))["items"]
