@@ -21,7 +21,9 @@ from runtime.settings import Settings, load_settings
 from store import accounts, open_database, sessions
 from store.accounts import By, Person
 from store.database import DataDirectory, how_to_begin, migrate
+from store.errors import DRIVER_ERRORS
 from store.first_run import First, set_up
+from store.transactions import transaction
 from web.passwords import acceptable, make_hash
 from web.tokens import Tokens
 
@@ -47,7 +49,9 @@ def _command(function: Callable[..., dict[str, Any] | str | None]) -> click.Comm
             if result is not None:
                 click.echo(result if isinstance(result, str) else msgspec.json.encode(result))
         except InterlockError as error:
-            raise click.ClickException(error.detail) from error
+            raise click.ClickException(error.detail + _where(error)) from error
+        except DRIVER_ERRORS as error:
+            raise click.ClickException(f"The database cannot be read or written: {str(error).strip()}") from error
 
     run.__doc__ = function.__doc__
     options = [
@@ -63,6 +67,19 @@ def _command(function: Callable[..., dict[str, Any] | str | None]) -> click.Comm
     return command
 
 
+def _where(error: InterlockError) -> str:
+    """` (--option)` for the mistakes in a request, each of which names a field by its JSON path."""
+    fields = {each["path"].partition("$.")[2].partition(".")[0] for each in getattr(error, "errors", [])}
+    options = {each.name: _typed(each) for each in click.get_current_context().command.params}
+    known = {"password": "the line on standard input", **options}
+    found = [typed for name, typed in known.items() if name in fields]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _typed(parameter: click.Parameter) -> str:
+    return parameter.opts[0] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
+
+
 def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
     DataDirectory(settings.data_path).create()
     database = open_database(settings.url_of_database)
@@ -70,14 +87,14 @@ def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
         if _FIRST in migrate(database):
             where = "the database that the URL names" if settings.database_url else settings.data_path
             click.echo(f"made a new database in {where}", err=True)
-        with database.atomic(*how_to_begin(database)):
+        with transaction(database, how_to_begin(database)):
             return work(database)
     finally:
         database.close()
 
 
 def _known(database: Database, name: str) -> Person:
-    person = accounts.person(database, name)
+    person = accounts.person(database, name.strip())
     if person is None:
         raise NotFound(f"There is no account {name!r}")
     return person
@@ -107,9 +124,17 @@ def setup(settings: Settings, email: str, name: str, org: str) -> dict[str, Any]
 
     Example: interlock admin setup --email a@b.c --name Ann --org acme.
     """
-    first = First(_IDS.new(), _IDS.new(), email.strip(), name, org, _new_password(settings))
+    address, person, first_org = accounts.clean_email(email), accounts.clean_name(name), _org_name(org)
+    first = First(_IDS.new(), _IDS.new(), address, person, first_org, _new_password(settings))
     _write(settings, lambda db: set_up(db, first, _IDS, _by()))
     return {"id": first.user_id, "orgId": first.org_id}
+
+
+def _org_name(name: str) -> str:
+    try:
+        return accounts.clean_name(name)
+    except InvalidRequest as error:
+        raise InvalidRequest.at("$.org", error.errors[0]["message"]) from error
 
 
 @_command
@@ -160,7 +185,7 @@ def create_user(
 
     def work(database: Database) -> str:
         org_id = accounts.org_named(database, org)
-        known = accounts.person(database, email)
+        known = accounts.person(database, email.strip())
         user_id = known.id if known is not None else _IDS.new()
         if known is None:
             accounts.create_user(database, user_id, email=email, name=name, platform_admin=platform_admin, by=_by())

@@ -16,6 +16,7 @@ from runtime.export_files import ExportFolder
 from runtime.orphans import Orphans
 from store import exports, retention
 from store.retention import ENDED, PLAIN, Found
+from store.transactions import transaction
 
 DAY: Millis = 86_400_000
 YOUNGEST: Millis = 3_600_000  # since a job's end, before which it is never removed: its agent may still speak of it
@@ -153,7 +154,7 @@ def writes_in(database: Any, begin: tuple[str, ...]) -> Write:
     """Work in transactions on this thread's own connection."""
 
     def write(work: Callable[[Any], Any]) -> Any:
-        with database.atomic(*begin):
+        with transaction(database, begin):
             return work(database)
 
     return write

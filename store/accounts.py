@@ -6,7 +6,7 @@ from sys import intern
 from typing import Any
 
 import msgspec
-from peewee import Database, IntegrityError, Model, Query
+from peewee import Database, IntegrityError, Model, Query, fn
 
 from interlock.clock import Millis
 from interlock.errors import InvalidRequest, NotFound
@@ -59,14 +59,38 @@ def somebody_exists(database: Database) -> bool:
 
 
 def person(database: Database, name: str) -> Person | None:
-    """The user of that id or e-mail address."""
-    found = rows(database, _person, name, name) if name.isprintable() else []
-    return next((Person(row[0], row[1], row[2], bool(row[3])) for row in found), None)
+    """The user of that id or e-mail address, whose case does not count."""
+    if not name.isprintable():
+        return None
+    known = next((Person(row[0], row[1], row[2], bool(row[3])) for row in rows(database, _person, name, name)), None)
+    if known is not None or "@" not in name:
+        return known
+    address = address_as_kept(database, name)
+    return None if address is None else person(database, address)
 
 
 def _person() -> Query:
     columns = (User.id, User.email, User.name, User.platform_admin)
     return User.select(*columns).where((User.id == ARG) | (User.email == ARG))
+
+
+def address_as_kept(database: Database, email: str) -> str | None:
+    """The address of an account that is this one but for its case: as it is here, else in lower case, else the oldest.
+
+    New ones are kept in lower case; of older ones several may differ in nothing else.
+    """
+    lowered = email.lower()
+    found = rows(database, _at_hand, email, lowered) or rows(database, _alike, lowered)
+    known = [address for (address,) in found]
+    return email if email in known else next(iter(known), None)
+
+
+def _at_hand() -> Query:
+    return User.select(User.email).where((User.email == ARG) | (User.email == ARG))
+
+
+def _alike() -> Query:
+    return User.select(User.email).where(fn.LOWER(User.email) == ARG).order_by(User.id)
 
 
 def role_of(database: Database, org_id: str, user_id: str) -> str | None:
@@ -164,17 +188,20 @@ def create_user(
     password_hash: str | None = None,
 ) -> None:
     """A person; `InvalidRequest` when the address is taken or none. Whoever comes first closes the door of the set-up."""
+    address, taken = clean_email(email), f"{email} has an account already"
+    if address_as_kept(database, address) is not None:
+        raise InvalidRequest(taken)
     values = {
         "id": user_id,
-        "email": clean_email(email),
+        "email": address,
         "name": clean_name(name),
         "platform_admin": platform_admin,
         "created_at": by.at,
         "password_hash": password_hash,
     }
     SetupToken.delete().execute(database)
-    _insert(database, User, values, taken=f"{email} has an account already")
-    audit(database, by, None, "user.create", ("user", user_id), {"email": email, "platformAdmin": platform_admin})
+    _insert(database, User, values, taken=taken)
+    audit(database, by, None, "user.create", ("user", user_id), {"email": address, "platformAdmin": platform_admin})
 
 
 def add_member(database: Database, membership_id: str, org_id: str, user_id: str, role: str, by: By) -> None:
@@ -296,8 +323,10 @@ def clean_name(name: str) -> str:
 
 
 def clean_email(email: str) -> str:
-    """The address without spaces around it; `InvalidRequest` unless it is something@something that can be shown."""
-    clean = email.strip()
+    """The address in lower case, without spaces around it; `InvalidRequest` unless it is something@something that can be
+    shown.
+    """
+    clean = email.strip().lower()
     before, _, after = clean.rpartition("@")
     if not before or not after or len(clean) > MAX_EMAIL or not clean.isprintable():
         raise InvalidRequest.at("$.email", f"expected an address such as ann@example.com, up to {MAX_EMAIL} characters")

@@ -20,6 +20,7 @@ from store.committer import Committer
 from store.database import connected, drop_if_broken
 from store.entries import Entry, Exclusive, Outcome, Refused
 from store.tally import Tally
+from store.transactions import first_error
 
 log = logging.getLogger(__name__)
 
@@ -192,14 +193,7 @@ def run_exclusive(committer: Committer, item: Exclusive) -> tuple[Any, BaseExcep
             return item.work(database), None
     except Exception as error:  # noqa: BLE001 - whoever asked is told
         drop_if_broken(database)
-        return None, _first(error)
-
-
-def _first(error: BaseException) -> BaseException:
-    """A full disk ends a transaction by itself, and the rollback that then fails would hide why."""
-    while "cannot rollback" in str(error) and error.__context__ is not None:
-        error = error.__context__
-    return error
+        return None, first_error(error)
 
 
 def report(batch: list[Entry], outcomes: list[Outcome]) -> None:

@@ -9,7 +9,7 @@ from peewee import Database, Query
 
 from interlock.clock import Millis
 from interlock.errors import NotFound, Unauthenticated
-from store.accounts import By, Person, audit
+from store.accounts import By, Person, address_as_kept, audit
 from store.compiled import ARG, rows
 from store.models import BrowserSession, SocketTicket, User
 
@@ -38,11 +38,11 @@ _SESSION = [getattr(BrowserSession, name) for name in SessionRow._fields]
 
 
 def login_of(database: Database, email: str) -> Login | None:
-    """The account of that address, or of the same in lower case."""
+    """The account of that address, whose case does not count."""
+    address = address_as_kept(database, email)
     columns = (User.id, User.email, User.name, User.platform_admin, User.password_hash)
-    found = User.select(*columns).where(User.email.in_((email, email.lower()))).tuples().execute(database)
-    known = {row[1]: Login(Person(row[0], row[1], row[2], bool(row[3])), row[4]) for row in found}
-    return known.get(email) or known.get(email.lower())
+    found = User.select(*columns).where(User.email == address).tuples().execute(database) if address else []
+    return next((Login(Person(row[0], row[1], row[2], bool(row[3])), row[4]) for row in found), None)
 
 
 def set_password(database: Database, user_id: str, password_hash: str, by: By, *, kept: str | None = None) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import Database, SqliteDatabase
+from peewee import Database, OperationalError, SqliteDatabase
 
 from interlock.clock import Millis
 from interlock.states import JobStatus, RunStatus
@@ -273,3 +273,12 @@ def test_nothing_is_found_by_reading_whole_tables(desk: Desk, tmp_path: Path, mo
     retention.old_rows(desk.database, "audit_event", NOW, 10)
     said = [plan for plan in explaining.scans() if "organization" not in plan]
     assert said == []
+
+
+def test_a_transaction_that_ended_by_itself_says_why(database: Database) -> None:
+    def fill(held: Database) -> None:
+        held.execute_sql("ROLLBACK")
+        raise OperationalError("database or disk is full")
+
+    with pytest.raises(OperationalError, match="disk is full"):
+        writes_in(database, how_to_begin(database))(fill)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from peewee import Database
 
-from interlock.errors import NotFound, Unauthenticated
+from interlock.errors import InvalidRequest, NotFound, Unauthenticated
 from store import accounts, open_database, sessions
 from store.accounts import By
 from store.database import how_to_begin
-from store.models import AuditEvent, SocketTicket
+from store.models import AuditEvent, SocketTicket, User
 from store.sessions import SessionRow
 from tests.support.rows import new_id
 
@@ -46,7 +46,20 @@ def begun(database: Database, user_id: str, **times: int) -> str:
     return row.id
 
 
-def test_an_account_is_found_by_its_address_in_lower_case_too(database: Database, ann: str) -> None:
+def older(database: Database, email: str) -> str:
+    """An account from when addresses were kept as they were typed."""
+    user_id = new_id()
+    User.insert(id=user_id, email=email, name="A", platform_admin=False, created_at=1).execute(database)
+    return user_id
+
+
+def test_an_account_is_found_by_its_address_in_any_case(database: Database, ann: str) -> None:
+    bea = older(database, "Bea@Example.com")
+    for email in ("bea@example.com", "Bea@Example.com", "BEA@EXAMPLE.COM"):
+        login, known = sessions.login_of(database, email), accounts.person(database, email)
+        assert login is not None
+        assert known == login.person
+        assert (login.person.id, login.person.email) == (bea, "Bea@Example.com")
     for email in ("ann@example.com", "Ann@Example.com"):
         login = sessions.login_of(database, email)
         assert login is not None
@@ -56,12 +69,22 @@ def test_an_account_is_found_by_its_address_in_lower_case_too(database: Database
 
 
 def test_an_account_with_just_that_address_goes_before_one_in_lower_case(database: Database, ann: str) -> None:
-    other = new_id()
-    accounts.create_user(database, other, email="Ann@example.com", name="A", platform_admin=False, by=by())
+    other = older(database, "Ann@example.com")
     login = sessions.login_of(database, "Ann@example.com")
     assert login is not None
     assert (login.person.id, login.password_hash) == (other, None)
     assert ann != other
+
+
+def test_one_address_has_one_account_which_is_kept_in_lower_case(database: Database, ann: str) -> None:
+    older(database, "Bea@Example.com")
+    for email in ("Ann@Example.com", "bea@example.com"):
+        with pytest.raises(InvalidRequest, match="account already"):
+            accounts.create_user(database, new_id(), email=email, name="A", platform_admin=False, by=by())
+    cid = new_id()
+    accounts.create_user(database, cid, email=" Cid@Example.com ", name="Cid", platform_admin=False, by=by())
+    assert accounts.person(database, cid) == accounts.Person(cid, "cid@example.com", "Cid", platform_admin=False)
+    assert ann != cid
 
 
 def test_a_session_is_read_as_it_was_written(database: Database, ann: str) -> None:

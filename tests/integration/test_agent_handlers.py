@@ -1,6 +1,7 @@
 """Handlers that are functions: what they may be, and what their context does for them, by socket and by poll."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from interlock.agent import Agent, BlockingContext, Cancelled, Context, Job
+from interlock.agent import Agent, BlockingContext, Cancelled, Context, Job, limit
 from interlock.errors import InvalidRequest
 from interlock.wire import EvidenceItem
 from tests.support.agent_rig import Rig
@@ -248,7 +249,56 @@ async def test_a_handler_sees_the_trace_that_its_job_was_created_in(rig: Rig) ->
     assert (await finish(rig, agent)).report["output"] == {"parent": "00-1-2-01", "state": "a=b"}
 
 
+@pytest.mark.parametrize("kind", ["async", "thread"])
+async def test_a_handler_that_exits_fails_its_run_and_the_agent_goes_on(rig: Rig, kind: str) -> None:
+    agent = rig.agent()
+
+    async def leave(job: Job) -> None:
+        sys.exit(job.payload)
+
+    def leave_thread(job: Job) -> None:
+        sys.exit(job.payload)
+
+    agent.handler("WORK")(leave if kind == "async" else leave_thread)
+    async with rig.running(agent):
+        for _ in range(2):
+            run = await rig.plane.ended(await rig.plane.add("WORK", 3))
+            report = run.report
+            assert (report["status"], report["errorCode"], report["errorMessage"]) == (
+                "failed",
+                "exception",
+                "SystemExit: 3",
+            )
+
+
 # ---- being stopped
+
+
+async def test_a_cancel_in_a_run_s_last_moment_tells_of_the_time_that_was_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit, "MOST_AHEAD", 1.0)
+    monkeypatch.setattr(limit, "MOST_AHEAD_SECONDS", 60.0)
+    agent = rig.agent()
+
+    @agent.handler("WORK")
+    async def work(job: Job, context: Context) -> None:
+        del job
+        context.log("ready")
+        await context.cancelled
+        context.raise_if_cancelled()
+
+    async with rig.running(agent):
+        run = await rig.plane.add(timeout_seconds=30.0)
+        await rig.said(run, "(ready)")
+        await rig.plane.cancel(run)
+        await rig.plane.ended(run)
+    report = run.report
+    assert (report["status"], report["errorCode"], report["errorMessage"]) == (
+        "cancelled",
+        "timeout",
+        "stopped after 30 s",
+    )
 
 
 async def test_a_handler_that_watches_for_a_cancel_ends_as_cancelled(rig: Rig) -> None:

@@ -9,6 +9,7 @@ from interlock.agent.link import Link, Push
 from interlock.agent.pace import Pace
 from interlock.agent.plane import ControlPlane
 from interlock.agent.settings import AgentSettings
+from interlock.agent.trouble import why
 from interlock.agent.waiting import beside, first
 from interlock.clock import Clock
 from interlock.errors import Forbidden, InterlockError, Superseded, Unauthenticated, Unavailable
@@ -39,6 +40,7 @@ class Dialer:
         self._instance_id = instance_id
         self._on_push = on_push
         self._next_at = -math.inf  # on the loop's clock
+        self._told: str | None = None  # what has kept the socket away, as the log has it; None with a link
 
     async def keep(self, declare: Declare) -> None:
         """Never returns. `declare` names the runs that are held here, at the moment of each attempt."""
@@ -55,6 +57,10 @@ class Dialer:
         if self.link is not None:
             self.link.farewell = error
             self.link.close()
+
+    def has_told(self, error: InterlockError) -> bool:
+        """Whether the log has said already that this keeps a socket away, and so all else."""
+        return why(error) == self._told
 
     def seconds_to_next(self) -> float:
         """How long until the next attempt to open a link, as far as is known; 0 when it is due."""
@@ -73,6 +79,7 @@ class Dialer:
             return Unavailable("an unexpected error", retry_after=0.0)
         self.link = Link(socket, answer_seconds=self._settings.request_timeout_seconds)
         self.settled.set()
+        self._told = None
         logger.info("connected by socket")
         return Unavailable("the socket was closed", retry_after=0.0)
 
@@ -92,7 +99,8 @@ class Dialer:
     async def _rest(self, error: InterlockError) -> None:
         delay = self._pace.delay(error)
         self._next_at = asyncio.get_running_loop().time() + delay
-        logger.warning("no socket (%s); connecting again in %.1f s", error.detail, delay)
+        self._told = why(error)
+        logger.warning("no socket: %s; connecting again in %.1f s", self._told, delay)
         await asyncio.sleep(delay)
 
     def _announce(self) -> None:

@@ -39,10 +39,10 @@ class FunctionHandler:
     async def __call__(self, job: Job, context: Context) -> Outcome:
         """The function's outcome; `Cancelled` and a cancellation by us mean that it has stopped."""
         if self._is_async:
-            work = asyncio.ensure_future(self._function(*self._arguments(job, context)))
+            work = asyncio.ensure_future(_kept(self._function(*self._arguments(job, context))))
         else:
             blocking = BlockingContext(context, asyncio.get_running_loop())
-            work = asyncio.ensure_future(asyncio.to_thread(self._function, *self._arguments(job, blocking)))
+            work = asyncio.ensure_future(_kept(asyncio.to_thread(self._function, *self._arguments(job, blocking))))
         try:
             await self._watch(work, job, context.stop)
         finally:
@@ -121,6 +121,14 @@ class BlockingContext:
         return task.result()
 
 
+async def _kept(work: Awaitable[Any]) -> Any:
+    """What `work` returns, or its `SystemExit`, which would take the whole event loop along if a task ended by it."""
+    try:
+        return await work
+    except SystemExit as word:
+        return word
+
+
 async def _outcome(work: "asyncio.Future[Any]", stop: Stop) -> Outcome:
     try:
         returned = await work
@@ -130,6 +138,8 @@ async def _outcome(work: "asyncio.Future[Any]", stop: Stop) -> Outcome:
         if not stop:
             raise
         return Outcome.stopped()
+    if isinstance(returned, SystemExit):
+        raise returned
     if isinstance(returned, Outcome):
         return returned
     if returned is None or isinstance(returned, dict):

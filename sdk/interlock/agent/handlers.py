@@ -33,7 +33,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class StopReason(StrEnum):
     """Why a handler is asked to stop, which decides what is reported."""
 
-    CANCEL = "cancel"  # a user or the server's timeout: reported as cancelled
+    CANCEL = "cancel"  # a user: reported as cancelled
+    SERVER_TIMEOUT = "server_timeout"  # a cancel as the time was over, which no user need have asked for: `timeout`
     TIMEOUT = "timeout"  # the agent's own clock: failed, `timeout`
     AGENT_STOPPED = "agent_stopped"  # failed, `agent_stopped`
     ABANDON = "abandon"  # the run is over for the server: nothing is reported

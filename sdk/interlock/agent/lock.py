@@ -20,6 +20,8 @@ def state_lock(directory: Path) -> Iterator[None]:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StateUnusable(f"the state directory {directory} cannot be used: it is, or is in, a file") from error
     except OSError as error:
         raise StateUnusable(f"the state directory {directory} cannot be used: {error.strerror}") from error
     try:

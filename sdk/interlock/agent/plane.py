@@ -19,6 +19,7 @@ import msgspec
 
 from interlock.agent.settings import AgentSettings
 from interlock.agent.text import clean
+from interlock.agent.trouble import MAX_DETAIL, network_sentence
 from interlock.errors import (
     Conflict,
     Forbidden,
@@ -51,7 +52,6 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0  # to establish a connection; a SYN is repeated after 1, 3 and 7 s
 CLOSE_SECONDS = 1.0  # to say goodbye on a socket that is being closed
 MAX_FRAME_BYTES = 16 * 1024 * 1024  # of one frame from the server; payloads have their own limit there
-MAX_DETAIL = 300  # characters of a server's sentence that go into the log
 REQUEST_TIMEOUT = 408  # the request came too slowly: the line's fault, not the request's
 
 
@@ -91,7 +91,7 @@ class ControlPlane:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(headers=self._headers)
+        self._http = aiohttp.ClientSession(headers=self._headers, raise_for_status=_refused_upgrade)
         return self
 
     async def __aexit__(
@@ -153,7 +153,7 @@ class ControlPlane:
         """Open a socket, declaring what runs here; a refusal is the error that its status stands for."""
         timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
         query = {"instanceId": instance_id, "running": ",".join(running)}
-        async with _network_errors(), asyncio.timeout(self._settings.request_timeout_seconds):
+        async with _network_errors(self._url), asyncio.timeout(self._settings.request_timeout_seconds):
             try:
                 return await self._session().ws_connect(
                     f"{self._url}/agent", params=query, timeout=timeout, max_msg_size=MAX_FRAME_BYTES
@@ -183,7 +183,7 @@ class ControlPlane:
         headers = {"Content-Type": content_type} if body is not None else {}
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
         async with (
-            _network_errors(),
+            _network_errors(self._url),
             self._session().request(
                 method,
                 path if path.startswith(self._url) else self._base + path,
@@ -201,14 +201,20 @@ class ControlPlane:
 
 
 @contextlib.asynccontextmanager
-async def _network_errors() -> AsyncIterator[None]:
-    """Errors of the network and its library, in the agent's words."""
+async def _network_errors(url: str) -> AsyncIterator[None]:
+    """Errors of the network and its library on the way to `url`, in the agent's words."""
     try:
         yield
     except TimeoutError as error:
         raise Unavailable("no answer in time", retry_after=0.0) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-        raise Unavailable(clean(str(error))[:MAX_DETAIL] or type(error).__name__, retry_after=0.0) from error
+        raise Unavailable(network_sentence(error, url), retry_after=0.0) from error
+
+
+async def _refused_upgrade(response: aiohttp.ClientResponse) -> None:
+    """Raise what a refusal of a socket says: the library throws its body away. Other answers are left alone."""
+    if aiohttp.hdrs.UPGRADE in response.request_info.headers and response.status >= 400:  # noqa: PLR2004 - refusals
+        raise _refusal(_Answer(response.status, response.headers, await response.read()))
 
 
 def _read(answer: _Answer, kind: type[T]) -> T:

@@ -68,6 +68,8 @@ def _report(outcome: Outcome, reason: StopReason | None, limit: float) -> Report
     last_words = f"\n{outcome.error_message}" if outcome.error_message else ""
     if reason is StopReason.TIMEOUT:
         return _stopped("failed", "timeout", f"stopped after {limit:g} s{last_words}")
+    if reason is StopReason.SERVER_TIMEOUT:  # not as failed: should it have been a user after all, it was cancelled
+        return _stopped("cancelled", "timeout", f"stopped after {limit:g} s{last_words}")
     if reason is StopReason.AGENT_STOPPED:
         return _stopped("failed", "agent_stopped", f"stopped because the agent was stopped{last_words}")
     if reason is StopReason.ABANDON:

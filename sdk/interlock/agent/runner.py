@@ -74,6 +74,8 @@ class Runner:
         context = self._current
         if context is None or context.job_run_id != job_run_id:
             return False
+        if reason is StopReason.CANCEL and context.limit is not None and context.limit.is_all_but_over():
+            reason = StopReason.SERVER_TIMEOUT
         if context.stop.request(reason):
             logger.info("run %s: stopping it (%s)", job_run_id, reason)
         return True
@@ -108,14 +110,14 @@ class Runner:
 
 
 async def _attempt(handler: Handler, job: Job, context: Context) -> Outcome:
-    """The handler's outcome; an exception that it lets through is a failure of the run, not of the agent."""
+    """The handler's outcome; an exception that it lets through, `SystemExit` too, is a failure of the run, not of the agent."""
     try:
         return await handler.function(job, context)
     except AgentError:
         raise
     except Cancelled as word:
         return Outcome.stopped(str(word))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         logger.exception("run %s: its handler raised", job.run_id)
         return Outcome.failed("exception", clean(f"{type(error).__name__}: {error}"))
 

@@ -22,8 +22,9 @@ from interlock.agent.plane import ControlPlane, Poll
 from interlock.agent.runner import Runner
 from interlock.agent.settings import AgentSettings
 from interlock.agent.shutdown import Shutdown
+from interlock.agent.trouble import why
 from interlock.agent.waiting import beside, first, told
-from interlock.agent.work import Work, why
+from interlock.agent.work import Work
 from interlock.clock import Clock
 from interlock.errors import CallerError, InterlockError
 from interlock.fleet import Config
@@ -209,7 +210,8 @@ class Session:
             poll = None if self._dialer.link is not None else await self._poll()
         if isinstance(poll, InterlockError):
             delay = self._poll_pace.delay(poll)
-            logger.warning("%s; polling again in %.1f s", why(poll), delay)
+            if not self._dialer.has_told(poll):
+                logger.warning("%s; polling again in %.1f s", why(poll), delay)
             await self._pause(delay)
         elif poll is not None:
             self._poll_pace.succeeded()

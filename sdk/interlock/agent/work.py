@@ -21,11 +21,12 @@ from interlock.agent.runner import Runner
 from interlock.agent.settings import AgentSettings
 from interlock.agent.shutdown import Shutdown
 from interlock.agent.text import clean
+from interlock.agent.trouble import why
 from interlock.agent.uplink import Uplink
 from interlock.agent.uploads import Uploads
 from interlock.agent.waiting import beside, first, told
 from interlock.clock import Clock
-from interlock.errors import Forbidden, InterlockError, Superseded, Unauthenticated, Unavailable
+from interlock.errors import InterlockError, Superseded, Unavailable
 from interlock.ids import InstanceId, JobRunId, is_id
 from interlock.wire import HeartbeatAnswer, Report, TakenJob
 
@@ -152,7 +153,8 @@ class Work:
             self._runner.stop_current(StopReason.ABANDON)
             self._dialer.hang_up(error)
         except InterlockError as error:
-            logger.warning("heartbeat: %s", why(error))
+            if not self._dialer.has_told(error):
+                logger.warning("heartbeat: %s", why(error))
             return interval, retry_after(error)
         else:
             interval = self._heed(answer, job_run_id, waits=waits)
@@ -235,12 +237,3 @@ class Work:
             message = clean(f"not started, since it could not be written down: {error}")
             report = Report(status="failed", error_code="state_unusable", error_message=message, duration_ms=0)
             self._journal.book.apply(Finished(job_run_id=job.job_run_id, report=report))
-
-
-def why(error: InterlockError) -> str:
-    """What keeps the agent from the server, for its log."""
-    if isinstance(error, (Unauthenticated, Forbidden)):
-        return f"the server does not accept this agent key ({error.detail})"
-    if isinstance(error, Superseded):
-        return f"another process with this agent's key has taken over ({error.detail})"
-    return f"the server cannot be reached ({error.detail})"

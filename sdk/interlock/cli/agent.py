@@ -12,6 +12,8 @@ import click
 from msgspec.structs import replace
 
 from interlock.agent import Agent, AgentError, command_handlers, load_config
+from interlock.agent.agent import check_url
+from interlock.agent.config import AgentConfig
 from interlock.agent.key import host_id_of
 from interlock.agent.programs import missing_programs
 from interlock.agent.settings import Transport
@@ -42,7 +44,7 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
     "--state-dir",
     envvar="INTERLOCK_STATE_DIR",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="Where the journal lives, of one agent only. [default: ~/.local/state/interlock/agent/HOST_ID]",
 )
 @click.option(
@@ -81,11 +83,13 @@ def command(
         return
     kept = {} if key else read_key_file(key_file or default_key_file())
     url, key = url or kept.get("INTERLOCK_URL"), key or kept.get("INTERLOCK_AGENT_KEY")
-    for value, name in ((url, "url"), (key, "key")):
-        if value is None:
-            raise click.MissingParameter(ctx=ctx, param=_option(ctx, name))
+    if not check:
+        _say_where_to_begin(url, key, key_file, config_file)
     try:
         config = load_config(config_file)
+        if check:
+            _check(config_file, config, url, key)
+            return
         settings = config.settings if transport is None else replace(config.settings, transport=transport)
         agent = Agent(
             url or "",
@@ -94,12 +98,6 @@ def command(
             handlers=command_handlers(config.commands, settings, os.environ),
             settings=settings,
         )
-        if check:
-            for line in missing_programs(config.commands, os.environ):
-                click.echo(f"{config_file}: {line}", err=True)
-            count = len(config.commands)
-            click.echo(f"{config_file}: {count} {'handler' if count == 1 else 'handlers'}, no mistakes")
-            return
         asyncio.run(_run(agent))
     except AgentError as error:
         click.echo(f"interlock agent: {error}", err=True)
@@ -110,8 +108,32 @@ command.add_command(install)
 command.add_command(enrol)
 
 
-def _option(ctx: click.Context, name: str) -> click.Parameter:
-    return next(each for each in ctx.command.params if each.name == name)
+def _say_where_to_begin(url: str | None, key: str | None, key_file: Path | None, config_file: Path) -> None:
+    """A usage error for whoever has not prepared what an agent needs."""
+    missing = [name for name, value in (("--url", url), ("--key", key)) if value is None]
+    if missing:
+        kept = key_file or default_key_file()
+        raise click.UsageError(
+            f"Missing {' and '.join(missing)}, which {kept} does not hold either. To begin, `interlock agent enrol` makes"
+            " this machine a host and keeps both; then write an agent.toml, which says what does which job."
+        )
+    if not config_file.exists():
+        raise click.UsageError(
+            f"{config_file} is not there. Write it, with a command for each type of job, or name another by --config:\n"
+            '  [handlers.SERVER_START]\n  command = ["./start.sh"]'
+        )
+
+
+def _check(config_file: Path, config: AgentConfig, url: str | None, key: str | None) -> None:
+    """Look at what was given, and say what was found."""
+    if url is not None:
+        check_url(url)
+    if key is not None:
+        host_id_of(key)
+    for line in missing_programs(config.commands, os.environ):
+        click.echo(f"{config_file}: {line}", err=True)
+    count = len(config.commands)
+    click.echo(f"{config_file}: {count} {'handler' if count == 1 else 'handlers'}, no mistakes")
 
 
 async def _run(agent: Agent) -> None:

@@ -1,6 +1,7 @@
 """`interlock agent enrol`: this machine makes itself a host, and keeps the key where `interlock agent` looks for it."""
 
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -74,7 +75,11 @@ def enrol(
         os.close(descriptor)
         _aside(file).unlink(missing_ok=True)
     click.echo(made.host_id)
-    say(f"{name} is a host now; its key is in {file}. Start its agent with `interlock agent`.")
+    start = "interlock agent" if key_file is None else f"interlock agent --key-file {shlex.quote(str(file))}"
+    say(
+        f"{name} is a host now; its key is in {file}. Write an agent.toml, which says what does which job,"
+        f" and start its agent beside it with `{start}`."
+    )
 
 
 def _open(file: Path) -> int:

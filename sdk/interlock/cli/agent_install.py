@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from interlock.agent import AgentError, load_config
 from interlock.agent.agent import check_url
@@ -63,6 +64,8 @@ def install(
     started: the commands for that are printed.
     """
     del systemd
+    if own and click.get_current_context().get_parameter_source("run_as") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--run-as is for the machine's service manager: with --user it runs as yourself.")
     if not _NAME.fullmatch(name):
         raise click.BadParameter("up to 100 letters, digits and any of _ . -", param_hint="--name")
     try:

@@ -1,6 +1,7 @@
 """`interlock jobs`: create, list, show, wait, logs, cancel, retry, resolve."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,19 +16,33 @@ from interlock.cli.output import say, show_job, show_jobs
 from interlock.cli.payload import read_labels, read_payload
 from interlock.cli.session import Session, with_session
 from interlock.client import JobFilter
-from interlock.errors import InterlockError, PayloadSchema, TryLater
+from interlock.errors import InterlockError, InvalidRequest, PayloadSchema, TryLater
 from interlock.ids import JobId, UuidIds
 from interlock.job_sort import JobSort
 from interlock.states import JobStatus
 from interlock.wire import CreateJob, Job
 
 _LARGEST_PAGE = 200
+_OPTIONS = {  # by the field of the request that they give
+    "serverInstanceId": "--instance",
+    "hostId": "--host",
+    "labels": "--label",
+    "payload": "--payload",
+    "runAt": "--run-at",
+    "startBefore": "--start-before",
+    "timeoutSeconds": "--timeout-seconds",
+    "maxAttempts": "--max-attempts",
+    "priority": "--priority",
+}
 _MOST_NAMED = 20  # jobs in a command that is printed to be typed again
 
 
 @click.group(epilog="Example: interlock jobs create SERVER_START --instance ID --wait")
 def command() -> None:
-    """Create jobs and see what becomes of them."""
+    """Create jobs and see what becomes of them.
+
+    A job goes by its id, or by the first or the last eight characters of it.
+    """
 
 
 command.add_command(logs)
@@ -121,8 +136,12 @@ def _create(session: Session, job: CreateJob, key: str) -> Job:
     again = f"whether the job was created is not known; --idempotency-key {key} makes a repeat harmless."
     try:
         return session.client.jobs.create(session.org, job, idempotency_key=key)
-    except PayloadSchema as error:
-        _hint(session, job.type, error)
+    except InvalidRequest as error:
+        options = _options_of(error)
+        if options:
+            error.add_note(f"here {', '.join(options)}")
+        if isinstance(error, PayloadSchema):
+            _hint(session, job.type, error)
         raise
     except TryLater:
         say(again)
@@ -130,6 +149,16 @@ def _create(session: Session, job: CreateJob, key: str) -> Job:
     except KeyboardInterrupt:
         say(f"interrupted: {again}")
         click.get_current_context().exit(Exit.INTERRUPTED)
+
+
+def _options_of(error: InvalidRequest) -> list[str]:
+    """The options that give the fields which a refusal names by their JSON paths, or in words for the whole request."""
+    mistakes = error.errors or [{"path": error.detail.partition(":")[0], "message": error.detail}]
+    named: set[str] = set()
+    for each in mistakes:
+        path = each.get("path", "$")
+        named.update(re.findall(r"\w+", each.get("message", "")) if path == "$" else re.findall(r"\w+", path)[:1])
+    return [option for field, option in _OPTIONS.items() if field in named]
 
 
 def _hint(session: Session, type_: str, error: PayloadSchema) -> None:

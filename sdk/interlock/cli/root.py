@@ -1,6 +1,9 @@
 """`interlock` itself: finds the sub-command, and turns whatever goes wrong into a sentence and an exit code."""
 
+import contextlib
+import errno
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _GROUP = "interlock.commands"  # the entry-point group by which the server adds `serve` and `admin`
 _DEBUG = "INTERLOCK_DEBUG"  # set to 1 to see tracebacks
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # of a file that takes no more
 
 
 class Root(click.Group):
@@ -84,6 +88,10 @@ class Root(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+                _give_up_output()
+                click.echo(f"interlock: the output cannot be written: {error.strerror}.", err=True)
+                ctx.exit(Exit.FAILED)
             if os.environ.get(_DEBUG):
                 raise
             what = printable(f"{type(error).__name__}: {error}")
@@ -98,6 +106,12 @@ class Root(click.Group):
             return ADDED[name]
         command = self.get_command(ctx, name)
         return "" if command is None else command.get_short_help_str(limit=100)
+
+
+def _give_up_output() -> None:
+    """What waits to be written would be tried, and complained of, once more at the very end."""
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
 
 
 def _added() -> "Iterator[EntryPoint]":

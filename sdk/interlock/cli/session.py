@@ -79,7 +79,7 @@ class Session:
         return names.host_id(self.client, self.org, text)
 
     def job(self, text: str) -> JobId:
-        """The id of the job whose id begins like `text`."""
+        """The id of the job whose id is, begins or ends like `text`."""
         return names.job_id(self.client, self.org, text)
 
     def again(self, *job_ids: JobId) -> str:

@@ -77,6 +77,15 @@ async def test_a_clock_that_is_held_does_not_run_out() -> None:
     await ended.wait()
 
 
+async def test_a_clock_is_all_but_over_in_its_last_moment_and_not_before_it() -> None:
+    clocks = [Limit(seconds, lambda: None) for seconds in (0.0, 60.0)]
+    assert [clock.is_all_but_over() for clock in clocks] == [True, False]
+    with clocks[0].held(), clocks[1].held():
+        assert [clock.is_all_but_over() for clock in clocks] == [True, False]
+    for clock in clocks:
+        clock.cancel()
+
+
 async def test_a_clock_that_is_cancelled_calls_nobody() -> None:
     called: list[bool] = []
     limit = Limit(0.0, lambda: called.append(True))

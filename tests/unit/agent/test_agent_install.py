@@ -90,7 +90,7 @@ def test_print_writes_nothing(home: Path) -> None:
 
 
 def test_a_unit_of_ones_own_needs_no_account_and_no_powers(home: Path) -> None:
-    done = install("--user", "--run-as", "nobody-at-all")
+    done = install("--user")
     assert done.exit_code == 0, done.output
     unit = (home / "config" / "systemd" / "user" / "interlock-agent.service").read_text()
     assert "User=" not in unit
@@ -104,6 +104,7 @@ def test_a_unit_of_ones_own_needs_no_account_and_no_powers(home: Path) -> None:
     ("options", "changed", "code", "says"),
     [
         (("--run-as", "stranger"), {}, 1, "there is no account stranger"),
+        (("--user", "--run-as", "interlock"), {}, 2, "with --user it runs as yourself"),
         (("--name", "../x"), {}, 2, "letters, digits"),
         (("--config", "nowhere.toml"), {}, 2, "nowhere.toml"),
         ((), {"key": "abc"}, 2, "not an agent key"),

@@ -182,6 +182,24 @@ def test_the_agents_check_warns_of_a_program_that_is_not_there(run: Run, tmp_pat
     assert "handlers.T.command: no-such-program is not found" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "message", "options"),
+    [
+        ("$", "T needs a target: serverInstanceId, hostId or labels", "--instance, --host, --label"),
+        ("$.runAt", "expected an RFC 3339 time", "--run-at"),
+        ("$.payload.hostId", "is needed", "--payload"),
+    ],
+)
+def test_a_refused_create_names_the_options_as_well(
+    server: ScriptedServer, run: Run, path: str, message: str, options: str
+) -> None:
+    for errors in ([{"path": path, "message": message}], []):
+        server.script = [problem(400, "invalid_request", f"{path}: {message}", errors=errors)]
+        done = run("jobs", "create", "T")
+        assert done.exit_code == 2
+        assert f"{path}: {message} (here {options}" in done.stderr
+
+
 def test_an_unknown_outcome_of_a_create_names_the_key_that_makes_a_repeat_harmless(
     server: ScriptedServer, run: Run
 ) -> None:
@@ -192,6 +210,16 @@ def test_an_unknown_outcome_of_a_create_names_the_key_that_makes_a_repeat_harmle
 
 
 # ---- list and show ---------------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_takes_no_output_is_named(
+    server: ScriptedServer, started: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    server.script = [Say(200, {"items": [job_document()], "nextCursor": None})]
+    with Path("/dev/full").open("wb") as full:
+        process = started("jobs", "list", stdout=full, stderr=subprocess.PIPE)
+        said = process.communicate(timeout=60)[1].decode()
+    assert (process.returncode, said) == (1, "interlock: the output cannot be written: No space left on device.\n")
 
 
 def test_list_prints_an_array_or_a_line_for_each_job(server: ScriptedServer, run: Run) -> None:

@@ -120,6 +120,29 @@ def test_the_beginning_of_a_jobs_id_is_enough(server: ScriptedServer, run: Run) 
         assert "is no job's id" in told.stderr
 
 
+@pytest.mark.parametrize("text", ["…0000000a", "0000000a", "8000-00000000000A"])
+def test_the_end_of_a_jobs_id_is_enough_as_the_dashboard_shows_it(server: ScriptedServer, run: Run, text: str) -> None:
+    older = job_document(id="01938b3e-0000-7000-8000-00000000000b")
+    begins = [page(older)] if text == "0000000a" else []  # it may be a beginning as well
+    server.script = [*begins, page(older, cursor="more"), page(job_document()), Say(200, job_document())]
+    assert run("jobs", "show", text).exit_code == 0
+    assert server.asked[-1].path.endswith(JOB)
+    twin = job_document(id="01938b3f-0000-7000-8000-00000000000a")
+    server.script = [*begins, page(twin, job_document())]
+    told = run("jobs", "show", text)
+    assert told.exit_code == 2
+    assert "More than one job is meant" in told.stderr
+    server.script = [*begins, page(older)]
+    assert run("jobs", "show", text).exit_code == 3
+
+
+def test_the_end_of_a_hosts_id_is_enough(server: ScriptedServer, run: Run) -> None:
+    for text in ("…000000b2", EU2[-10:]):
+        server.script = [page(host("eu-1"), host("eu-2")), Say(200, host("eu-2"))]
+        assert run("hosts", "show", text).exit_code == 0
+        assert server.asked[-1].path.endswith(EU2)
+
+
 def test_an_unknown_type_is_answered_with_the_nearest_one(server: ScriptedServer, run: Run) -> None:
     kinds = [{"type": name, **_TYPE} for name in ("SERVER_START", "SEARCH_BULK")]
     server.script = [problem(422, "payload_schema", "$.type: there is no such job type"), page(*kinds)]
