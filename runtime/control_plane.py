@@ -1,11 +1,12 @@
 """The one place that builds, starts and stops. Start in order and wait until started; stop in reverse; twice is harmless."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from interlock.errors import InterlockError
 from interlock.ids import UuidIds
 from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
+from runtime.endings import end
 from runtime.figures import make_metrics
 from runtime.redis_parts import Parts, build_parts
 from runtime.request_limits import rates_for
@@ -70,8 +72,7 @@ class ControlPlane:
         self._clock = SystemClock()
         self._ids = UuidIds()
         self._assets = AssetFolder(settings.asset_path, self._clock, self._ids, alone=settings.is_embedded)
-        self._running = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._held = AsyncExitStack()  # how what is there is let go
         self.services: Services
         self._parts: Parts
         self._cluster: Cluster | None = None
@@ -81,13 +82,14 @@ class ControlPlane:
         self._config_watch: Watch
         self._secret_watch: SecretWatch
         self._key_watch: Watch | None = None
-        self._runner: EdgeRunner
+        self._runner: EdgeRunner | None = None
 
     async def start(self) -> None:
         """Up to answering requests; raises an `InterlockError` that says what is in the way."""
         settings, loop = self.settings, asyncio.get_running_loop()
         self._folder.create()
         database = open_database(settings.url_of_database)
+        self._held.callback(self._folder.unlock)
         if settings.is_embedded:
             self._folder.lock()
         owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
@@ -96,13 +98,10 @@ class ControlPlane:
         store = Store(database, owner, read_threads=settings.read_threads, elsewhere=elsewhere)
         for name in await asyncio.to_thread(store.start, loop):
             log.info("Migration %s applied", name)
-        try:
-            known = await store.change(lambda database: _secrets(settings, database))
-        except InterlockError:
-            await asyncio.to_thread(store.stop)
-            raise
-        self._running = True
+        self._hold("store", lambda: asyncio.to_thread(store.stop))
+        known = await store.change(lambda database: _secrets(settings, database))
         self._build(store, owner, *known)
+        self._hold_all()
         await asyncio.to_thread(self._assets.start)
         await self._parts.start()
         if self._cluster is not None:
@@ -117,11 +116,52 @@ class ControlPlane:
         await self._bring_back()
         await self._listen()
 
+    def _hold(self, name: str, stop: Callable[[], Awaitable[object]]) -> None:
+        """It will be stopped, before all that is held already and whatever becomes of others."""
+
+        async def let_go() -> None:
+            try:
+                await stop()
+            except Exception:
+                log.exception("The %s could not be stopped", name)
+                raise
+
+        self._held.push_async_callback(let_go)
+
+    def _hold_all(self) -> None:
+        """All of them can be stopped before they were started."""
+        s, lag = self.services, asyncio.create_task(self.services.metrics.watch_loop(), name="loop-lag")
+        self._hold("assets", lambda: asyncio.to_thread(self._assets.stop))
+        self._hold("passwords", lambda: asyncio.to_thread(s.passwords.stop))
+        if self._cluster is not None:
+            self._hold("cluster", self._cluster.stop)
+        self._hold("watch of the loop", lambda: end(lag))
+        self._hold("link to Redis", self._parts.stop)
+        self._hold("alarms", lambda: asyncio.to_thread(self._parts.alarms.stop))
+        if s.request_rates is not None:
+            self._hold("count of requests", s.request_rates.stop)
+        if self._key_watch is not None:
+            self._hold("key-watch", self._key_watch.stop)
+        self._hold("secret-watch", self._secret_watch.stop)
+        self._hold("config-watch", self._config_watch.stop)
+        self._hold("sweep", self._sweep.stop)
+        self._hold("retention", self._retention.stop)
+        self._hold("edge", self._end_requests)
+
     def _build(self, store: Store, owner: str, secret: bytes, older: tuple[bytes, ...]) -> None:
+        settings = self.settings
+        directory = self._build_actors(store, owner)
+        self._sweep = Sweep(
+            store, directory, self._parts.alarms, self._clock, settings.sweep_seconds, cluster=self._cluster
+        )
+        self.services = self._build_services(store, directory, secret, older)
+        self._build_watches(store)
+
+    def _build_actors(self, store: Store, owner: str) -> Directory:
+        """What the actors need, and the directory that finds them."""
         settings, loop, clock = self.settings, asyncio.get_running_loop(), self._clock
-        limits = settings.limits()
         times = Times(settings.node_lease_seconds, settings.node_look_seconds)
-        cluster = None if settings.is_embedded else Cluster(store, clock, owner, times)
+        cluster = self._cluster = None if settings.is_embedded else Cluster(store, clock, owner, times)
         parts = self._parts = build_parts(
             settings,
             clock,
@@ -137,30 +177,35 @@ class ControlPlane:
             journal=store.journal,
             reader=store,
             events=parts.streams,
-            limits=limits,
+            limits=settings.limits(),
             ownership=cluster,
         )
         around.alarms = parts.alarms
         directory = Directory(around, loop, owner, started_at=clock.now())
+        if cluster is not None:
+            cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted
+        return directory
+
+    def _build_services(self, store: Store, directory: Directory, secret: bytes, older: tuple[bytes, ...]) -> Services:
+        """What the routes need."""
+        settings, clock, parts = self.settings, self._clock, self._parts
         trusted_ms = round(settings.lookup_cache_seconds * 1000)
         lookups, links = Lookups(store, clock, trusted_ms), Links(settings.sockets())
         issuer = settings.issuer()
-        keys = None if issuer is None else IssuerKeys(issuer, fetch_from(issuer), time.monotonic)
-        sessions = Sessions(store, lookups, clock, settings.front(), settings.session_limits())
-        self._sweep = Sweep(store, directory, parts.alarms, clock, settings.sweep_seconds, cluster=cluster)
-        self.services = Services(
+        keys = self._issuer_keys = None if issuer is None else IssuerKeys(issuer, fetch_from(issuer), time.monotonic)
+        return Services(
             store=store,
             directory=directory,
             clock=clock,
             ids=self._ids,
-            limits=limits,
+            limits=settings.limits(),
             web_limits=_web_limits(settings),
             tokens=Tokens(secret, clock, older, limits=settings.token_limits(), issuer=issuer, keys=keys),
             lookups=lookups,
             configs=Configs(store, clock, trusted_ms, lambda: links),
             links=links,
             revocations=Revocations(store, lookups, clock),
-            sessions=sessions,
+            sessions=Sessions(store, lookups, clock, settings.front(), settings.session_limits()),
             passwords=_passwords(settings),
             sign_ins=SignIns(clock, settings.attempts()),
             streams=parts.streams,
@@ -169,28 +214,27 @@ class ControlPlane:
             uploads=Uploads(settings.max_uploads, settings.max_uploads_per_org),
             idempotency=Idempotency(store, clock, self._ids),
             metrics=make_metrics(store, directory, parts, self._sweep, settings.data_path),
-            cluster=cluster,
+            cluster=self._cluster,
             request_rates=rates_for(settings, clock),
             device_limits=settings.device_limits(),
         )
-        self._issuer_keys = keys
-        if keys is not None:
-            self._key_watch = Watch("key-watch", settings.jwks_retry_seconds, keys.look)
+
+    def _build_watches(self, store: Store) -> None:
+        """What looks again and again, beside the sweep."""
+        settings, s = self.settings, self.services
+        if self._issuer_keys is not None:
+            self._key_watch = Watch("key-watch", settings.jwks_retry_seconds, self._issuer_keys.look)
         self._retention = Retention(
             store,
             settings.retention(),
-            clock,
+            self._clock,
             settings.asset_path,
             settings.retention_every_seconds,
             embedded=settings.is_embedded,
         )
-        self.services.metrics.counters += self._retention.counters
-        self._config_watch = Watch("config-watch", settings.node_look_seconds, self.services.configs.look)
-        self._secret_watch = SecretWatch(store, settings, self.services.tokens)
-        if cluster is not None:
-            cluster.directory, cluster.bell, cluster.on_trust = directory, parts.doorbells, self._trusted
-        self._cluster = cluster
-        self._tasks.append(asyncio.create_task(self.services.metrics.watch_loop(), name="loop-lag"))
+        s.metrics.counters += self._retention.counters
+        self._config_watch = Watch("config-watch", settings.node_look_seconds, s.configs.look)
+        self._secret_watch = SecretWatch(store, settings, s.tokens)
 
     def _trusted(self, trusted: bool) -> None:
         """A node that has lost its database says so to its load balancer."""
@@ -211,56 +255,41 @@ class ControlPlane:
 
     async def _listen(self) -> None:
         s, settings = self.services, self.settings
-        self._runner = EdgeRunner(
+        runner = self._runner = EdgeRunner(
             make_app(s),
             patience=Patience(*settings.patience()),
             shutdown_timeout=settings.shutdown_seconds,
             handle_signals=False,
         )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, settings.host, settings.port, backlog=BACKLOG)
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
         try:
             await site.start()
         except OSError as error:
             raise CannotStart(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}") from error
-        host, port = self._runner.addresses[0][:2]
+        host, port = runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
         if self._cluster is not None:
             await self._cluster.listens(settings.node_url or self.url)
         s.ready.set()
 
     async def stop(self) -> None:
-        """Answer parked polls, let requests end, write what was decided, let go."""
-        if not self._running:
-            self._folder.unlock()
-            return
-        self._running = False
+        """Answer parked polls, let requests end, write what was decided, let go. Each part is stopped whatever becomes of the
+        others; what went wrong is logged, and raised by a server that had started. Twice does no harm.
+        """
+        try:
+            await self._held.aclose()
+        except Exception:
+            if self.url:
+                raise
+
+    async def _end_requests(self) -> None:
         s = self.services
         s.stopping.set()
         s.directory.close()
         s.streams.wake_all()
-        if hasattr(self, "_runner"):
+        if self._runner is not None:
             await self._runner.cleanup()
-        await self._retention.stop()
-        await self._sweep.stop()
-        await self._config_watch.stop()
-        await self._secret_watch.stop()
-        if self._key_watch is not None:
-            await self._key_watch.stop()
-        if s.request_rates is not None:
-            await s.request_rates.stop()
-        await asyncio.to_thread(self._parts.alarms.stop)
-        await self._parts.stop()
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        if self._cluster is not None:
-            await self._cluster.stop()
-        await asyncio.to_thread(s.passwords.stop)
-        await asyncio.to_thread(self._assets.stop)
-        await asyncio.to_thread(s.store.stop)
-        self._folder.unlock()
 
 
 def _secrets(settings: Settings, database: Any) -> tuple[bytes, tuple[bytes, ...]]:

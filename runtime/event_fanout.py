@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 256  # events, or streams, in one round trip: a few ms of the loop
 GATHER_SECONDS = 0.05  # between two round trips, so that under load many events share one; what fills one need not wait
 KEPT_SECONDS = 60.0  # that an org's stream is fed after its last dashboard has left: it may only reload
+AGAIN_SECONDS = 1.0  # after what should not have happened
 FLUSH_SECONDS = 1.0  # that a stop waits until what was published is in Redis
 
 
@@ -165,8 +166,7 @@ class RedisEventStreams:
         for each in left:
             if isinstance(each, _Event):
                 self._publish_here(each)
-            elif not each.done():
-                each.set_result(None)
+        _settle(left)
         for feed in self._feeds.values():
             feed.settled.set()
 
@@ -182,8 +182,7 @@ class RedisEventStreams:
         if isinstance(oldest, _Event):
             self.dropped += 1
             self._doubtful[oldest.org_id] = True
-        elif not oldest.done():
-            oldest.set_result(None)
+        _settle([oldest])
 
     async def _flushed(self) -> None:
         """Return when what has been published so far is in Redis, or Redis is away."""
@@ -203,8 +202,15 @@ class RedisEventStreams:
                     break  # `went_down` has seen to the rest
                 except Exception:
                     log.exception("Events could not be passed on")
-                    self._doubtful.update((each.org_id, True) for each in self._sending if isinstance(each, _Event))
+                    self._give_up()
+                    await asyncio.sleep(AGAIN_SECONDS)
                 await asyncio.sleep(0 if len(self._queue) >= AT_ONCE else GATHER_SECONDS)
+
+    def _give_up(self) -> None:
+        """What was being sent may be lost: a gap tells of it, and nobody waits for it any longer."""
+        given_up, self._sending = self._sending, []
+        self._doubtful.update((each.org_id, True) for each in given_up if isinstance(each, _Event))
+        _settle(given_up)
 
     async def _pass_on(self) -> None:
         """Append the oldest events, those of an org together."""
@@ -216,9 +222,7 @@ class RedisEventStreams:
         if bodies:
             await self._link.calls([self._append(org_id, of_org) for org_id, of_org in bodies.items()])
         self._sending = []
-        for each in batch:
-            if isinstance(each, asyncio.Future) and not each.done():
-                each.set_result(None)
+        _settle(batch)
 
     async def _look(self) -> None:
         """See where streams stand; some are born anew by that."""
@@ -230,6 +234,9 @@ class RedisEventStreams:
             answers = await self._link.calls([self._append(org_id, [], anew=anew) for org_id, anew in orgs])
         except RedisAway:
             self._doubtful.update(org for org in orgs if org[1])
+            raise
+        except Exception:
+            self._doubtful |= {org_id: anew or self._doubtful.get(org_id, False) for org_id, anew in orgs}
             raise
         for (org_id, _), answer in zip(orgs, answers, strict=True):
             if (feed := self._feeds.get(org_id)) is not None:
@@ -262,3 +269,10 @@ class RedisEventStreams:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _settle(sent: Iterable[_Event | asyncio.Future[None]]) -> None:
+    """Nobody waits any longer for the marks among them."""
+    for each in sent:
+        if isinstance(each, asyncio.Future) and not each.done():
+            each.set_result(None)

@@ -7,15 +7,16 @@ together. `docs/settings.md` is written from this file by `scripts/docs`.
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 from actors import Limits
 from interlock.errors import InterlockError
 from runtime.pruning import Policy
+from runtime.setting_values import expected, is_redis_url, shown
 from web.device_polls import DeviceLimits
 from web.front import Front
 from web.gate import Bounds
@@ -30,6 +31,7 @@ from web.tokens import TokenLimits
 PREFIX = "INTERLOCK_"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+Lasting = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 Wait = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Moment = Annotated[float, msgspec.Meta(gt=0, le=60)]
@@ -55,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = "interlock-data"  # the folder of the embedded database, the secret and the lock
     database_url: str = ""  # postgresql://user@host/name; empty: SQLite in the data folder
     journal: Literal["process", "thread"] = "process"  # who writes the database: a process of its own, or a thread
-    redis_url: str = ""  # redis://host:port/0; empty: everything in this process
+    redis_url: str = ""  # redis://host:port/0, also rediss:// or unix://; empty: everything in this process
     node_url: str = ""  # where other servers on the same PostgreSQL reach this one; empty: where it listens
     public_url: Url = ""  # where browsers reach it, such as https://interlock.example.com; empty: where it listens
     trusted_proxies: str = ""  # addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed
@@ -68,14 +70,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Literal["auto", "json", "text"] = "auto"  # of its lines; auto: text on a terminal, else JSON
     access_log_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0  # of requests that get a line; 1: all, 0: none
 
-    heartbeat_seconds: Seconds = 15  # how often agents are asked to heartbeat
-    lease_seconds: Seconds = 60  # an agent that heartbeats is unreachable after this long without a word
-    lost_after_seconds: Seconds = 300  # an unreachable run is lost after this long
+    heartbeat_seconds: Lasting = (
+        15  # how often agents are asked to heartbeat; unsaid, never more than a quarter of `lease_seconds`
+    )
+    lease_seconds: Lasting = 60  # an agent that heartbeats is unreachable after this long without a word
+    lost_after_seconds: Seconds = 300  # an unreachable run is lost after this long; 0: at once
     offline_after_seconds: Seconds = 45  # a silent host is shown offline after this long
     ack_seconds: Moment = 30  # what an agent has to accept a job that was pushed to its socket; then it waits again
     cancel_grace_seconds: Seconds = 10  # what an agent gives a process between SIGTERM and SIGKILL
     cancel_slack_seconds: Seconds = 20  # what the server waits beyond the grace before it ends a run itself
-    timeout_seconds: Seconds = 600  # a run's time, unless its job or type says otherwise
+    timeout_seconds: Lasting = 600  # a run's time, unless its job or type says otherwise; no run goes without a bound
     startup_grace_seconds: Seconds = 300  # after a start no older run ends through time alone for this long
     poll_wait_max_seconds: Seconds = 50  # the longest long-poll
     poll_wait_seconds: Seconds = 25  # what agents are asked to wait
@@ -347,26 +351,35 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
+class _Given(NamedTuple):
+    """A value, and who gave it: an option, a variable, or a file."""
+
+    value: Any
+    source: str
+
+
 def load_settings(
     given: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, file: Path | None = None
 ) -> Settings:
     """The settings, or `BadSettings` with every mistake. `given` holds what the command line said; None is unsaid."""
     mistakes: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict[str, _Given] = {}
     if file is not None:
         values.update(_from_file(file, mistakes))
     for name, text in sorted((environ or {}).items()):
         field = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and field not in _ELSEWHERE and _known(field, name, mistakes):
-            values[field] = text
-    values.update({name: value for name, value in (given or {}).items() if value is not None})
+            values[field] = _Given(text, name)
+    for name, value in (given or {}).items():
+        if value is not None:
+            values[name] = _Given(value, f"--{name.replace('_', '-')}")
     checked = {name: _checked(name, value, mistakes) for name, value in values.items() if name in _FIELDS}
-    settings = Settings(**{name: value for name, value in checked.items() if value is not None})
+    settings = _beating(Settings(**{name: value for name, value in checked.items() if value is not None}), values)
     try:
         settings.front()
     except ValueError as error:
         mistakes.append(f"trusted_proxies: {error}")
-    mistakes += filter(None, [_of_issuer(settings)])
+    mistakes += filter(None, [_of_issuer(settings), _of_redis(settings), _of_heartbeat(settings)])
     if mistakes:
         raise BadSettings("\n".join(mistakes))
     return settings
@@ -380,13 +393,41 @@ def _of_issuer(settings: Settings) -> str | None:
     return "jwks_url: is needed beside jwt_issuer" if settings.jwt_issuer else None
 
 
-def _from_file(file: Path, mistakes: list[str]) -> dict[str, Any]:
+def _of_redis(settings: Settings) -> str | None:
+    if not settings.redis_url or is_redis_url(settings.redis_url):
+        return None
+    return f"redis_url: expected redis://host:port/0, not {shown(settings.redis_url)}"
+
+
+def _beating(settings: Settings, said: Collection[str]) -> Settings:
+    """With a heartbeat that fits the lease, where nobody has said how often."""
+    if "heartbeat_seconds" in said:
+        return settings
+    beat = min(settings.heartbeat_seconds, settings.lease_seconds / 4)
+    return msgspec.structs.replace(settings, heartbeat_seconds=beat)
+
+
+def _of_heartbeat(settings: Settings) -> str | None:
+    """One that is late or lost may not cost an agent its lease: its work would be given out again."""
+    beat, lease = settings.heartbeat_seconds, settings.lease_seconds
+    if beat <= lease / 2:
+        return None
+    return f"heartbeat_seconds: expected at most half of lease_seconds, which is {lease:g}, not {beat:g}: healthy runs would be lost"
+
+
+def _from_file(file: Path, mistakes: list[str]) -> dict[str, _Given]:
     try:
         found = tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except FileNotFoundError:
+        mistakes.append(f"there is no file {file}")
+    except OSError as error:
+        mistakes.append(f"{file}: {error.strerror}")
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         mistakes.append(f"{file}: {error}")
-        return {}
-    return {name: value for name, value in found.items() if _known(name, f"{file}: {name}", mistakes)}
+    else:
+        known = {name: value for name, value in found.items() if _known(name, f"{file}: {name}", mistakes)}
+        return {name: _Given(value, str(file)) for name, value in known.items()}
+    return {}
 
 
 def _known(field: str, shown: str, mistakes: list[str]) -> bool:
@@ -397,11 +438,11 @@ def _known(field: str, shown: str, mistakes: list[str]) -> bool:
     return False
 
 
-def _checked(name: str, value: Any, mistakes: list[str]) -> Any:
+def _checked(name: str, given: _Given, mistakes: list[str]) -> Any:
     try:
-        return msgspec.convert(value, _FIELDS[name], strict=not isinstance(value, str))
-    except msgspec.ValidationError as error:
-        mistakes.append(f"{name}: {error}")
+        return msgspec.convert(given.value, _FIELDS[name], strict=not isinstance(given.value, str))
+    except msgspec.ValidationError:
+        mistakes.append(f"{name}: expected {expected(_FIELDS[name])}, not {shown(given.value)} ({given.source})")
         return None
 
 

@@ -22,6 +22,7 @@ from store.pool import pools_due, pools_expired
 KEPT: Millis = 24 * 3600 * 1000  # how long an Idempotency-Key's answer is remembered
 KEYS_EVERY = 30  # rounds between two looks for keys whose day is over
 KEYS_AT_ONCE = 1000  # deleted in one short transaction
+KEY_PORTIONS = 10  # such transactions in one round; what is left is for the next one, which must not be late
 MOST = 500  # hosts that one round brings to life
 
 
@@ -56,13 +57,22 @@ class Sweep(Watch):
         self._clock = clock
         self.rounds = 0
         self.late = 0  # hosts and pools for which no alarm had rung in time
+        self._keys_left = False  # the last look for old keys did not get to their end
 
     async def once(self) -> None:
         """One round."""
         now = self._clock.now()
         self.act(await self._store.fetch(self.looking(now)), now)
-        if self.rounds % KEYS_EVERY == 0:
-            await self._store.change(lambda database: forget_old_keys(database, now - KEPT, KEYS_AT_ONCE))
+        if self._keys_left or self.rounds % KEYS_EVERY == 0:
+            self._keys_left = await self._forget_keys(now - KEPT)
+
+    async def _forget_keys(self, before: Millis) -> bool:
+        """Delete old keys in portions, with whatever else is to be written in between; whether some may be left."""
+        for _ in range(KEY_PORTIONS):
+            forgotten = await self._store.change(lambda database: forget_old_keys(database, before, KEYS_AT_ONCE))
+            if forgotten < KEYS_AT_ONCE:
+                return False
+        return True
 
     def looking(self, now: Millis) -> Callable[[Database], Due]:
         """What to ask the rows: what is due, what soon will be, and what quotas need."""

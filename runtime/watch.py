@@ -1,12 +1,9 @@
 """Looking at something every so often, for as long as the server runs."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
-from interlock.errors import InterlockError
-
-log = logging.getLogger(__name__)
+from web.looks import keep_looking
 
 
 class Watch:
@@ -20,7 +17,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin; the first look comes after the first pause."""
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = asyncio.create_task(keep_looking(self._name, self._every, self._look), name=self._name)
 
     async def stop(self) -> None:
         """End; twice does no harm."""
@@ -28,13 +25,3 @@ class Watch:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self._look()
-            except InterlockError as error:
-                log.warning("The %s could not look: %s", self._name, error.detail)
-            except Exception:
-                log.exception("A look of the %s failed", self._name)

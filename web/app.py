@@ -1,14 +1,13 @@
 """The application: routes, and around each of them the request's id, its access, and errors as problems."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 
 from interlock.errors import (
     InterlockError,
@@ -126,8 +125,7 @@ async def _running(work: Callable[[], Coroutine[Any, Any, None]], _: web.Applica
     task = asyncio.create_task(work())
     yield
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})
 
 
 async def _count_tasks(app: web.Application) -> None:
@@ -204,7 +202,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
     except Exception as error:  # noqa: BLE001 - each has an answer
         wait_seconds = s.web_limits.retry_after_seconds
-        response = problem_response(_refusal(error, own_id), own_id, s.clock.chance(), wait_seconds)
+        response = problem_response(_refusal(request, error, own_id), own_id, s.clock.chance(), wait_seconds)
     finally:
         CURRENT.reset(outside)
         answered.clear()
@@ -216,16 +214,24 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def _refusal(error: Exception, own_id: str) -> InterlockError:
+def _refusal(request: web.Request, error: Exception, own_id: str) -> InterlockError:
     if isinstance(error, InterlockError):
         return error
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(error)
-    if isinstance(error, ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError | TimeoutError) and _has_gone(request, error):
         log.debug("The client went away: %s", error)
         return Unavailable("The connection was lost")
     log.error("Request %s failed unexpectedly", own_id, exc_info=error)
     return Unavailable("This could not be decided")
+
+
+def _has_gone(request: web.Request, error: Exception) -> bool:
+    """Whether the client has: the database and others may be lost or late as well. aiohttp's own error is of a socket whose
+    closing has begun.
+    """
+    transport = request.transport
+    return transport is None or transport.is_closing() or isinstance(error, ClientConnectionResetError)
 
 
 def _from_aiohttp(error: web.HTTPException) -> InterlockError:

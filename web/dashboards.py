@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from web.event_stream import EventStream
 from web.log_context import REQUEST_ID
 from web.problems import problem
 from web.services import Services
+
+log = logging.getLogger(__name__)
 
 CHECKED_EVERY = 10.0  # seconds between looks whether the watcher still may
 PING_EVERY = 20.0  # seconds
@@ -106,14 +109,29 @@ async def _serve(
     tasks = (sender, checker, reader, stopping)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        flood = reader.done() and reader.exception() is None and reader.result() == "flood"
-        code = 1001 if stopping.done() else 1008 if checker.done() or flood else 1000
+        unwelcome = has_returned(checker) or (has_returned(reader) and reader.result() == "flood")
+        code = 1001 if stopping.done() else 1008 if unwelcome else 1000
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        broken = has_failed(sender, checker, reader)
     with contextlib.suppress(ConnectionError, RuntimeError):
-        await ws.close(code=code)
+        await ws.close(code=1011 if broken and code == 1000 else code)  # noqa: PLR2004 - RFC 6455's
+
+
+def has_returned(task: asyncio.Task[Any]) -> bool:
+    """Whether it has ended by itself, and has not failed."""
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def has_failed(*tasks: asyncio.Task[Any]) -> bool:
+    """Whether one of those that have ended has failed, which is logged; that the other side has gone is no failure."""
+    errors = [task.exception() for task in tasks if not task.cancelled()]
+    unexpected = [error for error in errors if error is not None and not isinstance(error, ConnectionError)]
+    for error in unexpected:
+        log.error("A dashboard's socket failed", exc_info=error)
+    return bool(unexpected)
 
 
 async def tell(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from interlock.errors import Unavailable
+from web.looks import keep_looking
 
 LOOKS = 0.5  # seconds
 
@@ -70,6 +71,4 @@ class Deadlines:
 
     async def watch(self) -> None:
         """Look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOKS)
-            self.look()
+        await keep_looking("deadline-watch", LOOKS, self.look)

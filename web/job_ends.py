@@ -99,7 +99,8 @@ async def _until_over(s: Services, org_id: str, job_id: str, seconds: float) -> 
             if over or left <= 0 or s.stopping.is_set():
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await changed.wait()
 
 
 ENDS: web.AppKey[JobEnds] = web.AppKey("job_ends", JobEnds)

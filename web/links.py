@@ -1,15 +1,16 @@
 """The agents' connections of this process, and how many there may be."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
 import msgspec
 
 from interlock.errors import RateLimited, Unavailable
+from web.looks import keep_looking
 
 LOOKS = 0.5  # seconds
 
@@ -109,10 +110,12 @@ class Links:
         for link in self:
             link.close(code, reason)
 
+    def look(self, answer_seconds: float) -> None:
+        """No answer is waited for without end."""
+        over = monotonic() - answer_seconds
+        for link in self:
+            link.look(over)
+
     async def watch(self, answer_seconds: float) -> None:
-        """No answer is waited for without end: look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOKS)
-            over = monotonic() - answer_seconds
-            for link in self:
-                link.look(over)
+        """Look until cancelled."""
+        await keep_looking("link-watch", LOOKS, partial(self.look, answer_seconds))

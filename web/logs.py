@@ -60,4 +60,5 @@ async def _follow(s: Services, org_id: str, job_id: str, read: Callable[[Any], l
             if rows or over or left <= 0 or s.stopping.is_set():
                 return rows
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await changed.wait()

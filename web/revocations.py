@@ -4,15 +4,16 @@ Who revokes may be another process, so the rows are looked at: cheaply and often
 now and then, for each key in use, whether it is there at all.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from interlock.clock import Clock
 from interlock.errors import InterlockError
 from store import Store
 from store.agent_keys import keys_that_hold, revoked_since
+from web.looks import keep_looking
 from web.lookups import Lookups
 
 log = logging.getLogger(__name__)
@@ -50,18 +51,22 @@ class Revocations:
         """The key no longer holds: nobody comes in with it, and who is in has to go."""
         self._lookups.forget_key(kid)
         for ended in self._holders.pop(kid, ()):
-            ended()
+            try:
+                ended()
+            except Exception:
+                log.exception("One of those who held a revoked key could not be told")
 
     async def watch(self, every_seconds: float) -> None:
         """Look until cancelled."""
-        looks = 0
-        while True:
-            await asyncio.sleep(every_seconds)
-            looks += 1
+        looks = count(1)
+
+        async def look() -> None:
             try:
-                await self.look(whole=looks % WHOLE_LOOK_EVERY == 0)
+                await self.look(whole=next(looks) % WHOLE_LOOK_EVERY == 0)
             except InterlockError as error:
                 log.debug("Whether keys were revoked could not be read: %s", error)  # that is no reason to end anybody
+
+        await keep_looking("revocation-watch", every_seconds, look)
 
     async def look(self, *, whole: bool = False) -> None:
         """See whether any key in use has been revoked lately; `whole`: whether each of them is there and holds."""

@@ -10,7 +10,7 @@ from interlock.errors import InterlockError, InvalidRequest, TryLater
 from interlock.frames import Auth, FrameId
 from web.access import Agent, Credential, agent_of, counted_agent, counted_watcher, shown, tenant_of
 from web.connections import POLICY, TRY_LATER, Connection, declared, frame_id_of
-from web.dashboards import may_watch, number, tell, until_unwelcome
+from web.dashboards import has_failed, has_returned, may_watch, number, tell, until_unwelcome
 from web.parsing import decode
 from web.services import Services
 from web.socketio_server import Line, SocketIo
@@ -146,7 +146,8 @@ class DashboardPeer:
             telling.cancel()
             unwelcome.cancel()
             await asyncio.gather(telling, unwelcome, return_exceptions=True)
-        self._line.end(comes_back=unwelcome.cancelled())
+            has_failed(telling, unwelcome)
+        self._line.end(comes_back=not has_returned(unwelcome))
 
     async def _write(self, frames: list[str]) -> None:
         for text in frames:

@@ -156,11 +156,16 @@ class Line:
             self._sending = asyncio.create_task(self._send(), name="socketio-send")
 
     async def _send(self) -> None:
-        while self._unsent:
-            unsent, self._unsent = self._unsent, []
-            for each in unsent:
-                await self._server.send_packet(self._eio_sid, each)
-        self._sending = None
+        try:
+            while self._unsent:
+                unsent, self._unsent = self._unsent, []
+                for each in unsent:
+                    await self._server.send_packet(self._eio_sid, each)
+        except Exception:
+            log.exception("A packet could not be sent")
+            self.end(comes_back=True)
+        finally:
+            self._sending = None
 
     @property
     def waiting_bytes(self) -> int:

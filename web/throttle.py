@@ -2,7 +2,12 @@
 
 Each attempt counts before it is looked at, so that a hundred at once are a hundred. A window begins with an attempt and ends
 after its time, whatever comes meanwhile. Whoever gets in is forgiven what the account has seen. Each server counts for itself.
+
+There is room for so many accounts and addresses. Whoever invents more of them makes those forgotten that were tried least,
+most of them invented as well, and keeps nobody out.
 """
+
+from heapq import nsmallest
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -13,6 +18,7 @@ from interlock.errors import RateLimited
 from web.opaque import digest
 
 MOST = 20_000  # accounts and addresses that are counted at once: the library looks through them all again and again
+FORGOTTEN = 20  # a part of MOST: so many are forgotten at once, which takes some 20 ms
 
 
 class Throttle:
@@ -32,7 +38,7 @@ class Throttle:
         not use up an account's.
         """
         if len(self._counts.storage) >= MOST:
-            raise RateLimited("Too many attempts from everywhere", retry_after=60)
+            self._forget_some()
         self._count("address", address)
         if account is not None:
             self._count("account", _key(account))
@@ -42,6 +48,16 @@ class Throttle:
         rate = self._rates["account"]
         if rate is not None:
             self._limiter.clear(rate, "account", _key(account))
+
+    def _forget_some(self) -> None:
+        """Those with the fewest attempts, and of equal ones the oldest. An attempt counts once for an address and once for an
+        account: neither kind can push out the other's that were tried often.
+        """
+        ends_at = self._counts.expirations
+        counted = list(self._counts.storage.items())  # the library's own thread removes what is over
+        ranked = ((count, ends_at.get(key, 0.0), key) for key, count in counted)
+        for _, _, key in nsmallest(max(1, MOST // FORGOTTEN), ranked):
+            self._counts.clear(key)
 
     def _count(self, kind: str, key: str) -> None:
         rate = self._rates[kind]

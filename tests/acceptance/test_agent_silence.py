@@ -16,6 +16,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Half a second for a lease; long enough unreachable, and to confirm a cancel, for a test on a busy machine."""
     impatient = {
         "lease_seconds": 0.5,
+        "heartbeat_seconds": 0.25,
         "lost_after_seconds": 4,
         "cancel_grace_seconds": 1,
         "cancel_slack_seconds": 0.5,

@@ -13,7 +13,10 @@ from interlock.states import TERMINAL
 from runtime.redis_parts import _figures
 from tests.support.callers import Plane, Tenant
 
-DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
+PAGES = Path(__file__).parents[2] / "docs"
+DOCS = PAGES / "observability.md"
+OF_HISTOGRAMS = re.compile("_(bucket|sum|count)$")
+OTHERS = {"interlock_restored"}  # names of ours that are no metrics: of a database
 NOTHING: Any = None
 LABELS = {"event", "status", "outcome", "le"}
 Figures = dict[str, float]
@@ -50,6 +53,13 @@ async def test_every_documented_metric_is_there_and_every_metric_is_documented(p
     gauges, counters = _figures(NOTHING, NOTHING, NOTHING)  # those of Redis, which this server does without
     there |= {name: "gauge" for name, _, _ in gauges} | {f"{name}_total": "counter" for name, _, _ in counters}
     assert {name: kind for name, (kind, _) in documented().items()} == there
+
+
+def test_every_metric_that_a_page_names_is_documented() -> None:
+    known = set(documented()) | OTHERS
+    for page in sorted(PAGES.rglob("*.md")):
+        named = {OF_HISTOGRAMS.sub("", name) for name in re.findall(r"\binterlock_[a-z_]+", page.read_text())}
+        assert named <= known, page.name
 
 
 async def test_names_and_labels_keep_to_the_conventions(plane: Plane) -> None:

@@ -234,3 +234,13 @@ async def test_buttons_and_an_open_menu_stay_while_jobs_come_and_go(page: Page, 
     await host.take()
     await expect(page.get_by_role("heading", level=1).locator("..")).to_contain_text("running")
     await expect(page.get_by_role("link", name="Its audit trail")).to_be_visible()
+
+
+async def test_an_agent_that_polls_and_is_at_work_is_not_said_to_be_connected_by_nothing(
+    page: Page, tenant: Tenant
+) -> None:
+    there = await furnish(tenant)
+    await visit(page, tenant, there.busy)
+    await expect(panel(page, "Agent")).to_contain_text("polls between jobs")
+    await visit(page, tenant, there.fresh)
+    await expect(panel(page, "Agent")).to_contain_text("nothing at this moment")

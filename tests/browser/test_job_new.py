@@ -214,3 +214,42 @@ async def test_a_viewer_is_told_that_it_takes_more(page: Page, tenant: Tenant) -
     assert reply.status == 200, reply
     await page.goto(address(tenant, "jobs", "new"))
     await expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+
+
+async def test_a_command_that_cannot_work_is_not_copied(page: Page, tenant: Tenant) -> None:
+    await crawl(tenant)
+    tenant.host("eu-3")
+    await page.goto(address(tenant, "jobs", "new"))
+    copy = page.get_by_role("button", name="Copy", exact=True)
+    await expect(copy).to_be_disabled()
+    kind = page.get_by_label("Type", exact=True)
+    await kind.select_option("SERVER_START")
+    await expect(copy).to_be_disabled()
+    await page.get_by_role("combobox", name="Server instance").select_option(label="dust on eu-3")
+    await expect(copy).to_be_enabled()
+    await page.get_by_role("radio", name="Any host", exact=True).check()
+    await expect(copy).to_be_disabled()
+    await kind.select_option("SEARCH_SINGLE")
+    await page.get_by_role("radio", name="Any host", exact=True).check()
+    await page.get_by_role("tab", name="JSON").or_(page.get_by_role("textbox", name="Payload")).first.click()
+    await page.get_by_role("textbox", name="Payload").fill('{"query": "coffee"}')
+    await expect(copy).to_be_enabled()
+    await page.get_by_role("textbox", name="Payload").fill('{"query": ')
+    await expect(copy).to_be_disabled()
+    await kind.select_option("crawl")
+    await page.get_by_role("textbox", name="Payload").fill("{}")
+    await page.get_by_role("tab", name="Fields").click()
+    await expect(copy).to_be_disabled()
+    await page.get_by_label("Address").fill("https://example.com")
+    await expect(copy).to_be_enabled()
+    await page.get_by_text("When, and how often").click()
+    await page.get_by_label("Priority").fill("high")
+    await expect(copy).to_be_disabled()
+
+
+async def test_the_payload_is_named_once(page: Page, tenant: Tenant) -> None:
+    await page.goto(address(tenant, "jobs", "new"))
+    await expect(page.get_by_role("textbox", name="Payload")).to_be_visible()
+    named = page.get_by_text("Payload", exact=True)
+    shown = [box for box in [await each.bounding_box() for each in await named.all()] if box and box["height"] > 1]
+    assert len(shown) == 1

@@ -228,3 +228,17 @@ async def test_an_empty_list_says_what_to_type_next(page: Page, tenant: Tenant) 
     await page.goto(address(tenant, "jobs"))
     await expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
     await expect(page.get_by_text("interlock jobs create")).to_be_visible()
+
+
+async def test_who_comes_back_from_a_job_goes_on_from_its_row(page: Page, tenant: Tenant) -> None:
+    made = await some(tenant, tenant.host(), 4)
+    await page.goto(address(tenant, "jobs"))
+    await expect(rows(page)).to_have_count(4)
+    for _ in range(3):
+        await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="SEARCH_SINGLE query=town 1")).to_be_visible()
+    await page.go_back()
+    await expect(row(page, made[1])).to_be_focused()
+    await page.keyboard.press("j")
+    await expect(row(page, made[0])).to_be_focused()

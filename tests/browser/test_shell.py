@@ -150,3 +150,63 @@ async def test_pages_of_no_organization_show_the_way_to_ones_own(page: Page, ten
     await page.goto(address(tenant, "jobs"))
     await page.goto(f"/app/{path}")
     await expect(links.first).to_have_attribute("href", address(tenant, "overview"))
+
+
+def forget_what_did_not_load(troubles: Troubles) -> None:
+    """The browser complains of a file that it asked for without a network."""
+    troubles.seen = [each for each in troubles.seen if "ERR_INTERNET_DISCONNECTED" not in each]
+
+
+async def test_a_page_that_is_asked_for_while_the_connection_is_lost_comes_when_it_is_back(
+    page: Page, context: BrowserContext, tenant: Tenant, troubles: Troubles
+) -> None:
+    tenant.host("eu-7")
+    await page.goto(address(tenant, "jobs"))
+    await expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+    await context.set_offline(offline=True)
+    await expect(page.get_by_role("button", name="Connection lost")).to_be_visible()
+    for name in ("Hosts", "Overview", "Hosts"):
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+        await expect(page.get_by_role("heading", name="The server cannot answer")).to_be_visible()
+    await context.set_offline(offline=False)
+    await expect(page.get_by_role("heading", name="Hosts")).to_be_visible()
+    await expect(page.get_by_role("link", name="eu-7")).to_be_visible()
+    forget_what_did_not_load(troubles)
+
+
+async def test_a_page_of_no_organization_waits_for_the_connection_too(
+    page: Page, context: BrowserContext, tenant: Tenant, troubles: Troubles
+) -> None:
+    await page.goto(address(tenant, "jobs"))
+    await expect(page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+    await context.set_offline(offline=True)
+    await expect(page.get_by_role("button", name="Connection lost")).to_be_visible()
+    await page.get_by_role("button", name="Account of Owner").click()
+    await page.get_by_role("link", name="Password and sessions").click()
+    await expect(page.get_by_role("heading", name="The server cannot answer")).to_be_visible()
+    await context.set_offline(offline=False)
+    await expect(page.get_by_role("heading", name="Account")).to_be_visible()
+    forget_what_did_not_load(troubles)
+
+
+@pytest.mark.parametrize(("path", "way"), [("xyz", "To the overview"), ("orgs/{org}/xyz/1", "To the overview")])
+async def test_an_address_of_no_page_has_a_way_out(page: Page, tenant: Tenant, path: str, way: str) -> None:
+    await page.goto("/app/" + path.format(org=tenant.id))
+    await expect(page.get_by_role("heading", name="Not here")).to_be_visible()
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    await expect(links.first).to_have_attribute("href", address(tenant, "overview"))
+    await expect(page.get_by_role("button", name="Account of Owner")).to_be_visible()
+    await expect(page.get_by_text("Paused")).to_be_hidden()
+    await page.get_by_role("main").get_by_role("link", name=way).click()
+    await expect(page.get_by_role("heading", name="acme")).to_be_visible()
+
+
+@pytest.mark.parametrize("part", ["jobs", "hosts", "types"])
+async def test_what_is_gone_leads_back_to_its_list(page: Page, tenant: Tenant, part: str) -> None:
+    await page.goto(address(tenant, part, "0c000000-0000-7000-8000-000000000000"))
+    way = {"jobs": "To the jobs", "hosts": "To the hosts", "types": "To the job types"}[part]
+    await page.get_by_role("main").get_by_role("link", name=way).click()
+    await page.wait_for_url(f"**{address(tenant, part)}")
+    await expect(
+        page.get_by_role("heading", name={"types": "Job types"}.get(part, part.title()), exact=True)
+    ).to_be_visible()

@@ -27,6 +27,7 @@ QUICK: dict[str, float] = {
     "node_look_seconds": 2,
     "sweep_seconds": 0.3,
     "lease_seconds": 2,
+    "heartbeat_seconds": 1,
     "lost_after_seconds": 2,
     "startup_grace_seconds": 0,
     "cancel_grace_seconds": 1,

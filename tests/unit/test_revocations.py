@@ -66,3 +66,14 @@ async def test_who_has_left_is_not_told() -> None:
         raise KeyError
     watch.revoked("a")
     assert told == ["stays"]
+
+
+async def test_one_who_cannot_be_told_keeps_nobody_else_from_being_told(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    watch, told = revocations(Rows(["a"])), list[str]()
+    with watch.holding("a", fail), watch.holding("a", lambda: told.append("a")):
+        await watch.look()
+    assert told == ["a"]
+    assert "could not be told" in caplog.text

@@ -18,9 +18,14 @@ TEXTS = {  # where not just any text will do
     "jwt_algorithm": "ES256",
     "log_format": "json",
     "journal": "thread",
+    "redis_url": "redis://127.0.0.1:6379/0",
 }
 NUMBERS = {"access_log_share": "0.5"}
-BESIDE = {"jwks_url": {"INTERLOCK_JWT_ISSUER": "a"}, "jwt_issuer": {"INTERLOCK_JWKS_URL": "https://a.example/keys"}}
+BESIDE = {
+    "jwks_url": {"INTERLOCK_JWT_ISSUER": "a"},
+    "jwt_issuer": {"INTERLOCK_JWKS_URL": "https://a.example/keys"},
+    "lease_seconds": {"INTERLOCK_HEARTBEAT_SECONDS": "10"},
+}
 FIELDS = [field.name for field in msgspec.structs.fields(Settings)]
 
 
@@ -81,8 +86,8 @@ def test_variables_of_the_client_the_agent_and_its_jobs_are_no_mistakes(name: st
 
 
 def test_a_fraction_of_seconds_is_fine_and_a_whole_number_too(tmp_path: Path) -> None:
-    settings = load_settings({}, {}, toml(tmp_path, "lease_seconds = 2\nlost_after_seconds = 0.25\n"))
-    assert (settings.limits().lease_ms, settings.limits().lost_after_ms) == (2000, 250)
+    settings = load_settings({}, {}, toml(tmp_path, "lease_seconds = 60\nlost_after_seconds = 0.25\n"))
+    assert (settings.limits().lease_ms, settings.limits().lost_after_ms) == (60_000, 250)
 
 
 # ---- mistakes ----------------------------------------------------------------------------------------------------------
@@ -133,6 +138,95 @@ def test_a_value_out_of_its_bounds_is_told_with_its_name(field: str, value: str)
     assert line.startswith(f"{field}: ")
 
 
+def test_a_mistake_names_what_was_given_and_where_it_came_from(tmp_path: Path) -> None:
+    file = toml(tmp_path, "port = true")
+    whole = "port: expected a whole number from 0 to 65535, not"
+    assert mistakes({"port": 70_000}) == [f"{whole} 70000 (--port)"]
+    assert mistakes({}, {"INTERLOCK_PORT": "eighty"}) == [f"{whole} 'eighty' (INTERLOCK_PORT)"]
+    assert mistakes({}, {}, file) == [f"{whole} True ({file})"]
+    assert mistakes({}, {"INTERLOCK_LOG_LEVEL": "loud"}) == [
+        "log_level: expected one of debug, error, info, warning, not 'loud' (INTERLOCK_LOG_LEVEL)"
+    ]
+
+
+@pytest.mark.parametrize(("beat", "lease"), [(30, 2), (60, 5), (30.5, 60)])
+def test_a_heartbeat_that_a_lease_does_not_outlast_twice_is_a_mistake(beat: float, lease: float) -> None:
+    (line,) = mistakes({"heartbeat_seconds": beat, "lease_seconds": lease})
+    assert line.startswith(f"heartbeat_seconds: expected at most half of lease_seconds, which is {lease}, not {beat}")
+
+
+@pytest.mark.parametrize(("lease", "beat"), [(2, 0.5), (60, 15), (3600, 15)])
+def test_a_heartbeat_that_nobody_has_set_fits_the_lease(lease: float, beat: float) -> None:
+    assert load_settings({"lease_seconds": lease}).heartbeat_seconds == beat
+
+
+def test_a_heartbeat_of_half_a_lease_is_fine() -> None:
+    assert load_settings({"heartbeat_seconds": 0.25, "lease_seconds": 0.5}).limits().heartbeat_ms == 250
+
+
+@pytest.mark.parametrize("field", ["heartbeat_seconds", "lease_seconds", "timeout_seconds"])
+def test_a_time_of_nothing_is_a_mistake_where_it_would_end_every_run(field: str) -> None:
+    assert mistakes({}, {f"INTERLOCK_{field.upper()}": "0"}) == [
+        f"{field}: expected a number more than 0 to 10000000, not '0' (INTERLOCK_{field.upper()})"
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "foo",
+        "127.0.0.1:6379",
+        "http://127.0.0.1:1",
+        "redis:/x",
+        "redis:",
+        "redis://127.0.0.1:port/0",
+        "redis://127.0.0.1:0/0",
+        "rediss://127.0.0.1:99999/0",
+        "redis://127.0.0.1/abc",
+        "redis://127.0.0.1/0/1",
+        "redis://[::1/0",
+        "redis://a b/0",
+        "unix://",
+        " redis://a/0",
+    ],
+)
+def test_a_url_that_leads_to_no_redis_is_a_mistake(url: str) -> None:
+    assert mistakes({"redis_url": url}) == [f"redis_url: expected redis://host:port/0, not {url!r}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://h/",
+        "redis://:hunter2@h:6379/3",
+        "rediss://u:p@[::1]:1/0?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_a_url_that_leads_to_redis_is_taken_as_it_is(url: str) -> None:
+    assert load_settings({}, {"INTERLOCK_REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:hunter2@h/0",
+        "ann:hunter2@h",
+        "hunter2@h",
+        "redis://ann:a/b@hunter2@h:port/0",
+        "foo?password=hunter2",
+        "redis://h/x?password=hunter2",
+        "redis:/ann:hunter2@h",
+    ],
+)
+@pytest.mark.parametrize("field", ["redis_url", "public_url"])
+def test_no_password_is_told_of_a_url_that_is_a_mistake(field: str, url: str) -> None:
+    (line,) = mistakes({field: url})
+    assert line.startswith(f"{field}: expected ")
+    assert "hunter2" not in line
+
+
 def test_a_log_level_that_does_not_exist_is_a_mistake() -> None:
     (line,) = mistakes({}, {"INTERLOCK_LOG_LEVEL": "loud"})
     assert line.startswith("log_level: ")
@@ -153,9 +247,10 @@ def test_a_file_that_cannot_be_understood_is_named(tmp_path: Path, text: str) ->
 def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     missing, binary = tmp_path / "missing.toml", tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    for file in (missing, binary, tmp_path):
-        (line,) = mistakes({}, {}, file)
-        assert line.startswith(str(file))
+    assert mistakes({}, {}, missing) == [f"there is no file {missing}"]
+    assert mistakes({}, {}, tmp_path) == [f"{tmp_path}: Is a directory"]
+    (line,) = mistakes({}, {}, binary)
+    assert line.startswith(str(binary))
 
 
 # ---- what becomes of them ----------------------------------------------------------------------------------------------
@@ -186,7 +281,7 @@ def test_every_limit_of_the_actors_is_a_setting_in_seconds_or_as_it_is(limit: st
     if name not in FIELDS:
         assert limit in PLAIN_LIMITS
         return
-    settings = load_settings({name: 17})
+    settings = load_settings({"heartbeat_seconds": 1} | {name: 17})
     assert getattr(settings.limits(), limit) == (17_000 if limit.endswith("_ms") else 17)
 
 

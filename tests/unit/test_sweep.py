@@ -10,9 +10,11 @@ from peewee import Database
 from actors.org import CountPending
 from interlock.errors import Unavailable
 from runtime.alarms import HORIZON
-from runtime.sweep import Sweep
+from runtime.sweep import KEPT, Sweep
 from store import open_database
 from store.database import migrate
+from store.keys import take_key
+from store.models import IdempotencyKey
 from tests.support.rows import job_row, run_row, write_job, write_run
 
 NOW = 1_700_000_000_000
@@ -43,6 +45,7 @@ class World:
         self.alarms: list[tuple[str, int]] = []
         self.fails: list[Exception] = []
         self.swept = asyncio.Event()
+        self.changes = 0
 
     def now(self) -> int:
         return NOW
@@ -63,6 +66,10 @@ class World:
     async def fetch(self, work: Callable[[Database], Any]) -> Any:
         if self.fails:
             raise self.fails.pop(0)
+        return work(self.database)
+
+    async def change(self, work: Callable[[Database], Any]) -> Any:
+        self.changes += 1
         return work(self.database)
 
 
@@ -167,6 +174,43 @@ async def test_orgs_with_a_quota_are_told_how_many_of_their_jobs_wait(world: Wor
         write_job(world.database, job_row(org_id="org", status=status))
     await sweep_of(world).once()
     assert {name: org.told for name, org in world.orgs.items()} == {"org": [2], "empty": [0], "free": []}
+
+
+def keyed(database: Database, number: int, at: int) -> None:
+    """So many keys that were taken then."""
+    for _ in range(number):
+        name = f"{at}-{keys(database)}"
+        take_key(database, name, "org", ("user", name, "print"), at)
+
+
+def keys(database: Database) -> int:
+    return IdempotencyKey.select().bind(database).count()
+
+
+async def test_all_old_keys_are_forgotten_in_portions_and_younger_ones_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.sweep.KEYS_AT_ONCE", 3)
+    monkeypatch.setattr("runtime.sweep.KEYS_EVERY", 1)
+    keyed(world.database, 10, NOW - KEPT - 1)
+    keyed(world.database, 2, NOW - KEPT)
+    await sweep_of(world).once()
+    assert (keys(world.database), world.changes) == (2, 4)
+
+
+async def test_old_keys_that_are_more_than_a_round_takes_are_left_to_the_next_round(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.sweep.KEYS_AT_ONCE", 2)
+    monkeypatch.setattr("runtime.sweep.KEY_PORTIONS", 3)
+    sweep = sweep_of(world)
+    sweep.rounds = 29
+    keyed(world.database, 10, 0)
+    left = []
+    for _ in range(3):
+        await sweep.once()
+        left.append(keys(world.database))
+    assert (left, world.changes) == ([4, 0, 0], 6)
 
 
 @pytest.mark.parametrize("failure", [Unavailable("the database is away"), RuntimeError("a bug")])

@@ -46,13 +46,39 @@ def test_zero_is_no_limit() -> None:
     door.welcome("ann")
 
 
-def test_attempts_from_everywhere_are_refused_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_from_everywhere_do_not_fill_the_memory_and_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "MOST", 10)
     door = throttled(0, 5)
-    for place in range(10):
+    for place in range(100):
         door.enter(None, str(place))
-    with pytest.raises(RateLimited, match="everywhere"):
-        door.enter(None, "another")
+        assert len(door._counts.storage) <= 10
+
+
+def test_invented_accounts_make_those_forgotten_that_were_tried_least_and_longest_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttle, "MOST", 20)
+    door = throttled(2, 50)
+    for _ in range(2):
+        door.enter("ann", "1.1.1.1")
+    door.enter("bob", "1.1.1.1")
+    for number in range(40):
+        door.enter(f"invented {number}", "2.2.2.2")
+    door.enter("invented 39", "2.2.2.2")
+    for name in ("ann", "invented 39"):
+        with pytest.raises(RateLimited, match="account"):
+            door.enter(name, "3.3.3.3")
+    for _ in range(2):
+        door.enter("bob", "3.3.3.3")
+
+
+def test_an_address_that_invents_accounts_is_refused_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST", 20)
+    door = throttled(10, 100)
+    for number in range(100):
+        door.enter(f"invented {number}", "1.1.1.1")
+    with pytest.raises(RateLimited, match="address"):
+        door.enter("another", "1.1.1.1")
 
 
 def test_a_clock_that_is_ahead_makes_no_wait_of_nothing() -> None:

@@ -27,7 +27,7 @@ PUSHES: dict[str, Event] = {
 EVENTS: dict[str, Event] = {
     "job.created": Event(JobEvent, "A job is on disk."),
     "job.updated": Event(JobEvent, "Its progress, its place or its need of a user has changed, or it is tried again."),
-    "job.cancelled": Event(JobEvent, "It is cancelled, or is being stopped."),
+    "job.cancelled": Event(JobEvent, "It is cancelled."),
     "job.log": Event(LogEvent, "There are more lines in its log."),
     "job_run.started": Event(JobEvent, "A host runs it."),
     "job_run.done": Event(JobEvent, "A run has ended; `willRetry` says whether another follows."),

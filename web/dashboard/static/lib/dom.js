@@ -80,6 +80,12 @@ function append(parent, children) {
   }
 }
 
+/** Give a row the focus, without moving the page. @param {HTMLElement} row */
+export function stand(row) {
+  if (!row.matches("a, button, [tabindex]")) row.tabIndex = -1;
+  row.focus({ preventScroll: true });
+}
+
 /** Put these children in place of all that are there. @template {Element} T @param {T} node @param {...Child} children @returns {T} */
 export function replace(node, ...children) {
   node.replaceChildren();

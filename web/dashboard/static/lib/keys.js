@@ -1,6 +1,6 @@
 /** Keys for all pages. They rest while somebody types, and while a dialog is open. */
 
-import { h } from "./dom.js";
+import { h, stand } from "./dom.js";
 import { context, go, link, pageKeys } from "./router.js";
 import { dialog } from "./ui.js";
 
@@ -33,8 +33,7 @@ function move(step) {
   if (!rows.length) return false;
   const at = rows.findIndex((row) => row.contains(document.activeElement));
   const row = rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, at + step))];
-  if (!row.matches("a, button, [tabindex]")) row.setAttribute("tabindex", "-1");
-  row.focus();
+  stand(row);
   row.scrollIntoView({ block: "nearest" });
   return true;
 }

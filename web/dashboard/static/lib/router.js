@@ -9,14 +9,18 @@
  */
 
 import { PAGES } from "../pages/index.js";
-import { api, onSignedOut } from "./api.js";
+import { Problem, api, onSignedOut } from "./api.js";
 import { APP } from "./base.js";
-import { h, replace } from "./dom.js";
+import { replace, stand } from "./dom.js";
 import { live } from "./live.js";
 import { apology } from "./apology.js";
 import { forget, me, orgById } from "./me.js";
 
+/** The lists to which pages of one thing belong, by their entry of the navigation. */
+const LISTS = { jobs: "To the jobs", hosts: "To the hosts", types: "To the job types" };
+
 let current = /** @type {{shown: Shown | null, ends: AbortController | null, page: any, ctx: Context | null}} */ ({ shown: null, ends: null, page: null, ctx: null });
+let meant = /** @type {{page: any, org: Org | null}} */ ({ page: null, org: null }); // what the address says, whether it can be shown or not
 let outlet = /** @type {HTMLElement} */ (document.body);
 let onShown = /** @type {(page: any, who: {me: any, org: Org | null}) => void} */ (() => {});
 
@@ -32,7 +36,7 @@ export const appLink = (...parts) => APP + parts.map(encodeURIComponent).join("/
 /** Show the page of that address. @param {string} url @param {{replace?: boolean}} [options] */
 export function go(url, { replace: instead = false } = {}) {
   const fixed = url.startsWith("/app/") && APP !== "/app/" ? APP + url.slice(5) : url;
-  history.replaceState({ ...history.state, y: scrollY }, "");
+  history.replaceState({ ...history.state, y: scrollY, row: rowHere() }, "");
   if (instead) history.replaceState({}, "", fixed);
   else history.pushState({}, "", fixed);
   return render();
@@ -105,25 +109,59 @@ export async function render() {
     if (ends.signal.aborted || error.name === "AbortError") return;
     if (error.status === 401) return signIn();
     close();
-    put(apology(error, render), "Interlock");
+    const again = error.code === "not_loaded" ? () => location.reload() : render; // a browser may remember that a module was not there
+    put(apology(error, again, wayOut()), "Interlock");
+    if (error.status === 0 || error.status >= 500) onceBack(again, ends.signal);
   } finally {
     if (current.ends === ends) outlet.removeAttribute("aria-busy");
   }
 }
 
+/** Do that when a connection that is lost, or will be, is there again. @param {() => any} again @param {AbortSignal} signal */
+function onceBack(again, signal) {
+  let before = live.state;
+  const off = live.onState((now) => {
+    if (now === "live" && before !== "live") again();
+    before = now;
+  });
+  signal.addEventListener("abort", off);
+}
+
+/** Where to go from a page that cannot be shown: to the list it belongs to, else home. */
+function wayOut() {
+  const { page, org } = meant;
+  const list = org && page.path !== `orgs/:orgId/${page.nav}` ? LISTS[page.nav] : undefined;
+  return org && list ? { href: link(org, page.nav), text: list } : { href: appLink(), text: "To the overview" };
+}
+
+/** A module that did not come: while the server is away that is why. @param {any} error @returns {never} */
+function notLoaded(error) {
+  if (live.state !== "lost" && navigator.onLine) throw error;
+  throw new Problem({ status: 0, code: "not_loaded", detail: "The server does not answer." });
+}
+
 async function present(ends) {
+  meant = { page: null, org: null };
   const path = location.pathname.startsWith(APP) ? location.pathname.slice(APP.length) : "";
   if (!path.replaceAll("/", "")) return void (await go(await home(), { replace: true }));
   const found = match(path);
   if (!found && /^orgs\/[^/]+\/?$/.test(path)) return void (await go(link(path.split("/")[1], "overview"), { replace: true }));
-  if (!found) throw Object.assign(new Error("There is no such page."), { status: 404 });
+  const who = found?.page.public ? null : await me();
+  if (!found) {
+    onShown({}, { me: who, org: null });
+    throw Object.assign(new Error("There is no such page."), { status: 404 });
+  }
   const { page, params } = found;
-  const who = page.public ? null : await me();
-  const org = page.org ? await orgById(params.orgId) : null;
+  const org = page.org ? await orgById(params.orgId).catch((error) => {
+    onShown({}, { me: who, org: null });
+    throw error;
+  }) : null;
   if (org) remember(org.id);
+  meant = { page, org };
   onShown(page, { me: who, org });
-  const [module] = await Promise.all([page.load(), page.public ? null : live.watch(org?.id ?? null)]);
+  const [module] = await Promise.all([page.load().catch(notLoaded), org && live.watch(org.id)]);
   ends.signal.throwIfAborted();
+  if (!org && !page.public) live.watch(null); // not before: while a page does not come, the socket tells when to ask for it again
   const ctx = { params, query: new URLSearchParams(location.search), org, me: who, signal: ends.signal, go, setQuery, live, api, title: (text) => titled(text, org) };
   const before = current.ctx;
   current.ctx = ctx;
@@ -147,7 +185,18 @@ function put(node, title) {
   replace(outlet, node);
   if (title) document.title = title;
   scrollTo(0, history.state?.y ?? 0);
-  if (!outlet.contains(document.activeElement) || document.activeElement === document.body) outlet.focus({ preventScroll: true });
+  if (!standAgain() && (!outlet.contains(document.activeElement) || document.activeElement === document.body)) outlet.focus({ preventScroll: true });
+}
+
+/** The row of a list in which the focus is, by its key. */
+const rowHere = () => /** @type {HTMLElement | null | undefined} */ (document.activeElement?.closest("main [data-row]"))?.dataset.row;
+
+/** Whoever comes back to a list stands at the row from which it was left. */
+function standAgain() {
+  const row = history.state?.row;
+  const found = row && [.../** @type {NodeListOf<HTMLElement>} */ (outlet.querySelectorAll("[data-row]"))].find((each) => each.dataset.row === row);
+  if (found) stand(found);
+  return Boolean(found);
 }
 
 function close() {

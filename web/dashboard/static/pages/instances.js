@@ -92,11 +92,11 @@ function hostFilter(wanted, hosts, choose) {
 }
 
 function columns(ctx, names, admin, change, remove) {
-  const hostOf = (each) => h("a", { href: link(ctx.org.id, "hosts", each.hostId) }, names.get(each.hostId) ?? each.hostId.slice(-8));
+  const hostOf = (each) => h("a", { href: link(ctx.org.id, "hosts", each.hostId), title: names.get(each.hostId) }, names.get(each.hostId) ?? each.hostId.slice(-8));
   const more = (each) => menu("", [{ text: "Start with a payload…", href: `${link(ctx.org.id, "jobs", "new")}?type=SERVER_START&serverInstanceId=${each.id}` }, { text: "Edit…", onclick: () => change(each) }, { text: "Delete…", danger: true, onclick: () => remove(each) }], { label: `More about ${each.name}` });
   return [
-    { title: "Name", cell: (each) => h("strong", {}, each.name) },
-    { title: "Host", cell: hostOf },
+    { title: "Name", class: "cut", cell: (each) => h("strong", { title: each.name }, each.name) },
+    { title: "Host", class: "cut", cell: hostOf },
     { title: "Jobs", cell: (each) => (may(ctx.org.role, "operator") ? instanceActions(ctx, each) : "") },
     { title: "Config", class: "wide", cell: (each) => (Object.keys(each.config).length ? h("details", {}, h("summary", {}, summary(each.config)), json(each.config)) : "") },
     { title: "Created", cell: (each) => relTime(each.createdAt) },

@@ -96,9 +96,16 @@ class NewJobPage {
   changed() {
     const schema = this.types.get(this.type.value)?.schema ?? {};
     const job = { ...this.job, payload: withoutSecrets(this.payload.value, schema, schema, "REPLACE_ME") };
-    const box = (/** @type {(server: string, org: string, job: any) => string} */ make) => () => copyBox(make(serverUrl, this.org.id, job));
+    const box = (/** @type {(server: string, org: string, job: any) => string} */ make) => () => copyBox(make(serverUrl, this.org.id, job), { unfit: this.fits ? "" : "The job is not complete yet" });
     const kinds = [{ id: "curl", text: "curl", show: box(asCurl) }, { id: "cli", text: "interlock", show: box(asCli) }];
     replace(this.commands, tabs(kinds, { selected: this.shown, label: "Command", onSelect: (id) => (this.shown = id) }));
+  }
+
+  /** As `check`, but nothing is said of it. */
+  get fits() {
+    const type = this.type.value;
+    const placed = this.target.missing === "" && !(FOR_MACHINES.test(type) && this.target.kind === "pool");
+    return Boolean(type) && placed && this.payload.fits && !NUMBERS.some((name) => Number.isNaN(Number(this.policy[name].value)));
   }
 
   /** @returns {boolean} */

@@ -42,7 +42,7 @@ async function name(ctx) {
 
 function columns(ctx) {
   return [
-    { title: "Type", cell: (type) => h("a", { href: link(ctx.org.id, "types", type.type) }, type.type) },
+    { title: "Type", class: "cut", cell: (type) => h("a", { href: link(ctx.org.id, "types", type.type), title: type.type }, type.type) },
     { title: "Origin", cell: (type) => (type.builtIn ? (type.version === 0 ? h("span", { class: "faint" }, "built in") : "built in, changed") : "own") },
     { title: "Payload", cell: (type) => payloadWords(type.schema) },
     { title: "Timeout", class: "num", cell: (type) => duration(type.timeoutSeconds * 1000) },

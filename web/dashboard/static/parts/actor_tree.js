@@ -42,7 +42,7 @@ function branch(ctx, orgId) {
   const list = table({
     rows: /** @type {any[]} */ ([]), key: (host) => host.hostId, onOpen: (host) => void whole(ctx, host), caption: "Host actors", none: h("p", { class: "ov-calm" }, "No host is alive here."),
     columns: [
-      { title: "Host", cell: (host) => named(host, names) },
+      { title: "Host", class: "cut", cell: (host) => named(host, names) },
       { title: "Presence", cell: (host) => (host.activating ? badge("scheduled", "waking") : badge(host.presence)) },
       { title: "Now", cell: (host) => (host.current ? badge(host.current.status) : h("span", { class: "faint" }, host.pollParked ? "poll parked" : host.awaitingIdle ? "must say that it is idle" : "–")) },
       { title: "In line", class: "num", cell: (host) => count(host.pending ?? 0) },
@@ -75,8 +75,8 @@ function branch(ctx, orgId) {
 }
 
 function named(host, names) {
-  const node = h("span", { title: host.hostId }, host.name || shortId(host.hostId));
-  if (!host.name) names?.find(host.hostId).then((name) => name && replace(node, name));
+  const node = h("span", { title: host.name || host.hostId }, host.name || shortId(host.hostId));
+  if (!host.name) names?.find(host.hostId).then((name) => name && replace(Object.assign(node, { title: name }), name));
   return node;
 }
 

@@ -4,7 +4,6 @@ import { h } from "../lib/dom.js";
 import { json } from "../lib/ui.js";
 import { link } from "../lib/router.js";
 import { changesOf, diffTable } from "./diff.js";
-import { parsed } from "./json_field.js";
 import { absolute } from "./spans.js";
 
 /**
@@ -24,7 +23,7 @@ export const ACTIONS = new Map([
   ["member.add", "added member"], ["member.update", "changed the role of"], ["member.remove", "removed member"], ["org.create", "made the organization"], ["org.update", "renamed the organization"],
 ]);
 
-const TIMES = new Set(["paused_until", "drainUntil", "expiresAt"]); // ms since 1970, as the trail keeps them
+const TIMES = new Set(["pausedUntil", "drainUntil", "expiresAt"]);
 const PAGES = { job: "jobs", host: "hosts", type: "types" };
 
 /** What it was done to, as a link where it has a page. @param {string} orgId @param {AuditLine} line @param {Map<string, string>} names */
@@ -58,18 +57,15 @@ export function detailOf(line) {
   return parts;
 }
 
-/** The detail as people read it: times as times, labels as labels, names of columns as the API has them. @param {any} detail */
+/** The detail as people read it: times as times. @param {any} detail */
 function readable(detail) {
   const entries = Object.entries(detail).map(([name, value]) => {
     if (name === "was" && value !== null && typeof value === "object") return [name, readable(value)];
-    if (TIMES.has(name) && typeof value === "number") return [camel(name), absolute(new Date(value).toISOString())];
-    if (name === "labels" && typeof value === "string") return [name, parsed(value).found ?? value];
-    return [camel(name), value];
+    if (TIMES.has(name) && typeof value === "string") return [name, absolute(value)];
+    return [name, value];
   });
   return Object.fromEntries(entries);
 }
-
-const camel = (name) => name.replace(/_([a-z])/g, (_all, letter) => letter.toUpperCase());
 
 /** `was` is an object of fields, or the one value that the only other field had. */
 function beforeAndAfter(was, is) {

@@ -32,7 +32,7 @@ function parts(orgId, hostId) {
   const seen = h("span", { class: "host-seen" });
   const labels = h("span", { class: "labels" });
   const steps = [
-    [(host) => host.name, whenChanged((host) => replace(name, host.name))],
+    [(host) => host.name, whenChanged((host) => replace(Object.assign(name, { title: host.name }), host.name))],
     [(host) => [stateOf(host), host.paused, host.draining, host.health, host.presence], whenChanged((host) => replace(chips, badgesOf(host)))],
     [(host, running) => [host.currentJobRunId, running], whenChanged((host, running) => replace(now, nowRuns(orgId, host, running)))],
     [(host) => host.pendingCount, whenChanged((host) => replace(waiting, waitingWords(host.pendingCount)))],

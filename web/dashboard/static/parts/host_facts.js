@@ -15,7 +15,7 @@ const KINDS = { poll: "a parked poll", socket: "a socket" };
 export function hostFacts() {
   const list = h("dl", { class: "facts-list" });
   const update = (host, line) => {
-    const said = [host.labels, host.kind, host.presence, host.lastSeenAt, line?.connections, line?.instanceId, line?.runNo];
+    const said = [host.labels, host.kind, host.presence, host.lastSeenAt, host.currentJobRunId, line?.connections, line?.instanceId, line?.runNo];
     renew(list, said, () => rows(host, line));
   };
   return { node: h("section", { class: "panel panel-facts", "aria-label": "Agent" }, h("h2", {}, "Agent"), list), update };
@@ -24,7 +24,7 @@ export function hostFacts() {
 function rows(host, line) {
   return [
     fact("Last seen", host.lastSeenAt === null ? "never" : relTime(host.lastSeenAt)),
-    fact("Connected by", connections(line)),
+    fact("Connected by", connections(host, line)),
     line?.instanceId ? fact("Process", h("code", { class: "wrap", title: "The agent's own id of this start" }, line.instanceId)) : null,
     fact("Labels", Object.keys(host.labels).length ? h("span", { class: "labels" }, labelChips(host.labels)) : "none"),
     fact("Kind", host.kind),
@@ -35,7 +35,9 @@ function rows(host, line) {
 
 const fact = (term, value) => [h("dt", {}, term), h("dd", {}, value)];
 
-function connections(line) {
+function connections(host, line) {
   const all = line?.connections ?? [];
-  return all.length === 0 ? "nothing at this moment" : all.map((each) => KINDS[each.kind] ?? each.kind).join(", ");
+  if (all.length > 0) return all.map((each) => KINDS[each.kind] ?? each.kind).join(", ");
+  if (host.presence !== "online") return "nothing at this moment";
+  return host.currentJobRunId === null ? "no poll at this moment" : "nothing held open: it polls between jobs";
 }

@@ -20,6 +20,7 @@ export class PayloadEditor {
     this.fieldsTab = this.tab("Fields", false);
     this.rawTab = this.tab("JSON", true);
     this.text = field({ label: "Payload", name: "payload", type: "json", rows: 12, required: true });
+    this.text.querySelector("label").classList.add("unseen"); // the heading above says it
     this.text.addEventListener("input", () => this.readText());
     this.place = h("div", { class: "pe-place", role: "tabpanel" });
     this.tabs = h("div", { class: "pe-tabs", role: "tablist", "aria-label": "Payload" }, this.fieldsTab, this.rawTab);
@@ -31,7 +32,7 @@ export class PayloadEditor {
    * @param {boolean} raw
    */
   tab(name, raw) {
-    return h("button", { type: "button", role: "tab", class: "pe-tab", on: { click: () => this.show(raw) } }, name);
+    return h("button", { type: "button", role: "tab", class: "pe-tab", on: { click: () => this.turn(raw) } }, name);
   }
 
   /**
@@ -49,6 +50,12 @@ export class PayloadEditor {
   fill(value) {
     this.value = value;
     this.touched = true;
+  }
+
+  /** @param {boolean} raw */
+  turn(raw) {
+    this.show(raw);
+    this.changed(); // what is missing may be another thing here
   }
 
   /** @param {boolean} raw */
@@ -78,6 +85,7 @@ export class PayloadEditor {
       this.mistake = `This is not JSON: ${/** @type {Error} */ (error).message}`;
     }
     this.text.refuse("");
+    if (this.mistake) this.changed();
   }
 
   /** @param {Record<string, any>} value */
@@ -85,6 +93,11 @@ export class PayloadEditor {
     this.value = value;
     this.touched = true;
     this.changed();
+  }
+
+  /** As `check`, but nothing is said of it. */
+  get fits() {
+    return this.raw ? !this.mistake : (this.form?.fits ?? true);
   }
 
   /** @returns {boolean} whether it can be sent; if not, it is said at its place */

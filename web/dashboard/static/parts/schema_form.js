@@ -79,6 +79,11 @@ export class SchemaForm {
     this.changed();
   }
 
+  /** As `check`, but nothing is said of it. */
+  get fits() {
+    return [...this.fields.values()].every((made) => made.mistake() === "");
+  }
+
   /**
    * What the fields themselves find wrong, by path; shown there as well.
    * @returns {boolean} whether all is well

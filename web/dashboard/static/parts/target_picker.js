@@ -50,6 +50,7 @@ export class TargetPicker {
     const names = new Map(hosts.map(({ id, name }) => [id, name]));
     offer(this.host.input, hosts.map(({ id, name, presence }) => ({ value: id, text: presence === "online" ? name : `${name} (${presence.replaceAll("_", " ")})` })), target.hostId);
     offer(this.instance.input, instances.map(({ id, name, hostId }) => ({ value: id, text: `${name} on ${names.get(hostId) ?? `…${hostId.slice(-8)}`}` })), target.serverInstanceId);
+    this.changed(); // what a link has named is chosen by now
   }
 
   /** @param {string} kind */
@@ -78,9 +79,16 @@ export class TargetPicker {
     return this.kind === "labels" ? { labels: labelsFrom(this.labels.value) ?? {} } : {};
   }
 
+  /** What is still to be chosen, in words; "" when it is complete. @returns {string} */
+  get missing() {
+    if (this.kind === "host") return this.host.value ? "" : "Choose a host.";
+    if (this.kind === "instance") return this.instance.value ? "" : "Choose a server instance.";
+    return this.kind === "labels" && labelsFrom(this.labels.value) === null ? "One name=value a line." : "";
+  }
+
   /** @returns {boolean} whether what is chosen is complete; if not, it is said at the field */
   check() {
-    const missing = { host: !this.host.value && "Choose a host.", instance: !this.instance.value && "Choose a server instance.", labels: labelsFrom(this.labels.value) === null && "One name=value a line." }[this.kind];
+    const { missing } = this;
     if (!missing) return true;
     const shown = { host: this.host, instance: this.instance, labels: this.labels }[this.kind];
     shown.refuse(missing);

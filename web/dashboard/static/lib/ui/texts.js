@@ -129,10 +129,13 @@ function copySelected(text) {
   return copied;
 }
 
-/** Text to be taken elsewhere, such as a command, with a button that copies it. @param {string} text @param {{label?: string}} [options] */
-export function copyBox(text, { label = "Copy" } = {}) {
+/**
+ * Text to be taken elsewhere, such as a command, with a button that copies it. @param {string} text
+ * @param {{label?: string, unfit?: string}} [options] `unfit`: why it is not to be copied as it stands
+ */
+export function copyBox(text, { label = "Copy", unfit = "" } = {}) {
   const shown = h("pre", { class: "copy-text", tabindex: "0" }, text);
-  const node = h("button", { type: "button", class: "button plain", "aria-label": label, title: label }, icon("copy"));
+  const node = h("button", { type: "button", class: "button plain", "aria-label": label, title: unfit || label, disabled: Boolean(unfit) }, icon("copy"));
   node.addEventListener("click", async () => {
     const copied = await copyText(text);
     node.replaceChildren(icon(copied ? "check" : "copy"));
