@@ -70,9 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Literal["auto", "json", "text"] = "auto"  # of its lines; auto: text on a terminal, else JSON
     access_log_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0  # of requests that get a line; 1: all, 0: none
 
-    heartbeat_seconds: Lasting = (
-        15  # how often agents are asked to heartbeat; unsaid, never more than a quarter of `lease_seconds`
-    )
+    heartbeat_seconds: Lasting = 15  # how often agents heartbeat; unsaid, at most a quarter of `lease_seconds`
     lease_seconds: Lasting = 60  # an agent that heartbeats is unreachable after this long without a word
     lost_after_seconds: Seconds = 300  # an unreachable run is lost after this long; 0: at once
     offline_after_seconds: Seconds = 45  # a silent host is shown offline after this long

@@ -48,7 +48,7 @@ async def test_what_changed_is_told_in_the_words_of_the_api(tenant: Tenant) -> N
     body = {"paused": True, "note": "disk", "pausedUntil": until, "labels": {"region": "eu"}}
     assert (await admin.ask("PATCH", path, body)).status == 200
     (line,) = (await trail(tenant, action="host.update"))["items"]
-    before = {"paused": False, "note": None, "pausedUntil": None, "labels": {}}
+    before: Document = {"paused": False, "note": None, "pausedUntil": None, "labels": {}}
     assert line["detail"] == body | {"was": before}
     drain = (await admin.post(f"{path}/drain", {"deadlineSeconds": 60})).json
     (line,) = (await trail(tenant, action="host.drain"))["items"]

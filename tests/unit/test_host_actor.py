@@ -321,7 +321,7 @@ def test_rows_that_never_answer_what_was_asked_are_not_read_for_ever(
     def asks_again(_state: HostState, message: Found, d: Decision) -> None:
         d.look_up = message.asked
 
-    monkeypatch.setitem(HANDLERS, Found, asks_again)
+    monkeypatch.setattr(HostActor, "handlers", HANDLERS | {Found: asks_again})
     reply = world.ask(RetryJob(job_id="unknown", by=USER))
     reads = 0
     while world.reads:
