@@ -195,8 +195,10 @@ def _allowance(s: Services) -> Allowance:
 
 
 async def _read(ws: web.WebSocketResponse, allowance: Allowance) -> Literal["left", "flood"]:
-    """Dashboards have nothing to say, and may not say it without end; return when they leave."""
+    """Dashboards have nothing to say, and may not say it without end; return when they leave, or send what is no frame."""
     async for message in ws:
+        if message.type is WSMsgType.ERROR:
+            return "left"
         if allowance.spend(len(message.data or b""), monotonic()) == "end":
             return "flood"
     return "left"
