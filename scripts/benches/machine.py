@@ -32,6 +32,9 @@ def facts(folder: Path, loop: str, engines: str = "") -> dict[str, str]:
     }
 
 
+_MEASURED = (":!docs/results", ":!docs/reliability.md")
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -42,12 +45,14 @@ def _processor() -> str:
 
 
 def _commit() -> str:
+    """Of the sources; what has been measured with them already is no change of them."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
+    changed = ("status", "--porcelain", "--untracked-files=no", "--", ".", *_MEASURED)
     said = [
         subprocess.run([git, *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-        for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        for words in (("rev-parse", "--short", "HEAD"), changed)
     ]
     return f"{said[0] or 'unknown'}{' with changes' if said[1] else ''}"
 
