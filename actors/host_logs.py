@@ -45,16 +45,20 @@ def write_lines(state: HostState, job: JobRow, run: RunRow, book: LogBook, lines
     for line in masked_lines(job, lines):
         if line.line_no is None or not book.has(line.line_no):
             written += _write(state, job, run, book, line, None, d)
-    if written:
-        d.effects.append(Effect("job.log", LogEvent(job_id=job.id, job_run_id=run.id, lines=written)))
+    _tell(job, run, written, d)
     return written
 
 
 def write_message(state: HostState, job: JobRow, run: RunRow, book: LogBook, text: str, d: Decision) -> None:
     """A progress message is a line of the log that has no number."""
     (line,) = masked_lines(job, (Line(None, "info", text, None),))
-    if _write(state, job, run, book, line, job.progress, d):
-        d.effects.append(Effect("job.log", LogEvent(job_id=job.id, job_run_id=run.id, lines=1)))
+    _tell(job, run, int(_write(state, job, run, book, line, job.progress, d)), d)
+
+
+def _tell(job: JobRow, run: RunRow, written: int, d: Decision) -> None:
+    """Dashboards hear of new lines."""
+    if written:
+        d.effects.append(Effect("job.log", LogEvent(job_id=job.id, job_run_id=run.id, lines=written)))
 
 
 def _write(

@@ -35,7 +35,7 @@ def _note_switch(state: HostState, left: str, d: Decision) -> None:
 
 
 def _leave_poll(state: HostState, d: Decision) -> None:
-    """Nor is a poll of the process that was replaced given anything."""
+    """A parked poll of the process that was replaced is given nothing any more."""
     if state.poll is not None and state.poll.instance_id not in {None, state.host.instance_id}:
         state.answer_poll(Superseded(_REPLACED, current={"instanceId": state.host.instance_id}), d)
 

@@ -21,9 +21,7 @@ from store.labels import ANY_HOST, carries
 from store.pool import ROWS_AHEAD, PoolRead, Waiting
 
 FIRST_HINTS = 2  # jobs of which a host's socket is told when it becomes idle; of more as those go, or as it stays idle
-HINTED_AT_ONCE = (
-    256  # hosts that are told in one round: who is told later finds most jobs taken, and is not told of them
-)
+HINTED_AT_ONCE = 256  # hosts that are told in one round: most jobs are taken before the next, and then nobody else is
 CHOICE = 256  # jobs among which the one is chosen of which a host is told next
 _ITEM = itemgetter(1)
 KEPT: Millis = 10_000  # how long a job is kept for a host that does not say what became of it

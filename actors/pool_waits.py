@@ -19,6 +19,9 @@ class Candidates(NamedTuple):
     barred: int  # of those connected, from taking anything now
 
 
+NO_HOST = Candidates(0, 0, 0, 0)
+
+
 class Census:
     """An org's hosts as they were counted at one moment. What it has said of some labels it remembers: of 10,000 hosts no
     two may carry the same, and the jobs of a batch, or of a page, all ask.
@@ -54,9 +57,6 @@ class Census:
         return found
 
 
-NO_HOST = Candidates(0, 0, 0, 0)
-
-
 def wait_in_pool(job: JobRow, run: RunRow, census: Census, position: int | None) -> Wait | None:
     """The reason, its place among those that want the same labels if that is known, and until when."""
     if run.status is RunStatus.SCHEDULED and run.attempt > 1:
@@ -69,11 +69,10 @@ def wait_in_pool(job: JobRow, run: RunRow, census: Census, position: int | None)
     total, connected, busy, barred = census.candidates(labels)
     if not total:
         return Wait("no_matching_host", position, _nobody(labels))
-    if census.is_awaited(labels):
-        return Wait("behind", position, "It waits for one of the idle hosts to take it")
-    if not connected:
+    awaited = census.is_awaited(labels)
+    if not awaited and not connected:
         return Wait("host_offline", position, f"{_of(total)} connected")
-    if busy + barred >= connected:
+    if not awaited and busy + barred >= connected:
         also = f", and {barred} may not take anything now" if barred else ""
         return Wait("host_busy", position, f"{busy} of {connected} connected hosts that could take it are busy{also}")
     return Wait("behind", position, "It waits for one of the idle hosts to take it")

@@ -34,6 +34,11 @@ def paused(by: str | None, note: str | None) -> str:
     return f"The host is paused{f' by {by}' if by else ''}{f': {note}' if note else ''}"
 
 
+def offline(last_seen_at: Millis | None) -> str:
+    """Since when nobody has heard of the host, in words."""
+    return f"The host's agent {'has never connected' if last_seen_at is None else f'was last seen at {when(last_seen_at)}'}"
+
+
 def _not_before(attempt: Attempt) -> Wait:
     run = attempt.run
     if run.attempt > 1:
@@ -52,8 +57,7 @@ def _in_line(state: HostState, attempt: Attempt, position: int, now: Millis) -> 
     if host.unhealthy is not None:
         return Wait("host_unhealthy", position, f"Nothing is offered to the host: {host.unhealthy}")
     if not state.online and current is None:
-        seen = "has never connected" if host.last_seen_at is None else f"was last seen at {when(host.last_seen_at)}"
-        return Wait("host_offline", position, f"The host's agent {seen}")
+        return Wait("host_offline", position, offline(host.last_seen_at))
     if host.awaiting_idle:
         return Wait(
             "awaiting_idle", position, "A run is over here, but the host's agent has yet to say that it is idle again"

@@ -16,6 +16,7 @@ from playhouse.migrations import Runner
 from store.errors import DRIVER_ERRORS, DatabaseUnusable
 from store.postgres import check_server, disconnect, is_closed_by_server, one_migrator, open_postgres
 from store.sqlite_values import bind_quickly
+from store.transactions import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def migrate(database: Database) -> list[str]:
         with _one_migrator(database):
             return list(Runner(database, str(MIGRATIONS)).up())
     except DRIVER_ERRORS as error:
-        raise DatabaseUnusable(f"The database cannot be brought up to date: {error}") from error
+        raise DatabaseUnusable(f"The database cannot be brought up to date: {first_error(error)}") from error
 
 
 def _connect(database: Database) -> None:

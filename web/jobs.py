@@ -235,8 +235,8 @@ async def _document(s: Services, who: Member, job_id: str) -> bytes:
             wait = await _wait_from_rows(s, full)
         else:
             wait = await s.directory.ask(host_id, messages.ExplainWait(job_id=job_id))
-        if wait is not None and wait.reason == "host_paused":
-            wait = await _with_who_paused(s, host_id, wait)
+            if wait is not None and wait.reason == "host_paused":
+                wait = await _with_who_paused(s, host_id, wait)
         if wait is None:
             full = await _full(s, who, job_id)  # it has just been started or ended
     return encode(document(full, wait))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from actors.waits import BY_HAND, paused
+from actors.waits import BY_HAND, offline, paused
 from interlock.clock import Millis
 from interlock.states import RunStatus
 from interlock.wire import Wait, when
@@ -36,6 +36,5 @@ def _of_host(host: HostGlance, now: Millis, offline_after: Millis) -> Wait:
     if host.awaiting_idle:
         return Wait("awaiting_idle", None, "The host's agent has yet to say that it is idle")
     if host.last_seen_at is None or host.last_seen_at + offline_after < now:
-        seen = "has never connected" if host.last_seen_at is None else f"was last seen at {when(host.last_seen_at)}"
-        return Wait("host_offline", None, f"The host's agent {seen}")
+        return Wait("host_offline", None, offline(host.last_seen_at))
     return Wait("behind", None, "In line on its host")

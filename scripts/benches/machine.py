@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+_MEASURED = (":!docs/results", ":!docs/reliability.md")  # what a bench itself changes
 
 
 def facts(folder: Path, loop: str, engines: str = "") -> dict[str, str]:
@@ -30,9 +31,6 @@ def facts(folder: Path, loop: str, engines: str = "") -> dict[str, str]:
         "data": f"{folder} ({_file_system(folder)})",
         "load": f"{load} (averages over 1, 5 and 15 minutes before the start)",
     }
-
-
-_MEASURED = (":!docs/results", ":!docs/reliability.md")
 
 
 def _processor() -> str:

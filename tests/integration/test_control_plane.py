@@ -1,5 +1,6 @@
 """A server is stopped part by part, and what kept it from starting is what is told."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -52,5 +53,11 @@ async def test_a_server_that_cannot_be_built_says_why_and_lets_go(
     await other.stop()
 
 
-async def test_one_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
-    await plane_in(tmp_path).stop()
+def test_one_that_was_never_started_can_be_stopped(tmp_path: Path) -> None:
+    async def stop_twice() -> None:
+        plane = plane_in(tmp_path)
+        for _ in range(2):
+            await plane.stop()
+
+    asyncio.run(stop_twice())
+    assert list(tmp_path.iterdir()) == []  # nothing was made
