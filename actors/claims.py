@@ -1,4 +1,6 @@
-"""Hosts are claimed in batches: all that are asked for in one turn of the loop share a transaction."""
+"""Hosts are claimed in batches: all that are asked for in one turn of the loop, or while others are being claimed, share a
+transaction. A fleet that comes back after a restart asks for its hosts one by one; each alone would cost it a commit.
+"""
 
 import logging
 from collections.abc import Callable
@@ -35,8 +37,8 @@ class Claims:
         return bool(self._wanted or self._under_way)
 
     def soon(self, host_id: str, *, free: bool = False) -> None:
-        """Claim it with the others of this turn."""
-        if not self._wanted:
+        """Claim it with the others of this turn; behind those that are being claimed, for one transaction runs at a time."""
+        if not self._wanted and not self._under_way:
             self._loop.call_soon(self._claim)
         self._wanted.append((host_id, free))
 
@@ -71,6 +73,8 @@ class Claims:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 waiter.set()
+            if self._wanted and not self._under_way:
+                self._claim()
 
         return done
 

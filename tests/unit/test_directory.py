@@ -78,6 +78,19 @@ def test_claims_are_bounded() -> None:
     assert town.exclusives == 3
 
 
+def test_hosts_that_are_asked_for_while_others_are_claimed_are_claimed_together(town: Town) -> None:
+    """A fleet that comes back after a restart: each host's request comes by itself."""
+    hosts = [town.host() for _ in range(6)]
+    replies = [town.ask(host_id, Describe()) for host_id in hosts[:5]]
+    town.fails = [OperationalError("away")]  # what befalls the first says nothing of those behind it
+    town.write()
+    assert [reply.done for reply in replies] == [True, False, False, False, False]
+    replies.append(town.ask(hosts[5], Describe()))
+    town.settle()
+    assert [isinstance(reply.error, Unavailable) for reply in replies] == [True, *[False] * 5]
+    assert town.exclusives == 3
+
+
 def test_a_second_message_claims_nothing_again(town: Town) -> None:
     host_id = town.host()
     for _ in range(3):
