@@ -346,13 +346,13 @@ class HostActor(LoopActor):
             _settle(reply, failure)
             return
         state = self.state
+        for poll, answer in d.answers:
+            self._answer(poll, answer)
         if state is not None:
             for effect in d.effects:
                 self._around.events.publish(state.host.org_id, effect.event, effect.data)
         for due_at in d.alarms:
             self._around.alarms.set_alarm(self.host_id, due_at)
-        for poll, answer in d.answers:
-            self._answer(poll, answer)
         if d.pooled and state is not None:
             self._around.pool.note(state.host.org_id, self.host_id, d.pooled)
         if d.look_up is None:

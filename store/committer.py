@@ -254,9 +254,10 @@ class Committer:
         """The numbers of new lines, by job. Its host's actor could not give them: lines of an earlier attempt, which
         another host made, may still come in.
         """
-        more = Counter(append.values[_LINE_OF] for append in appends if append.table == "job_log")
-        if not more:
+        lines = [append.values[_LINE_OF] for append in appends if append.table == "job_log"]
+        if not lines:
             return {}
+        more = Counter(lines)
         counts = [self.statements.pick_count(each) for each in sorted(more.items())]
         last = self.dialect.counted(cursor, self.statements.count_lines, counts)
         if last.keys() != more.keys():

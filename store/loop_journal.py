@@ -20,6 +20,7 @@ from store.writer import CommitterElsewhere
 SENT_AT_ONCE = 65_536  # bytes of a message that the socket surely has room for; longer ones are sent from the thread
 WORTH_WAITING = 32  # decisions: a commit takes much the same for one of them as for these
 GATHER_SECONDS = 0.005  # for which so many are waited for, where the last batch shows that they will come
+QUIET_SECONDS = 0.002  # after the last batch: a decision that comes then is likely to be alone in its turn of the loop
 _LOOKS = 0.5  # seconds between two looks at whether the loop is still there, for who waits for the end
 
 
@@ -47,12 +48,12 @@ class LoopJournal(Journal):
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Instead of `start`: begin to write, as this loop turns."""
+        self._busy = True  # until the process has answered for the first time
         self._loop = loop
         self._soon = loop.call_soon
 
         def listen() -> None:
             loop.add_reader(self._elsewhere.channel, self._readable)
-            self._busy = True
             self._hand_over([])  # nothing: the process opens the database meanwhile, and not when somebody waits for it
 
         loop.call_soon_threadsafe(listen)
@@ -85,6 +86,22 @@ class LoopJournal(Journal):
         if self._loop is not None and self._thread is None:
             self._loop.remove_reader(self._elsewhere.channel)
         self._loop = None
+
+    def submit(self, entry: Entry) -> None:
+        """Queue a decision. In a quiet moment it goes out at once: whoever decides has more to do in this turn of the loop,
+        and the process begins meanwhile.
+        """
+        if self._is_quiet():
+            self._busy = True
+            self._hand_over([entry])
+        else:
+            super().submit(entry)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way, nothing waits, and nothing has just been written."""
+        writes = self._loop is not None and self._thread is None and not self._stopping
+        waits = self._busy or self._decided or self._held or self._next is not None or not self._queue.empty()
+        return writes and not waits and time.perf_counter() - self._ended_at > QUIET_SECONDS
 
     def _flush(self) -> None:
         super()._flush()

@@ -1,5 +1,6 @@
 """Agents over HTTP: poll, report, progress, logs, evidence, heartbeat. Unknown fields are passed over: agents may be newer."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,6 +9,7 @@ from aiohttp import web
 
 from actors import messages
 from actors.documents import encode
+from actors.loop_actor import LoopFuture
 from interlock.clock import rfc3339, seconds
 from interlock.errors import InterlockError, InvalidRequest, NotFound, Unauthenticated
 from interlock.ids import is_id
@@ -31,6 +33,8 @@ from web.parsing import decode, read_json
 from web.preferences import is_number, preferred_wait, whole_seconds
 from web.services import Services
 
+log = logging.getLogger(__name__)
+
 Value = TypeVar("Value")
 
 _report = msgspec.json.Decoder(Report)
@@ -53,9 +57,13 @@ async def poll(request: web.Request, s: Services, who: Agent) -> web.StreamRespo
         running=asks.running,
         is_open=_open(request),
     )
+    written: list[web.Response] = []
     with s.revocations.holding(who.kid, lambda: _revoked(s, parked)):
         s.directory.poll(parked, waits_ms)
+        parked.answer.then(lambda reply: written.extend(_written_at_once(request, reply)))
         answer: messages.PollAnswer = await parked.answer
+    if written:
+        return written[0]
     if answer.taken is None:
         headers = {} if answer.cancel is None else {"Interlock-Cancel": answer.cancel}
         return web.Response(status=204, headers=headers)
@@ -67,6 +75,22 @@ def _open(request: web.Request) -> Callable[[], bool]:
     """Tells whether the connection would still take an answer."""
     transport = request.transport
     return lambda: transport is not None and not transport.is_closing()
+
+
+def _written_at_once(request: web.Request, reply: LoopFuture) -> list[web.Response]:
+    """The reply that carries a job, if it could be written where its commit is told: a turn of the loop before this
+    request's task hears of it. It must not raise.
+    """
+    answer = reply.outcome
+    if not isinstance(answer, messages.PollAnswer) or answer.taken is None:
+        return []
+    response = Answer(answer.taken)
+    stamp(request, response)
+    try:
+        return [response] if response.write_at_once(request) else []
+    except Exception:
+        log.exception("A job could not be written at once")
+        return []
 
 
 def _revoked(s: Services, parked: messages.Poll) -> None:

@@ -26,6 +26,10 @@ class Answer(web.Response):
 
     async def prepare(self, request: web.BaseRequest) -> "AbstractStreamWriter | None":
         """Write all of it, if nothing is in the way."""
+        return None if self.write_at_once(request) else await super().prepare(request)
+
+    def write_at_once(self, request: web.BaseRequest) -> bool:
+        """Write all of it here and now; whether that could be. Whoever calls this himself stamps it first."""
         transport = request.transport
         if (
             self.prepared
@@ -39,7 +43,7 @@ class Answer(web.Response):
             or self._compression
             or self._cookies
         ):
-            return await super().prepare(request)
+            return False
         head = [f"HTTP/1.1 {self.status} {self.reason}"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]
         head.append(f"Content-Length: {len(self._whole)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n")
@@ -48,4 +52,4 @@ class Answer(web.Response):
         request.writer.output_size += len(message)  # so that nobody takes it for unanswered
         self._body_length = len(self._whole)
         self._keep_alive = self._eof_sent = True
-        return None
+        return True

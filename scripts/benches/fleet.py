@@ -1,7 +1,9 @@
 """`bench fleet`: how many jobs travel through a server, how fast, and what each costs, beside bare aiohttp."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from benches.embedded import Embedded, jobs_plan
 from benches.figures import percentile
@@ -43,34 +45,56 @@ class Fleet(Embedded):
 
     def _end_to_end(self, load: str) -> Figures:
         z = self.sizes
-        with bare(self.loop, self._folder) as server:
-            echo = self._driven(Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients))
-        with self._embedded("small") as (server, seed):
-            jobs = self._drive(load, server, seed, z.jobs)
+
+        def echoed() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                plan = Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients)
+                return self._driven(plan)
+
+        def done() -> Outcome:
+            with self._embedded("small") as (server, seed):
+                return self._drive(load, server, seed, z.jobs)
+
+        echo, jobs = self._there_and_back(echoed, done)
         return {
-            f"{load} bare": echo.rate,
-            f"{load} bare CPU": echo.server_cpu_us,
-            load: jobs.rate,
-            f"{load} CPU": jobs.server_cpu_us,
+            f"{load} bare": fmean(one.rate for one in echo),
+            f"{load} bare CPU": fmean(one.server_cpu_us for one in echo),
+            load: fmean(one.rate for one in jobs),
+            f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
         }
 
     def _dispatch(self) -> Figures:
-        with bare(self.loop, self._folder) as server:
-            plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=self.sizes.echoes // 10)
-            trip = self._driven(plan).latencies_ms
-        with self._embedded("small") as (server, seed):
-            taken = self._drive("dispatch", server, seed, self.sizes.dispatched).latencies_ms
-        percentiles = {f"dispatch p{percent}": percentile(taken, percent) for percent in (50, 99)}
-        return {"round trip": percentile(trip, 50)} | percentiles
+        def sent() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=self.sizes.echoes // 10)
+                return self._driven(plan)
+
+        def dispatched() -> Outcome:
+            with self._embedded("small") as (server, seed):
+                return self._drive("dispatch", server, seed, self.sizes.dispatched)
+
+        trips, taken = self._there_and_back(sent, dispatched)
+        figures = {"round trip": fmean(percentile(one.latencies_ms, 50) for one in trips)}
+        for percent in (50, 99):
+            figures[f"dispatch p{percent}"] = fmean(percentile(one.latencies_ms, percent) for one in taken)
+        return figures
 
     def _drain(self) -> Figures:
         """Beside an org in which nothing else waits, and one in which much does."""
-        figures: Figures = {}
-        for name in ("small", "deep"):
+        starts: dict[str, list[float]] = {"small": [], "deep": []}
+
+        def drained(name: str) -> Outcome:
             with self._embedded(name) as (server, seed):
-                figures[f"start {name}"] = server.ready_seconds
-                figures[f"drain {name}"] = self._drive("drain", server, seed, self.sizes.drained).rate
-        return figures
+                starts[name].append(server.ready_seconds)
+                return self._drive("drain", server, seed, self.sizes.drained)
+
+        small, deep = self._there_and_back(partial(drained, "small"), partial(drained, "deep"))
+        return {
+            "start small": fmean(starts["small"]),
+            "drain small": fmean(one.rate for one in small),
+            "start deep": fmean(starts["deep"]),
+            "drain deep": fmean(one.rate for one in deep),
+        }
 
     def _memory(self) -> Figures:
         """Hosts that only have rows against none; then hosts that have each polled once against those rows."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from benches.embedded import Embedded
 from benches.figures import percentile
@@ -41,20 +42,26 @@ class Sockets(Embedded):
 
     def _pool(self) -> Figures:
         figures, jobs = self._end_to_end("socket_pool", self.sizes.pool_jobs)
-        return {**figures, **jobs.figures}
+        return figures | {name: fmean(one.figures[name] for one in jobs) for name in jobs[0].figures}
 
-    def _end_to_end(self, load: str, count: int) -> tuple[Figures, Outcome]:
+    def _end_to_end(self, load: str, count: int) -> tuple[Figures, Sequence[Outcome]]:
         z = self.sizes
-        with bare(self.loop, self._folder) as server:
-            plan = Plan(load="socket_echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.hosts)
-            echo = self._driven(plan)
-        with self._embedded("small") as (server, seed):
-            jobs = self._drive(load, server, seed, seed.hosts, count)
+
+        def echoed() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                plan = Plan(load="socket_echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.hosts)
+                return self._driven(plan)
+
+        def done() -> Outcome:
+            with self._embedded("small") as (server, seed):
+                return self._drive(load, server, seed, seed.hosts, count)
+
+        echo, jobs = self._there_and_back(echoed, done)
         figures = {
-            f"{load} bare": echo.rate,
-            f"{load} bare CPU": echo.server_cpu_us,
-            load: jobs.rate,
-            f"{load} CPU": jobs.server_cpu_us,
+            f"{load} bare": fmean(one.rate for one in echo),
+            f"{load} bare CPU": fmean(one.server_cpu_us for one in echo),
+            load: fmean(one.rate for one in jobs),
+            f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
         }
         return figures, jobs
 
@@ -73,13 +80,19 @@ class Sockets(Embedded):
             return dict(self._drive("socket_storm", server, seed, [*seed.hosts, *seed.others], 0).figures)
 
     def _cancel(self) -> Figures:
-        with bare(self.loop, self._folder) as server:
-            plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=3000)
-            trip = percentile(self._driven(plan).latencies_ms, 50)
-        with self._embedded("small") as (server, seed):
-            taken = self._drive("socket_cancel", server, seed, seed.hosts, self.sizes.cancels).latencies_ms
-        percentiles = {f"cancel p{percent}": percentile(taken, percent) for percent in (50, 99)}
-        return {"round trip": trip} | percentiles
+        def sent() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                return self._driven(Plan(load="round_trip", port=server.port, pid=server.pid, count=3000))
+
+        def cancelled() -> Outcome:
+            with self._embedded("small") as (server, seed):
+                return self._drive("socket_cancel", server, seed, seed.hosts, self.sizes.cancels)
+
+        trips, cancels = self._there_and_back(sent, cancelled)
+        figures = {"round trip": fmean(percentile(one.latencies_ms, 50) for one in trips)}
+        for percent in (50, 99):
+            figures[f"cancel p{percent}"] = fmean(percentile(one.latencies_ms, percent) for one in cancels)
+        return figures
 
     def _dashboards(self) -> Figures:
         """All read; then one of them does not."""

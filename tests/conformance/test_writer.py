@@ -209,9 +209,38 @@ async def test_while_a_batch_is_written_the_next_one_grows(desk: Desk, store: St
     assert store.journal.batches == 2
 
 
+async def test_in_a_quiet_moment_a_decision_goes_out_while_its_turn_still_lasts(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_journal, "QUIET_SECONDS", 0.0)
+    at, told = desk.host(), Told(store)
+    told.submit(at.entry(*created(*at.new_job())))
+    assert store.journal.depth == 0
+    told.submit(at.entry(*created(*at.new_job())))  # behind one that is under way all that come are gathered
+    told.submit(at.entry(*created(*at.new_job())))
+    assert store.journal.depth == 2
+    assert [type(each) for each in await told.all(3)] == [Committed] * 3
+    assert (store.journal.batches, desk.count("job")) == (2, 3)
+
+
+async def test_just_behind_another_the_decisions_of_a_turn_share_a_commit(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, told = desk.host(), Told(store)
+    told.submit(at.entry())
+    await told.all(1)
+    monkeypatch.setattr(loop_journal, "QUIET_SECONDS", 60.0)
+    for _ in range(3):
+        told.submit(at.entry(*created(*at.new_job())))
+    assert store.journal.depth == 3
+    await told.all(4)
+    assert store.journal.batches == 2
+
+
 async def test_behind_many_decisions_as_many_are_waited_for(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop_journal, "QUIET_SECONDS", 60.0)
     monkeypatch.setattr(loop_journal, "GATHER_SECONDS", 60.0)
     monkeypatch.setattr(loop_journal, "WORTH_WAITING", 16)
     at, told = desk.host(), Told(store)

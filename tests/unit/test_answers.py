@@ -1,5 +1,6 @@
 """The short way of an answer says what aiohttp's own way says, and steps aside for all that is not plain."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
@@ -133,3 +134,34 @@ async def test_a_connection_that_has_gone_is_an_error_as_ever(place: Both) -> No
     with pytest.raises(aiohttp.ClientError):
         await client.get("/")
     assert len(raised) == 1
+
+
+async def test_what_was_written_at_once_is_not_written_again_by_its_handlers_end(place: Both) -> None:
+    made, client = place
+    written: list[bool] = []
+
+    async def before_its_task_goes_on(request: web.Request) -> web.StreamResponse:
+        answer = Answer(BODY)
+        asyncio.get_running_loop().call_soon(lambda: written.append(answer.write_at_once(request)))
+        await asyncio.sleep(0)
+        return answer
+
+    made.handler = before_its_task_goes_on
+    for _ in range(2):
+        assert await (await client.get("/")).read() == BODY
+        assert written.pop()
+
+
+async def test_what_cannot_be_written_at_once_is_left_to_aiohttp(place: Both) -> None:
+    made, client = place
+    written: list[bool] = []
+
+    async def in_the_way(request: web.Request) -> web.StreamResponse:
+        answer = Answer(BODY)
+        answer.enable_compression(web.ContentCoding.gzip)
+        written.append(answer.write_at_once(request))
+        return answer
+
+    made.handler = in_the_way
+    assert await (await client.get("/")).read() == BODY
+    assert written == [False]
