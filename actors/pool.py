@@ -427,6 +427,11 @@ class Pool:
         ahead = sum(kept.lane is lane and order(kept.item) < order(item) for kept in self._kept.values())
         return lane.place(item) + ahead
 
+    def is_turned_down(self, job_id: str, labels: str) -> bool:
+        """Whether each idle host that could take it has refused it, and there is one."""
+        refusals = [host.refused for host in self.idle.values() if carries(host.labels, labels)]
+        return bool(refusals) and all(job_id in refused for refused in refusals)
+
 
 def _carrier_of(wanted: Collection[str]) -> Callable[[str], bool]:
     """Whether a host's labels carry any of these; looked at once, since of thousands of hosts many carry the same."""

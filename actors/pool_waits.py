@@ -57,8 +57,12 @@ class Census:
         return found
 
 
-def wait_in_pool(job: JobRow, run: RunRow, census: Census, position: int | None) -> Wait | None:
-    """The reason, its place among those that want the same labels if that is known, and until when."""
+def wait_in_pool(
+    job: JobRow, run: RunRow, census: Census, position: int | None, *, turned_down: bool = False
+) -> Wait | None:
+    """The reason, its place among those that want the same labels if that is known, and until when. `turned_down`: each
+    idle host that could take it has refused it.
+    """
     if run.status is RunStatus.SCHEDULED and run.attempt > 1:
         return Wait("backoff", None, f"Attempt {run.attempt} of {job.max_attempts} waits", when(run.available_at))
     if run.status is RunStatus.SCHEDULED:
@@ -75,6 +79,8 @@ def wait_in_pool(job: JobRow, run: RunRow, census: Census, position: int | None)
     if not awaited and busy + barred >= connected:
         also = f", and {barred} may not take anything now" if barred else ""
         return Wait("host_busy", position, f"{busy} of {connected} connected hosts that could take it are busy{also}")
+    if turned_down:
+        return Wait("behind", position, "The idle hosts that could take it have all refused it: it waits for another")
     return Wait("behind", position, "It waits for one of the idle hosts to take it")
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from actors.gathered_reads import GatheredReads
 from actors.limits import Limits
 from actors.ports import AlarmPort, Alone, EventPort, JournalPort, LoopPort, NoPool, OwnershipPort, PoolPort, ReaderPort
 from interlock.clock import Clock
 from interlock.ids import Ids
+from store.gathered_reads import GatheredReads
 
 if TYPE_CHECKING:
     from actors.host import HostActor
@@ -49,7 +49,7 @@ class Surroundings:
         self.ids = ids
         self.journal = journal
         self.reader = reader
-        self.gathered = GatheredReads(reader, scheduler)
+        self.gathered = GatheredReads(reader.read, scheduler.call_soon)
         self.events = events
         self.limits = limits
         self.ownership = ownership or Alone()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from interlock.errors import Unavailable
 from store.committer import Committer
 from store.database import connected, migrate
 from store.errors import DRIVER_ERRORS
+from store.gathered_reads import GatheredReads
 from store.journal import Journal
 from store.loop_journal import LoopJournal
 from store.writer import CommitterElsewhere
@@ -37,6 +38,7 @@ class Store:
         self._pool = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
+        self._gathered = GatheredReads(self.read, lambda flush: asyncio.get_running_loop().call_soon(flush))
         self._connections: dict[int, Any] = {}  # of the reading threads
         self.journal: Journal = (
             Journal(Committer(database, owner), self._post) if elsewhere is None else LoopJournal(elsewhere, self._post)
@@ -79,10 +81,16 @@ class Store:
 
     async def fetch(self, work: Callable[[Database], Result]) -> Result:
         """The result of `work(database)` on a reading thread; `Unavailable` when the database is."""
-        loop = asyncio.get_running_loop()
+        return await self._answered(lambda: asyncio.get_running_loop().run_in_executor(self._pool, self._reading, work))
+
+    async def fetch_small(self, work: Callable[[Database], Result]) -> Result:
+        """The same of a row or two: all that are asked for in one turn of the loop wake one thread together."""
+        return await self._answered(lambda: self._beside_others(work))
+
+    async def _answered(self, begin: Callable[[], Awaitable[Result]]) -> Result:
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return await loop.run_in_executor(self._pool, self._reading, work)
+                return await begin()
         except TimeoutError as error:
             log.warning("The database has not answered within %g s", READ_SECONDS)
             raise Unavailable("The database does not answer") from error
@@ -93,6 +101,20 @@ class Store:
             if not self._stopped:
                 raise
             raise Unavailable("The server is stopping") from error
+
+    def _beside_others(self, work: Callable[[Database], Result]) -> "asyncio.Future[Result]":
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(result: Result, error: BaseException | None) -> None:
+            if answer.done():
+                return  # nobody waits for it any more
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        self._gathered.read(work, done)
+        return answer
 
     async def change(self, work: Callable[[Database], Result]) -> Result:
         """The result of `work(database)` in a short transaction of its own; `Unavailable` when it was not committed."""

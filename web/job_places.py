@@ -11,6 +11,7 @@ from interlock.states import JobStatus
 from interlock.wire import Wait
 from store.fleet import host_sight
 from store.jobs import FullJob, instance_of_job, statuses_of
+from store.labels import ANY_HOST
 from store.pool import count_hosts, place_of_job
 from web.access import Member
 from web.services import Services
@@ -92,9 +93,17 @@ async def waits_in_pool(
     now = s.clock.now()
     seen_since = now - s.limits.offline_after_ms - SEEN_SAVED_EVERY
     hosts = await s.store.fetch(lambda db: count_hosts(db, org_id, seen_since, now))
-    pool = s.directory.supervisor(org_id).pool
-    census = Census(hosts, pool.memory.idle_labels)
+    memory = s.directory.supervisor(org_id).pool.memory
+    census = Census(hosts, memory.idle_labels)
+    if not one:
+        return {full.job.id: wait_in_pool(full.job, full.runs[-1], census, None) for full in waiting}
     return {
-        full.job.id: wait_in_pool(full.job, full.runs[-1], census, pool.memory.position(full.job.id) if one else None)
-        for full in waiting
+        job.id: wait_in_pool(
+            job,
+            runs[-1],
+            census,
+            memory.position(job.id),
+            turned_down=memory.is_turned_down(job.id, job.labels or ANY_HOST),
+        )
+        for job, runs in ((full.job, full.runs) for full in waiting)
     }

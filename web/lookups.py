@@ -138,7 +138,7 @@ class Lookups:
     async def _ask(self, key: Hashable, work: Callable[[Database], Any]) -> Any:
         """Many may want the same row at once, as the items of a batch do: it is read once for all of them."""
         asked_at, forgotten = self._clock.now(), self._forgotten
-        found = await self._store.fetch(work)
+        found = await self._store.fetch_small(work)
         others: dict[Hashable, Any] = {}
         if isinstance(found, _WithOthers):
             found, others = found

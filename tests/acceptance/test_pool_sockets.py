@@ -122,6 +122,9 @@ async def test_a_rejected_hint_is_not_repeated_to_that_host(tenant: Tenant) -> N
         await agent.until("job:done_ack")
         third = await tenant.pool()
         assert await agent.hint() == third["id"]
+        shown = await tenant.show(refused)
+        assert (shown["wait"]["reason"], "refused" in shown["wait"]["detail"]) == ("behind", True)
+        assert "refused" not in (await tenant.show(third))["wait"]["detail"]
     assert (await tenant.show(refused))["status"] == "PENDING"
     assert (await tenant.host("other").take())["jobId"] == refused["id"]
 

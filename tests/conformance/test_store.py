@@ -281,28 +281,40 @@ async def test_a_change_that_fails_leaves_nothing_behind(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [OperationalError("away"), IntegrityError("twice")])
 async def test_a_database_that_fails_is_a_try_later(store: Store, error: Exception) -> None:
-    for ask in (store.fetch, store.change):
+    for ask in (store.fetch, store.fetch_small, store.change):
         with pytest.raises(Unavailable) as refusal:
             await ask(failing(error))
         assert refusal.value.__cause__ is error
 
 
 async def test_what_the_driver_itself_raises_is_a_try_later(store: Store, backend: Backend) -> None:
-    for ask in (store.fetch, store.change):
+    for ask in (store.fetch, store.fetch_small, store.change):
         with pytest.raises(Unavailable):
             await ask(failing(backend.driver_error("disk I/O error")))
 
 
+async def test_small_reads_that_are_wanted_at_once_are_told_their_own(store: Store) -> None:
+    await store.change(add_org("acme"))
+    wanted = (names, failing(OperationalError("away")), failing(NotFound("no such org")), lambda _: "last")
+    found = await asyncio.gather(*map(store.fetch_small, wanted), return_exceptions=True)
+    assert [each if isinstance(each, list | str) else type(each) for each in found] == [
+        ["acme"],
+        Unavailable,
+        NotFound,
+        "last",
+    ]
+
+
 async def test_our_own_refusals_and_bugs_come_through_as_they_are(store: Store) -> None:
     for error in (NotFound("no such org"), ZeroDivisionError("a bug")):
-        for ask in (store.fetch, store.change):
+        for ask in (store.fetch, store.fetch_small, store.change):
             with pytest.raises(type(error)) as raised:
                 await ask(failing(error))
             assert raised.value is error
 
 
 async def test_after_a_failure_the_next_one_succeeds(store: Store) -> None:
-    for ask in (store.fetch, store.change):
+    for ask in (store.fetch, store.fetch_small, store.change):
         with pytest.raises(Unavailable):
             await ask(lambda database: database.execute_sql("SELECT nonsense FROM nowhere"))
     await store.change(add_org("acme"))
@@ -377,7 +389,7 @@ async def test_a_stop_writes_what_is_queued_and_a_second_one_does_no_harm(url: s
     assert len(await asyncio.wait_for(asyncio.gather(*changes), LONG)) == 10
 
 
-@pytest.mark.parametrize("door", ["fetch", "change"])
+@pytest.mark.parametrize("door", ["fetch", "fetch_small", "change"])
 async def test_after_the_stop_everybody_is_told_to_try_later(url: str, door: str) -> None:
     store = Store(open_database(url), "me")
     await asyncio.to_thread(store.start, asyncio.get_running_loop())

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from actors.gathered_reads import AT_ONCE, GatheredReads
-from actors.ports import Done
 from interlock.errors import Unavailable
+from store.gathered_reads import AT_ONCE, Done, GatheredReads
 
 Turn = Callable[[], object]
 
@@ -18,7 +17,7 @@ class Rig:
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.readings = 0
-        self.reads = GatheredReads(self, self)
+        self.reads = GatheredReads(self.read, self.call_soon)
         self.told: list[tuple[Any, BaseException | None]] = []
 
     def call_soon(self, callback: Turn) -> None:

@@ -37,7 +37,7 @@ class Reads:
         self.count = 0
         self.meanwhile: Callable[[], None] = lambda: None
 
-    async def fetch(self, work: Callable[[Database], Any]) -> Any:
+    async def fetch_small(self, work: Callable[[Database], Any]) -> Any:
         self.count += 1
         found = work(self.database)
         self.meanwhile()

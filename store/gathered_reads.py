@@ -6,29 +6,28 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from actors.loop_actor import Scheduler
-from actors.ports import Done, ReaderPort
-
 log = logging.getLogger(__name__)
 
 AT_ONCE = 50  # reads for one thread: a few ms
 
-Wanted = tuple[Callable[[Any], Any], Done]
+Work = Callable[[Any], Any]
+Done = Callable[[Any, BaseException | None], None]
+Wanted = tuple[Work, Done]
 
 
 class GatheredReads:
-    """A `ReaderPort` before another, for reads of a row or two. On the loop only."""
+    """Reads of a row or two. On the loop only: `soon` runs a callable in its next turn, `read` a work on a thread."""
 
-    def __init__(self, reader: ReaderPort, scheduler: Scheduler) -> None:
-        self._reader = reader
-        self._scheduler = scheduler
+    def __init__(self, read: Callable[[Work, Done], None], soon: Callable[[Callable[[], None]], object]) -> None:
+        self._read = read
+        self._soon = soon
         self._wanted: list[Wanted] = []
 
-    def read(self, work: Callable[[Any], Any], done: Done) -> None:
+    def read(self, work: Work, done: Done) -> None:
         """Run `work(database)` beside what else is wanted now, then `done(result, error)` on the loop."""
         self._wanted.append((work, done))
         if len(self._wanted) == 1:
-            self._scheduler.call_soon(self._submit)
+            self._soon(self._submit)
 
     def _submit(self) -> None:
         wanted, self._wanted = self._wanted, []
@@ -46,7 +45,7 @@ class GatheredReads:
                 for (_, done), result in zip(wanted, results, strict=True):
                     _tell(done, result)
 
-        self._reader.read(lambda database: [work(database) for work, _ in wanted], told)
+        self._read(lambda database: [work(database) for work, _ in wanted], told)
 
 
 def _tell(done: Done, result: Any) -> None:
