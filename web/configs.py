@@ -3,7 +3,8 @@ whenever a newer version becomes known, whoever made it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from store import Store
 from store.settings import Setting, setting_of, versions_of
 from web.heeded import heeded
 
+PUSHED_AT_ONCE = 256  # sessions in one turn of the loop, which writes to each: some ms
 _MOST = 10_000  # documents kept; beyond, those of orgs without a session are forgotten
 DEFAULT = Config(platform=PLATFORM, connectors=list(CONNECTORS), version=0)
 
@@ -92,9 +94,18 @@ class Configs:
                 await self.read(org_id)
 
     def _push(self, org_id: str, config: Config) -> None:
-        for session in list(self._sessions()):
-            if session.org_id == org_id:
-                session.deliver("config", config)
+        self._push_more(org_id, config, iter([each for each in self._sessions() if each.org_id == org_id]))
+
+    def _push_more(self, org_id: str, config: Config, sessions: Iterator[Listener]) -> None:
+        """Some of them now and the rest in the next turns, unless there is something newer to say by then."""
+        known = self._known.get(org_id)
+        if known is not None and known.config.version != config.version:
+            return
+        portion = list(islice(sessions, PUSHED_AT_ONCE))
+        for session in portion:
+            session.deliver("config", config)
+        if portion:
+            asyncio.get_running_loop().call_soon(self._push_more, org_id, config, sessions)
 
     def _forget(self) -> None:
         kept = {session.org_id for session in self._sessions()}

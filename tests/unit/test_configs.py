@@ -8,7 +8,7 @@ import pytest
 
 from interlock.fleet import Config
 from store.settings import Setting
-from web.configs import DEFAULT, Configs
+from web.configs import DEFAULT, PUSHED_AT_ONCE, Configs
 
 
 class FakeStore:
@@ -92,6 +92,20 @@ async def test_a_change_is_pushed_to_all_sessions_of_its_org_alone(rig: Rig) -> 
     await rig.configs.of("org")
     rig.configs.learn("org", Config(platform={}, connectors=[], version=1))
     assert rig.pushed == [[1], [1], []]
+
+
+async def test_a_large_fleet_is_told_in_portions_and_never_of_an_older_version_behind_a_newer(rig: Rig) -> None:
+    rig.sessions = [Session("org") for _ in range(3 * PUSHED_AT_ONCE)]
+    await rig.configs.of("org")
+    rig.configs.learn("org", Config(platform={}, connectors=[], version=1))
+    assert sum(map(len, rig.pushed)) == PUSHED_AT_ONCE
+    await asyncio.sleep(0)
+    assert sum(map(len, rig.pushed)) == 2 * PUSHED_AT_ONCE
+    rig.configs.learn("org", Config(platform={}, connectors=[], version=2))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    both, latter = [1, 2], [2]
+    assert rig.pushed == [both] * 2 * PUSHED_AT_ONCE + [latter] * PUSHED_AT_ONCE
 
 
 async def test_what_is_known_already_is_not_pushed_again(rig: Rig) -> None:
