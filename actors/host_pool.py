@@ -153,11 +153,10 @@ def claim(state: HostState, job: JobRow, run: RunRow, d: Decision, ack: Ack | No
     to = step(run.status, RunEvent.TAKEN if ack is None else RunEvent.POOL_ACKED)
     if to is None:
         raise InvalidState(f"The run is {run.status}", run_document(run))
-    host.run_no += 1
     host.delivered_at = d.now
     job.host_id = run.host_id = job.assigned_agent_id = host.id
     run.status, job.status = to, JobStatus.RUNNING
-    run.run_no, run.instance_id = host.run_no, host.instance_id
+    run.run_no, run.instance_id = state.number_run(d.now), host.instance_id
     run.started_at, run.timeout_at = d.now, d.now + job.timeout_ms
     run.leased = state.beats or ack is not None
     job.started_at = job.started_at or d.now

@@ -39,6 +39,7 @@ from store.claims import Claimed
 from store.rows import HostRow, JobRow, RunRow
 
 MINUTE: Millis = 60_000
+RUN_NUMBERS_FROM: Millis = 1_767_225_600_000  # 2026 began
 SEEN_SAVED_EVERY: Millis = 30_000  # how old the row's word of a connected host may be
 CLONED = "two processes use this host's key in turn"
 UNACKED = "its agent has accepted none of the last jobs that were pushed to it"
@@ -336,9 +337,15 @@ class HostState:
         self.undelivered = False
         self.unread = True
         self.handed_out_at = d.now
-        self.host.run_no += 1
-        attempt.run.run_no = self.host.run_no
+        attempt.run.run_no = self.number_run(d.now)
         attempt.run.instance_id = self.host.instance_id
+
+    def number_run(self, now: Millis) -> int:
+        """The number of the run that goes out now: above the last one. It follows the clock, so that agents do not refuse what
+        comes from a database that was restored from a backup: what they have seen since that was made is lower too.
+        """
+        self.host.run_no = max(self.host.run_no + 1, now - RUN_NUMBERS_FROM)
+        return self.host.run_no
 
     def _start(self, attempt: Attempt, d: Decision) -> None:
         run, job = attempt.run, attempt.job

@@ -98,7 +98,9 @@ class Owners:
         elif owner is not None and not here.holds(host_id) and isinstance(message, APPENDED):
             self._elsewhere.append(owner, host_id, message).then(appended)
         elif owner is not None and not here.holds(host_id) and isinstance(message, NOT_APPENDED):
-            reply.settle(Unavailable("Another node owns this host"))
+            reply.settle(
+                Unavailable("The node that owns this host does not answer: once it has gone, another takes over")
+            )
         else:
             asked = here.ask_actor(host_id, message)
             self.or_ask(host_id, message, asked).then(lambda answer: answer.forward(reply))

@@ -16,6 +16,7 @@ from interlock.clock import SystemClock
 from interlock.errors import InterlockError, InvalidRequest, NotFound
 from interlock.ids import UuidIds
 from runtime import admin_data, rotation
+from runtime.data_folder import expect_database
 from runtime.secret import signing_secret
 from runtime.settings import Settings, load_settings
 from store import accounts, open_database, sessions
@@ -80,7 +81,9 @@ def _typed(parameter: click.Parameter) -> str:
     return parameter.opts[0] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
 
 
-def _write(settings: Settings, work: Callable[[Database], Result]) -> Result:
+def _write(settings: Settings, work: Callable[[Database], Result], *, may_be_new: bool = False) -> Result:
+    """What the work returns, once it is written; `may_be_new`: the database is made when there is none."""
+    expect_database(settings, may_be_new=may_be_new)
     DataDirectory(settings.data_path).create()
     database = open_database(settings.url_of_database)
     try:
@@ -126,7 +129,7 @@ def setup(settings: Settings, email: str, name: str, org: str) -> dict[str, Any]
     """
     address, person, first_org = accounts.clean_email(email), accounts.clean_name(name), _org_name(org)
     first = First(_IDS.new(), _IDS.new(), address, person, first_org, _new_password(settings))
-    _write(settings, lambda db: set_up(db, first, _IDS, _by()))
+    _write(settings, lambda db: set_up(db, first, _IDS, _by()), may_be_new=True)
     return {"id": first.user_id, "orgId": first.org_id}
 
 
@@ -161,7 +164,7 @@ def create_org(settings: Settings, name: str) -> dict[str, Any]:
             raise InvalidRequest(f"An organization is called {name!r} already: its id is {known[0]}")
         accounts.create_org(database, org_id, name, _by())
 
-    _write(settings, work)
+    _write(settings, work, may_be_new=True)
     return {"id": org_id}
 
 

@@ -12,8 +12,9 @@ import click
 import msgspec
 
 from interlock.clock import SystemClock, parse_rfc3339
-from interlock.errors import InvalidRequest, InvalidState, NotFound
+from interlock.errors import InvalidRequest, InvalidState
 from runtime.backup import BackupFailed, back_up
+from runtime.data_folder import expect_database
 from runtime.pruning import Pruner, writes_in
 from runtime.restore import restore as put_back
 from runtime.settings import Settings
@@ -39,8 +40,7 @@ _OF_ORG = ("host", "server_instance", "job_type", "audit_event")
 @contextmanager
 def _database(settings: Settings) -> Iterator[Any]:
     """The server's database, which must be there."""
-    if settings.is_embedded and not (settings.data_path / "interlock.db").exists():
-        raise NotFound(f"No database is in {settings.data_path}: name the server's data folder with --data-dir")
+    expect_database(settings)
     database = open_database(settings.url_of_database)
     migrate(database)
     with closing(database):
@@ -136,6 +136,7 @@ def backup(settings: Settings, target: str) -> dict[str, Any]:
 
     Example: interlock admin backup /backups/interlock-today.tar.
     """
+    expect_database(settings)
     made = back_up(settings, Path(target), _CLOCK)
     shown: dict[str, Any] = msgspec.to_builtins(made)
     return {"backup": target, **shown}

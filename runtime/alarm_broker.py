@@ -38,7 +38,12 @@ _LOGGERS = (
     f"dramatiq.worker.ConsumerThread({QUEUE}.DQ)",
     "dramatiq.brokers.redis._RedisConsumer",
 )
-_SAID_ONCE = ("Consumer encountered a connection error", "Failed to post_process_message", "Found 'None' message")
+_SAID_ONCE = (
+    "Consumer encountered a connection error",
+    "Restarting consumer in",
+    "Failed to post_process_message",
+    "Found 'None' message",
+)
 
 
 class _Client(redis.Redis):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from interlock.clock import Clock
+from runtime.data_folder import NAME_IT, is_elsewhere
 from runtime.findings import Finding, fail, ok, warn
 from runtime.settings import Settings
 from store.errors import DatabaseUnusable
@@ -17,9 +18,17 @@ def check_database(settings: Settings, clock: Clock) -> Iterator[Finding]:
     try:
         seen = look_at(settings.url_of_database, clock)
     except DatabaseUnusable as error:
-        yield fail("database", error.detail, "See that it runs, and that `database_url` and its rights are right.")
+        yield fail(
+            "database",
+            " ".join(error.detail.split()),
+            "See that it runs, and that `database_url` and its rights are right.",
+        )
         return
     if seen is None:
+        if is_elsewhere(settings):
+            text = f"the server of {settings.data_path} keeps its rows in another database"
+            yield fail("database", text, f"{NAME_IT[0].upper()}{NAME_IT[1:]}.")
+            return
         where = settings.data_path / "interlock.db"
         yield warn("database", f"{where} is not there yet", "`interlock serve` makes it. Is this the right folder?")
         return

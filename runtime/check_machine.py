@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import http.client
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ FLEET = 10_000  # agents that one server is made for
 SPARE_FILES = 500  # that a server opens for itself and for dashboards
 LEAST_FILES = 512
 LEAST_SECRET = 32  # bytes
+ANSWER_SECONDS = 2.0  # that a server may take to say that it is there
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -88,6 +90,8 @@ def _port(settings: Settings) -> Finding:
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _is_served(settings.data_path):
             return ok("port", f"{place} is in use, and a server runs on this data folder")
+        if error.errno == errno.EADDRINUSE and not settings.is_embedded and _is_interlock(settings):
+            return ok("port", f"{place} is in use by a server of Interlock")
         why = error.strerror or str(error)
         return fail("port", f"{place} cannot be listened on: {why}", "Choose another `port` or `host`.")
     return ok("port", f"{place} is free")
@@ -103,6 +107,18 @@ def _is_served(folder: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def _is_interlock(settings: Settings) -> bool:
+    """Whether it is Interlock that answers there: who keeps its rows elsewhere holds no lock."""
+    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().getheader("Server") == "interlock"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def open_files(limit: int) -> Finding:

@@ -33,7 +33,7 @@ def serve(config: str | None, **given: Any) -> None:
         give_back_freed_memory(os.environ)
         writer = Writer() if settings.writes_elsewhere else None  # before any thread begins
         try:
-            asyncio.run(run(settings, writer))
+            asyncio.run(run(settings, writer, same_database(settings, config, given.get("database_url"))))
         finally:
             if writer is not None:
                 writer.close()
@@ -43,8 +43,24 @@ def serve(config: str | None, **given: Any) -> None:
         ) from error
 
 
-async def run(settings: Settings, writer: Writer | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. What changes is written by `writer`, if there is one."""
+def same_database(settings: Settings, config: str | None, typed_url: str | None) -> str:
+    """Options that lead `interlock admin` to this server's database; never a password."""
+    options = [f"--config {config}"] if config else []
+    if settings.is_embedded:
+        options.append(f"--data-dir {settings.data_dir}")
+    elif typed_url and "@" in typed_url:
+        options.append("--database-url …")  # there may be a password in it
+    elif typed_url:
+        options.append(f"--database-url {typed_url}")
+    elif _URL in os.environ:
+        options.append(f'--database-url "${_URL}"')
+    return " ".join(options)
+
+
+async def run(settings: Settings, writer: Writer | None = None, options: str = "") -> None:
+    """Serve until SIGTERM or SIGINT. What changes is written by `writer`, if there is one; with these options
+    `interlock admin` finds the same database.
+    """
     plane = ControlPlane(settings, writer)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -55,7 +71,7 @@ async def run(settings: Settings, writer: Writer | None = None) -> None:
         _spare_the_collector()
         link = await new_link(plane.services, settings.public_url or plane.url, settings.setup_seconds)
         if link is not None:
-            click.echo(_FIRST_STEPS.format(link=link, data_dir=settings.data_dir), err=True)
+            click.echo(_FIRST_STEPS.format(link=link, options=options), err=True)
         click.echo(f"Interlock listens on {plane.url}", err=True)
         await stop.wait()
     finally:
@@ -74,4 +90,5 @@ def _spare_the_collector() -> None:
 _FIRST_STEPS = """No account exists yet. Make the first one here; the link holds once, for a while, and until the next start:
   {link}
 or on this machine:
-  interlock admin setup --email you@example.com --name You --org acme --data-dir {data_dir}"""
+  interlock admin setup --email you@example.com --name You --org acme {options}"""
+_URL = "INTERLOCK_DATABASE_URL"

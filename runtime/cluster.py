@@ -172,7 +172,10 @@ class Cluster:
         if trusted:
             self.directory.resume()
         else:
-            log.error("This node has been without its database for %g s and gives up its hosts", self.times.trusted)
+            log.error(
+                "This node could not tell its database for %g s that it lives: it gives up its hosts",
+                self.times.trusted,
+            )
             self.directory.abandon()
         self.on_trust(trusted)
 

@@ -18,6 +18,7 @@ from interlock.errors import InterlockError
 from interlock.ids import UuidIds
 from runtime.asset_store import AssetFolder
 from runtime.cluster import Cluster, Times
+from runtime.data_folder import note_database
 from runtime.endings import end
 from runtime.figures import make_metrics
 from runtime.redis_parts import Parts, build_parts
@@ -92,6 +93,7 @@ class ControlPlane:
         self._held.callback(self._folder.unlock)
         if settings.is_embedded:
             self._folder.lock()
+        note_database(settings)
         owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{self._ids.new()}"
         url, writer = settings.url_of_database, self._writer
         elsewhere = None if writer is None else CommitterElsewhere(database, owner, writer, url)

@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     device_token_seconds: Life = 86_400  # that its token holds; nobody can withdraw it
     rate_window_seconds: Window = 60  # in which requests count, from the first of them on
     lookup_cache_seconds: Annotated[float, msgspec.Meta(ge=0, le=30)] = 10  # how long a credential's rows are trusted
-    retention_days: Days = 90  # that a finished job is kept, with all that belongs to it; 0: for ever
+    retention_days: Days = 90  # that a finished job is kept, an hour at least, with all that belongs to it; 0: for ever
     audit_retention_days: Days = 0  # that a line of the audit trail is kept; 0: for ever
     retention_every_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=86_400)] = 60  # how often what is old is removed
     retention_pause_seconds: Moment = 0.1  # between two portions of it

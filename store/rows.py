@@ -38,7 +38,7 @@ class HostRow:
     draining: bool  # nothing new goes out
     drain_until: Millis | None  # while it is draining: what still runs then is stopped; None: it may run on
     # What follows belongs to the owner and is written with the fence.
-    run_no: int  # rises with every take; agents refuse a lower one
+    run_no: int  # rises with every take, and with the clock; agents refuse a lower one
     instance_id: str | None  # the agent's process, chosen by it at its start
     declares: bool  # the agent says what it runs, in polls or heartbeats
     awaiting_idle: bool  # the idle gate

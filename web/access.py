@@ -29,6 +29,7 @@ from web.tokens import AgentClaims, UserClaims
 
 _IDS = UuidIds()
 _LONGEST_ID = 100
+LOST = "This node has lost its database"
 Frame = TypeVar("Frame")
 
 
@@ -121,7 +122,7 @@ def serving(s: Services) -> None:
     if s.stopping.is_set():
         raise Unavailable("The server is stopping", retry_after=2)
     if s.cluster is not None and not s.cluster.trusted:
-        raise Unavailable("This node has lost its database", retry_after=2)
+        raise Unavailable(LOST, retry_after=2)
     if s.store.journal.depth > s.web_limits.journal_queue:
         raise Unavailable("Too many changes wait to be written", retry_after=2)
 

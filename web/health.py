@@ -8,6 +8,7 @@ from peewee import Database
 from interlock.errors import Unavailable
 from store import Store
 from store.probe import write_probe
+from web.access import LOST
 from web.heeded import heeded
 from web.open_runs import OpenRuns
 from web.services import Services
@@ -51,6 +52,8 @@ async def alive(_request: web.Request, _services: Services, _: None) -> web.Resp
 
 async def ready(request: web.Request, s: Services, _: None) -> web.Response:
     """The database can be read and written, and what was live before the start has been read."""
+    if not s.stopping.is_set() and s.cluster is not None and not s.cluster.trusted:
+        raise Unavailable(LOST)
     if not s.ready.is_set() or s.stopping.is_set():
         raise Unavailable("Starting or stopping")
     await request.app[PROBE].ask()

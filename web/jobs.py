@@ -239,6 +239,10 @@ async def _document(s: Services, who: Member, job_id: str) -> bytes:
                 wait = await _with_who_paused(s, host_id, wait)
         if wait is None:
             full = await _full(s, who, job_id)  # it has just been started or ended
+            if (
+                full.job.status is JobStatus.PENDING
+            ):  # or another node has created it, and its host's actor does not know yet
+                wait = await _wait_from_rows(s, full)
     return encode(document(full, wait))
 
 

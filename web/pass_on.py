@@ -66,5 +66,5 @@ async def pass_to_owner(request: web.Request, s: Services, host_id: str) -> web.
             kept = {name: reply.headers[name] for name in _BACK if name in reply.headers}
             return web.Response(body=await reply.read(), status=reply.status, headers=kept)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.warning("The owner of a host at %s did not answer; this node takes over: %s", url, error)
+        log.warning("The owner of a host at %s did not answer; it is answered here: %s", url, error)
         return None

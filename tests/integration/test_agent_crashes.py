@@ -229,6 +229,7 @@ async def test_of_a_command_that_cannot_be_ended_it_is_said_that_it_may_still_be
     with patch.object(recovery, "end_group", AsyncMock(return_value=False)):
         assert "could not be stopped and may still be at work" in await interrupted(rig, run)
     (rig.folder / "go").touch()
+    await gone(pids(rig)[0])  # before the folder goes: it would look for the file for ever
 
 
 async def test_of_a_command_that_cannot_be_known_again_it_is_said_that_it_was_left_alone(rig: Rig) -> None:
@@ -238,6 +239,7 @@ async def test_of_a_command_that_cannot_be_known_again_it_is_said_that_it_was_le
         assert "cannot be known again" in await interrupted(rig, run)
     assert lives(pids(rig)[0])
     (rig.folder / "go").touch()
+    await gone(pids(rig)[0])
 
 
 async def gone(pid: int) -> None:

@@ -20,6 +20,7 @@ from interlock.clock import SystemClock
 from runtime.check_database import clock_finding
 from runtime.check_machine import free_disk, open_files
 from runtime.check_others import check_server, is_loopback, redis_findings
+from runtime.data_folder import note_database
 from runtime.doctor import doctor, look
 from runtime.findings import Finding, Verdict
 from runtime.secret import load_secret
@@ -193,6 +194,21 @@ def test_a_port_that_somebody_else_has_fails_and_the_servers_own_does_not(folder
             assert found(folder, "port", port=port).verdict is OK
 
 
+def test_the_port_of_a_server_whose_rows_are_elsewhere_is_its_own(
+    folder: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at: dict[str, Any] = {"port": int(other.rpartition(":")[2]), "database_url": "postgresql://127.0.0.1:1/x"}
+    assert found(folder, "port", **at).verdict is FAIL
+    monkeypatch.setattr(Other, "name", "interlock")
+    assert found(folder, "port", **at).verdict is OK
+
+
+def test_a_folder_whose_server_keeps_its_rows_elsewhere_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    note_database(Settings(data_dir=str(tmp_path), database_url="postgresql://db/interlock"))
+    finding = found(tmp_path, "database")
+    assert (finding.verdict, "another database" in finding.text) == (FAIL, True)
+
+
 def test_an_address_of_another_machine_cannot_be_listened_on(folder: Path) -> None:
     assert found(folder, "port", host="192.0.2.1").verdict is FAIL
 
@@ -242,9 +258,11 @@ class Other(BaseHTTPRequestHandler):
     """A server whose clock is an hour ahead."""
 
     status = 200
+    name = "other"
 
     def do_GET(self) -> None:
         self.send_response_only(self.status)
+        self.send_header("Server", self.name)
         self.send_header("Date", formatdate(SystemClock().now() / 1000 + 3600, usegmt=True))
         self.send_header("Content-Length", "0")
         self.end_headers()

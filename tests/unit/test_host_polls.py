@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from actors.host_state import RUN_NUMBERS_FROM
 from actors.messages import NOTHING, EndPoll, HandOutAgain, Poll, PollAnswer, Take
 from actors.policies import Policy, text_of
 from interlock.errors import Superseded
@@ -117,6 +118,17 @@ def test_the_number_of_runs_rises_with_every_take(host: HostRig) -> None:
         numbers.append(job.run_no)
         host.report(job.job_run_id)
     assert numbers == [1, 2]
+
+
+def test_the_number_of_runs_follows_the_clock_so_that_a_restored_database_is_ahead_of_its_agents(host: HostRig) -> None:
+    numbers = []
+    for now in (RUN_NUMBERS_FROM + 5000, RUN_NUMBERS_FROM + 5000, RUN_NUMBERS_FROM + 4000, RUN_NUMBERS_FROM + 90_000):
+        host.now = now  # twice the same, once stepped back
+        host.create()
+        job = job_in(answer_of(host.poll()))
+        numbers.append(job.run_no)
+        host.report(job.job_run_id)
+    assert numbers == [5000, 5001, 5002, 90_000]
 
 
 def test_the_highest_priority_goes_first_then_the_lowest_place(host: HostRig) -> None:
