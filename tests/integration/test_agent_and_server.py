@@ -254,3 +254,23 @@ async def test_a_wall_clock_that_is_wrong_or_steps_changes_nothing(scene: Scene,
         assert shown["createdAt"] <= run["startedAt"] <= run["finishedAt"] == shown["completedAt"]
         lines = (await scene.tenant.user.get(f"{scene.tenant.jobs_path}/{shown['id']}/logs")).json["items"]
         assert [line["message"] for line in lines] == (["out"] if shown is done else ["1", "2", "3", "4", "5"])
+
+
+# ---- the server is restored from a backup
+
+
+async def test_an_agent_goes_on_with_a_server_that_was_restored_from_a_backup(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server:
+        async with scene_at(server, tmp_path / "agent") as scene, scene.place.running():
+            scene.go()
+            await scene.ended(await scene.tenant.create(scene.host))
+            saved = str(tmp_path / "saved.tar")
+            assert (await asyncio.to_thread(server.admin, "backup", saved)).returncode == 0
+            for _ in range(3):  # of these the backup knows nothing, but the agent does
+                await scene.ended(await scene.tenant.create(scene.host))
+            await asyncio.to_thread(server.terminate)
+            server.data_dir.rename(tmp_path / "lost")
+            assert (await asyncio.to_thread(server.admin, "restore", saved)).returncode == 0
+            await asyncio.to_thread(server.start)
+            done = await scene.ended(await scene.tenant.create(scene.host))
+        assert [run["status"] for run in done["jobRuns"]] == ["success"]
