@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -45,13 +46,13 @@ def serve(config: str | None, **given: Any) -> None:
 
 def same_database(settings: Settings, config: str | None, typed_url: str | None) -> str:
     """Options that lead `interlock admin` to this server's database; never a password."""
-    options = [f"--config {config}"] if config else []
+    options = [f"--config {quote(config)}"] if config else []
     if settings.is_embedded:
-        options.append(f"--data-dir {settings.data_dir}")
+        options.append(f"--data-dir {quote(settings.data_dir)}")
     elif typed_url and "@" in typed_url:
         options.append("--database-url …")  # there may be a password in it
     elif typed_url:
-        options.append(f"--database-url {typed_url}")
+        options.append(f"--database-url {quote(typed_url)}")
     elif _URL in os.environ:
         options.append(f'--database-url "${_URL}"')
     return " ".join(options)

@@ -84,9 +84,9 @@ def _written_at_once(request: web.Request, reply: LoopFuture) -> list[web.Respon
     answer = reply.outcome
     if not isinstance(answer, messages.PollAnswer) or answer.taken is None:
         return []
-    response = Answer(answer.taken)
-    stamp(request, response)
     try:
+        response = Answer(answer.taken)
+        stamp(request, response)
         return [response] if response.write_at_once(request) else []
     except Exception:
         log.exception("A job could not be written at once")

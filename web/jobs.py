@@ -241,7 +241,7 @@ async def _document(s: Services, who: Member, job_id: str) -> bytes:
             full = await _full(s, who, job_id)  # it has just been started or ended
             if (
                 full.job.status is JobStatus.PENDING
-            ):  # or another node has created it, and its host's actor does not know yet
+            ):  # or it is another node's news, and the actor has yet to hear of it
                 wait = await _wait_from_rows(s, full)
     return encode(document(full, wait))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import APIResponse, Browser, BrowserContext, Page, Route, expect
 
 from tests.support.browsers import QUICK
 from tests.support.callers import Agent, Plane, Tenant
@@ -117,6 +117,25 @@ async def test_a_drop_before_the_first_event_is_made_good_by_loading_afresh(page
     await page.evaluate(HIDE, arg=False)
     await expect(page.locator(tile("Waiting"))).to_have_text("1")
     assert [event for event, _, _ in await heard(page)] == ["gap"]
+
+
+async def test_an_answer_from_before_the_news_is_not_the_last_word(page: Page, tenant: Tenant) -> None:
+    """A busy server keeps a summary for longer than the page waits."""
+    kept: list[APIResponse] = []
+
+    async def answer(route: Route) -> None:
+        if len(kept) < 3:
+            kept.append(await route.fetch() if not kept else kept[0])
+            await route.fulfill(response=kept[0])
+        else:
+            await route.continue_()
+
+    await page.route("**/summary", answer)
+    await page.goto(address(tenant, "overview"))
+    await expect(page.get_by_role("heading", name="First steps")).to_be_visible()
+    await listen(page)
+    await tenant.create(tenant.host())
+    await expect(page.locator(tile("Waiting"))).to_have_text("1", timeout=20_000)
 
 
 async def test_all_parts_stay_when_the_numbers_come_afresh(page: Page, tenant: Tenant) -> None:

@@ -128,7 +128,7 @@ def test_the_folder_of_a_server_whose_rows_are_elsewhere_gets_no_database(
     ("url", "config", "typed", "said"),
     [
         ("", None, False, "--data-dir there"),
-        ("", "a.toml", False, "--config a.toml --data-dir there"),
+        ("", "my a.toml", False, "--config 'my a.toml' --data-dir there"),
         ("postgresql://db/x", "a.toml", False, "--config a.toml"),
         ("postgresql://db/x", None, True, "--database-url postgresql://db/x"),
         ("postgresql://me:secret@db/x", None, True, "--database-url …"),

@@ -14,6 +14,7 @@ import { troubledHosts } from "../parts/troubled_hosts.js";
 
 const SOON = 2000; // ms between two summaries while something happens: as long as the server keeps one
 const ANYWAY = 30_000; // ms after which one is fetched if nothing happens
+const UNKNOWN = ""; // as the time of a summary: none has come yet
 const JOB_EVENTS = ["job.created", "job_run.started", "job_run.done", "job.updated", "job.cancelled"];
 const HOST_EVENTS = ["host.online", "host.offline", "host.updated"];
 
@@ -38,7 +39,18 @@ export async function show(ctx) {
     if (body.firstChild !== wanted[0]) replace(body, wanted);
     for (const part of parts) part.update(fresh);
   };
-  const { soon } = whileShown(ctx, async () => present(await ctx.api.get(`${path}/summary`, { signal: ctx.signal })), SOON);
+  // The server may answer with what it knew before something happened, and for longer than two seconds where it takes long to
+  // know it. So when something has happened it is asked until it says something else than it said first.
+  let before = /** @type {string | null} */ (null); // when the summary was made that may be older than the news
+  const { soon } = whileShown(ctx, look, SOON);
+  async function look() {
+    const fresh = await ctx.api.get(`${path}/summary`, { signal: ctx.signal });
+    present(fresh);
+    if (before === null) return;
+    if (before === UNKNOWN) before = fresh.at;
+    else if (before !== fresh.at) before = null;
+    if (before !== null) soon();
+  }
   const draw = perFrame(() => [tiles, rates, strip].forEach((part) => part.draw()));
   const off = ctx.live.on([...JOB_EVENTS, ...HOST_EVENTS, "gap"], (event, data) => {
     if (event === "gap") failures.soon();
@@ -47,11 +59,13 @@ export async function show(ctx) {
     strip.hear(event, data);
     if (event === "job_run.done" && data.jobStatus === "FAILED" && !data.willRetry) failures.soon();
     draw();
+    before = UNKNOWN;
     soon();
   });
   const timer = setInterval(() => document.hidden || soon(), ANYWAY);
   present(summary);
-  soon(); // the server may have answered with what it knew two seconds ago
+  before = summary.at;
+  soon();
   await failures.begin();
   return {
     node,
