@@ -4,11 +4,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
+
+import msgspec
 
 from benches.plan import Outcome, Plan
-from benches.processes import Server, interlock
+from benches.processes import Server, bare, interlock
 from benches.seed import Seed, copy_to_disk
-from benches.steps import Effort, Say, Steps, Taken
+from benches.steps import Effort, Figures, Say, Steps, Taken
 
 
 def jobs_plan(load: str, server: Server, seed: Seed, count: int, *, clients: int, batch: int) -> Plan:
@@ -56,3 +59,21 @@ class Embedded(Steps):
         there = [load() for load in loads]
         back = [load() for load in reversed(loads)]
         return list(zip(there, reversed(back), strict=True))
+
+    def _beside_bare(self, load: str, echo: Plan, done: Taken) -> tuple[Figures, Sequence[Outcome]]:
+        """The load beside a bare server, there and back: rates and CPU of both, and what the load came to each time. `echo`
+        is the plan for the bare one, whatever its port will be.
+        """
+
+        def echoed() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                return self._driven(msgspec.structs.replace(echo, port=server.port, pid=server.pid))
+
+        echoes, jobs = self._there_and_back(echoed, done)
+        figures = {
+            f"{load} bare": fmean(one.rate for one in echoes),
+            f"{load} bare CPU": fmean(one.server_cpu_us for one in echoes),
+            load: fmean(one.rate for one in jobs),
+            f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
+        }
+        return figures, jobs

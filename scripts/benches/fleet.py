@@ -46,22 +46,11 @@ class Fleet(Embedded):
     def _end_to_end(self, load: str) -> Figures:
         z = self.sizes
 
-        def echoed() -> Outcome:
-            with bare(self.loop, self._folder) as server:
-                plan = Plan(load="echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.clients)
-                return self._driven(plan)
-
         def done() -> Outcome:
             with self._embedded("small") as (server, seed):
                 return self._drive(load, server, seed, z.jobs)
 
-        echo, jobs = self._there_and_back(echoed, done)
-        return {
-            f"{load} bare": fmean(one.rate for one in echo),
-            f"{load} bare CPU": fmean(one.server_cpu_us for one in echo),
-            load: fmean(one.rate for one in jobs),
-            f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
-        }
+        return self._beside_bare(load, Plan(load="echo", port=0, pid=0, count=z.echoes, clients=z.clients), done)[0]
 
     def _dispatch(self) -> Figures:
         def sent() -> Outcome:

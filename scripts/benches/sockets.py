@@ -47,23 +47,11 @@ class Sockets(Embedded):
     def _end_to_end(self, load: str, count: int) -> tuple[Figures, Sequence[Outcome]]:
         z = self.sizes
 
-        def echoed() -> Outcome:
-            with bare(self.loop, self._folder) as server:
-                plan = Plan(load="socket_echo", port=server.port, pid=server.pid, count=z.echoes, clients=z.hosts)
-                return self._driven(plan)
-
         def done() -> Outcome:
             with self._embedded("small") as (server, seed):
                 return self._drive(load, server, seed, seed.hosts, count)
 
-        echo, jobs = self._there_and_back(echoed, done)
-        figures = {
-            f"{load} bare": fmean(one.rate for one in echo),
-            f"{load} bare CPU": fmean(one.server_cpu_us for one in echo),
-            load: fmean(one.rate for one in jobs),
-            f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
-        }
-        return figures, jobs
+        return self._beside_bare(load, Plan(load="socket_echo", port=0, pid=0, count=z.echoes, clients=z.hosts), done)
 
     def _memory(self) -> Figures:
         z = self.sizes
