@@ -104,31 +104,13 @@ class Store:
 
     def _beside_others(self, work: Callable[[Database], Result]) -> "asyncio.Future[Result]":
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-        def done(result: Result, error: BaseException | None) -> None:
-            if answer.done():
-                return  # nobody waits for it any more
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error)
-
-        self._gathered.read(work, done)
+        self._gathered.read(work, _to(answer))
         return answer
 
     async def change(self, work: Callable[[Database], Result]) -> Result:
         """The result of `work(database)` in a short transaction of its own; `Unavailable` when it was not committed."""
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-        def done(result: Result, error: BaseException | None) -> None:
-            if answer.cancelled():
-                return
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error)
-
-        self.journal.exclusive(work, done)
+        self.journal.exclusive(work, _to(answer))
         try:
             return await answer
         except DRIVER_ERRORS as error:
@@ -143,3 +125,17 @@ class Store:
     def _reading(self, work: Callable[[Database], Result]) -> Result:
         self._connections[threading.get_ident()] = connected(self.database)
         return work(self.database)
+
+
+def _to(answer: "asyncio.Future[Result]") -> Callable[[Result, BaseException | None], None]:
+    """Settles it with a result or an error, unless nobody waits for it any more."""
+
+    def done(result: Result, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+    return done

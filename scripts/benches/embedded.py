@@ -8,6 +8,7 @@ from statistics import fmean
 
 import msgspec
 
+from benches.figures import percentile
 from benches.plan import Outcome, Plan
 from benches.processes import Server, bare, interlock
 from benches.seed import Seed, copy_to_disk
@@ -77,3 +78,16 @@ class Embedded(Steps):
             f"{load} CPU": fmean(one.server_cpu_us for one in jobs),
         }
         return figures, jobs
+
+    def _beside_round_trips(self, name: str, count: int, done: Taken) -> Figures:
+        """Latencies of a load beside so many round trips to a bare server, there and back."""
+
+        def sent() -> Outcome:
+            with bare(self.loop, self._folder) as server:
+                return self._driven(Plan(load="round_trip", port=server.port, pid=server.pid, count=count))
+
+        trips, taken = self._there_and_back(sent, done)
+        figures = {"round trip": fmean(percentile(one.latencies_ms, 50) for one in trips)}
+        for percent in (50, 99):
+            figures[f"{name} p{percent}"] = fmean(percentile(one.latencies_ms, percent) for one in taken)
+        return figures

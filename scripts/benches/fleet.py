@@ -6,9 +6,8 @@ from pathlib import Path
 from statistics import fmean
 
 from benches.embedded import Embedded, jobs_plan
-from benches.figures import percentile
 from benches.plan import BenchFailed, FleetHost, Outcome, Plan
-from benches.processes import Server, bare
+from benches.processes import Server
 from benches.seed import Seed, sow
 from benches.sizes import Sizes
 from benches.steps import Figures, Say, Step
@@ -53,20 +52,11 @@ class Fleet(Embedded):
         return self._beside_bare(load, Plan(load="echo", port=0, pid=0, count=z.echoes, clients=z.clients), done)[0]
 
     def _dispatch(self) -> Figures:
-        def sent() -> Outcome:
-            with bare(self.loop, self._folder) as server:
-                plan = Plan(load="round_trip", port=server.port, pid=server.pid, count=self.sizes.echoes // 10)
-                return self._driven(plan)
-
         def dispatched() -> Outcome:
             with self._embedded("small") as (server, seed):
                 return self._drive("dispatch", server, seed, self.sizes.dispatched)
 
-        trips, taken = self._there_and_back(sent, dispatched)
-        figures = {"round trip": fmean(percentile(one.latencies_ms, 50) for one in trips)}
-        for percent in (50, 99):
-            figures[f"dispatch p{percent}"] = fmean(percentile(one.latencies_ms, percent) for one in taken)
-        return figures
+        return self._beside_round_trips("dispatch", self.sizes.echoes // 10, dispatched)
 
     def _drain(self) -> Figures:
         """Beside an org in which nothing else waits, and one in which much does."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from statistics import fmean
 
 from benches.embedded import Embedded
-from benches.figures import percentile
 from benches.plan import FleetHost, Outcome, Plan
 from benches.processes import Server, bare
 from benches.seed import Seed, sow
@@ -68,19 +67,11 @@ class Sockets(Embedded):
             return dict(self._drive("socket_storm", server, seed, [*seed.hosts, *seed.others], 0).figures)
 
     def _cancel(self) -> Figures:
-        def sent() -> Outcome:
-            with bare(self.loop, self._folder) as server:
-                return self._driven(Plan(load="round_trip", port=server.port, pid=server.pid, count=3000))
-
         def cancelled() -> Outcome:
             with self._embedded("small") as (server, seed):
                 return self._drive("socket_cancel", server, seed, seed.hosts, self.sizes.cancels)
 
-        trips, cancels = self._there_and_back(sent, cancelled)
-        figures = {"round trip": fmean(percentile(one.latencies_ms, 50) for one in trips)}
-        for percent in (50, 99):
-            figures[f"cancel p{percent}"] = fmean(percentile(one.latencies_ms, percent) for one in cancels)
-        return figures
+        return self._beside_round_trips("cancel", 3000, cancelled)
 
     def _dashboards(self) -> Figures:
         """All read; then one of them does not."""

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _set_running_loop: Callable[[Any], None] = asyncio._set_running_loop
-START_MS = (
-    1_800_000_000_000  # the instant at which every world begins: in 2027, for run numbers follow the clock from 2026 on
-)
+# The instant at which every world begins: in 2027, for run numbers follow the clock from 2026 on.
+START_MS = 1_800_000_000_000
 
 
 class Violation(AssertionError):
