@@ -8,6 +8,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from peewee import Database, PostgresqlDatabase, SqliteDatabase
@@ -19,13 +20,13 @@ from store.sqlite_values import bind_quickly
 from store.transactions import first_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 OLDEST_SQLITE = (3, 35)  # the first with RETURNING, which numbers lines of logs
-_LOG_PAGES = 4300  # what comes between two checkpoints, and a large batch
+_LOG_PAGES = 4700  # what comes between two checkpoints, a large batch, and what the loop writes by itself
 _LOG_ROOM = 1 << 30  # bytes that must be free for that: nothing is taken from a disk that is nearly full
 _CONNECT_TRIES = 100
 _CONNECT_PAUSE = 0.05  # seconds
@@ -40,8 +41,10 @@ SQLITE_PRAGMAS: dict[str, Any] = {
 }
 
 
-def open_database(url: str) -> Database:
-    """The database at `url`: `sqlite:///path`, `sqlite://:memory:` or `postgresql://user@host/name`."""
+def open_database(url: str, pragmas: "Mapping[str, Any]" = MappingProxyType({})) -> Database:
+    """The database at `url`: `sqlite:///path`, `sqlite://:memory:` or `postgresql://user@host/name`. `pragmas` are SQLite's,
+    in the place of some of ours.
+    """
     scheme = url.partition(":")[0]
     if scheme == "sqlite":
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -49,7 +52,7 @@ def open_database(url: str) -> Database:
         path = url.removeprefix("sqlite://").removeprefix("/") if ":memory:" in url else url.removeprefix("sqlite://")
         _make_private(path)
         bind_quickly()
-        return SqliteDatabase(path, pragmas=SQLITE_PRAGMAS, check_same_thread=False)
+        return SqliteDatabase(path, pragmas=SQLITE_PRAGMAS | dict(pragmas), check_same_thread=False)
     if scheme in {"postgres", "postgresql"}:
         return open_postgres(url)
     raise DatabaseUnusable(f"{scheme or url!r} is no database that Interlock knows: use sqlite:// or postgresql://")

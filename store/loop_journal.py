@@ -4,6 +4,8 @@ A thread that waits for that process's answers would first have to wait for the 
 loop is busy, and the process would stand still meanwhile. Here the answer is one more thing that the loop reads. What is
 not a batch, a transaction of its own, runs on the journal's thread as ever, between two batches; only changes to pools go
 the way of batches. If the process ends, that thread takes over all of it.
+
+A lone decision in a quiet moment needs no second process: the loop writes it by itself (`store/quiet_writer.py`).
 """
 
 import asyncio
@@ -13,27 +15,37 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import Empty
 
+from store.committer import Written
 from store.entries import Entry, Exclusive
 from store.journal import HELD_SECONDS, LAST_SECONDS, Journal, report
+from store.quiet_writer import QuietWriter
 from store.writer import CommitterElsewhere
 
 SENT_AT_ONCE = 65_536  # bytes of a message that the socket surely has room for; longer ones are sent from the thread
 WORTH_WAITING = 32  # decisions: a commit takes much the same for one of them as for these
 GATHER_SECONDS = 0.005  # for which so many are waited for, where the last batch shows that they will come
 QUIET_SECONDS = 0.002  # after the last batch: a decision that comes then is likely to be alone in its turn of the loop
+LONE_BATCHES = 3  # of one decision each, in a row: so is the next
 _LOOKS = 0.5  # seconds between two looks at whether the loop is still there, for who waits for the end
 
 
 class LoopJournal(Journal):
     """`start` and `stop` are called from threads, all else on the loop."""
 
-    def __init__(self, committer: CommitterElsewhere, post: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        committer: CommitterElsewhere,
+        post: Callable[[Callable[[], None]], object],
+        quiet: QuietWriter | None = None,
+    ) -> None:
         super().__init__(committer, post)
         self._elsewhere = committer
+        self._quiet = quiet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._sent: list[Entry] | Exclusive | None = None  # what the process has
         self._began = self._ended_at = 0.0  # when it got that, and when it last had answered
+        self._lone = 0  # batches of one decision each, in a row
         self._many = False  # whether as much as is worth waiting for is likely to come
         self._gathering: asyncio.TimerHandle | None = None
         self._busy = False  # with a batch, or aside
@@ -85,13 +97,15 @@ class LoopJournal(Journal):
             await self._over.wait()
         if self._loop is not None and self._thread is None:
             self._loop.remove_reader(self._elsewhere.channel)
+        if self._quiet is not None:
+            self._quiet.close()
         self._loop = None
 
     def submit(self, entry: Entry) -> None:
         """Queue a decision. In a quiet moment it goes out at once: whoever decides has more to do in this turn of the loop,
         and the process begins meanwhile.
         """
-        if self._is_quiet():
+        if self._is_quiet() and not self._may_write_here:
             self._busy = True
             self._hand_over([entry])
         else:
@@ -101,7 +115,15 @@ class LoopJournal(Journal):
         """Whether nothing is under way, nothing waits, and nothing has just been written."""
         writes = self._loop is not None and self._thread is None and not self._stopping
         waits = self._busy or self._decided or self._held or self._next is not None or not self._queue.empty()
-        return writes and not waits and time.perf_counter() - self._ended_at > QUIET_SECONDS
+        return writes and not waits and self._rested
+
+    @property
+    def _rested(self) -> bool:
+        return time.perf_counter() - self._ended_at > QUIET_SECONDS
+
+    @property
+    def _may_write_here(self) -> bool:
+        return self._quiet is not None and self._quiet.ready and not self._held
 
     def _flush(self) -> None:
         super()._flush()
@@ -128,7 +150,22 @@ class LoopJournal(Journal):
             else:
                 self._send(first, message)
             return
-        self._hand_over(self._cut(first))
+        batch = self._cut(first)
+        if not self._written_here(batch):
+            self._hand_over(batch)
+
+    def _written_here(self, batch: list[Entry]) -> bool:
+        """Write it in this turn of the loop, if it is alone and will probably stay so."""
+        if len(batch) != 1 or not self._may_write_here or not (self._rested or self._lone >= LONE_BATCHES):
+            return False
+        self._began = time.perf_counter()
+        written = None if self._quiet is None else self._quiet.write(batch[0])
+        if written is None:
+            return False
+        self._note(batch, written)
+        report(written.entries, written.outcomes)
+        self._done()
+        return True
 
     def _hand_over(self, more: list[Entry]) -> None:
         """The next batch: what was held comes first."""
@@ -211,17 +248,25 @@ class LoopJournal(Journal):
         if answer is None or sent is None:
             return  # the rest is still to come
         self._sent = None
+        if self._quiet is not None:
+            self._quiet.others_wrote()
         if isinstance(sent, Exclusive):
             self._done()
             sent.done(*self._elsewhere.pool_written(answer))
             return
-        self._ended_at, self._many = time.perf_counter(), len(sent) >= WORTH_WAITING // 2
         written = self._elsewhere.written(sent, answer)
+        self._note(sent, written)
+        self._done()
+        report(written.entries, written.outcomes)
+
+    def _note(self, batch: list[Entry], written: Written) -> None:
+        """What has become of it, and what that lets expect of the next one."""
+        self._ended_at = time.perf_counter()
+        self._many = len(batch) >= WORTH_WAITING // 2
+        self._lone = self._lone + 1 if len(batch) == 1 else 0
         self._held = written.held
         if written.entries:
             self._count(written.entries, self._ended_at - self._began)
-        self._done()
-        report(written.entries, written.outcomes)
 
     def _lost(self, loop: asyncio.AbstractEventLoop, error: OSError) -> None:
         """The process has ended: the thread writes from now on."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from peewee import Database
+from peewee import Database, SqliteDatabase
 
 from interlock.errors import Unavailable
 from store.committer import Committer
@@ -16,6 +16,7 @@ from store.errors import DRIVER_ERRORS
 from store.gathered_reads import GatheredReads
 from store.journal import Journal
 from store.loop_journal import LoopJournal
+from store.quiet_writer import QuietWriter
 from store.writer import CommitterElsewhere
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,7 @@ class Store:
         self._stopped = False
         self._gathered = GatheredReads(self.read, lambda flush: asyncio.get_running_loop().call_soon(flush))
         self._connections: dict[int, Any] = {}  # of the reading threads
-        self.journal: Journal = (
-            Journal(Committer(database, owner), self._post) if elsewhere is None else LoopJournal(elsewhere, self._post)
-        )
+        self.journal = _journal(Committer(database, owner) if elsewhere is None else elsewhere, self._post)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> list[str]:
         """Apply missing migrations and start the journal; the names of the migrations."""
@@ -125,6 +124,13 @@ class Store:
     def _reading(self, work: Callable[[Database], Result]) -> Result:
         self._connections[threading.get_ident()] = connected(self.database)
         return work(self.database)
+
+
+def _journal(committer: Committer, post: Callable[[Callable[[], None]], object]) -> Journal:
+    if not isinstance(committer, CommitterElsewhere):
+        return Journal(committer, post)
+    on_sqlite = isinstance(committer.database, SqliteDatabase)
+    return LoopJournal(committer, post, QuietWriter(committer.url, committer.owner) if on_sqlite else None)
 
 
 def _to(answer: "asyncio.Future[Result]") -> Callable[[Result, BaseException | None], None]:

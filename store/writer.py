@@ -112,6 +112,7 @@ class CommitterElsewhere(Committer):
 
     def __init__(self, database: Database, owner: str, writer: Writer, url: str) -> None:
         super().__init__(database, owner)
+        self.url = url
         self._writer: Writer | None = writer
         self._hello: tuple[str, str] | None = (url, owner)  # goes with the first batch
         self._poisoned: list[bool] = []  # of the batch that is under way: what was, and so was not sent

@@ -8,22 +8,23 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from peewee import Database
 
 from interlock.states import RunStatus
-from store import Committed, Entry, Refused, Store, loop_journal, open_database
+from store import Committed, Refused, Store, loop_journal, open_database, quiet_writer
 from store.database import migrate
 from store.entries import Change, job_change, run_change
-from store.pool import NotWritten, PoolWrite, is_of_one_row
+from store.pool import NotWritten, is_of_one_row
 from store.rows import JobRow, RunRow
 from store.writer import CommitterElsewhere, Writer
 from tests.conformance import test_appended_facts, test_journal, test_journal_rows, test_pool, test_store
 from tests.conformance.test_postgres_commits import Holder
 from tests.support.desk import Desk, created, moved
 from tests.support.rows import job_row, run_row
+from tests.support.told import Told
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -56,7 +57,9 @@ def desk(database: Database, url: str, writer: Writer) -> Desk:
 
 
 @pytest.fixture
-async def store(database: Database, url: str, writer: Writer) -> AsyncIterator[Store]:
+async def store(database: Database, url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """One whose loop writes nothing by itself, however quiet it is."""
+    monkeypatch.setattr(quiet_writer, "MOST_IN_A_ROW", 0)
     made = Store(database, "me", read_threads=2, elsewhere=CommitterElsewhere(database, "me", writer, url))
     await asyncio.to_thread(made.start, asyncio.get_running_loop())
     await made.change(lambda _: None)  # behind it the process has opened the database
@@ -141,43 +144,6 @@ def test_a_long_message_comes_whole(desk: Desk) -> None:
 
 
 # ---- as the loop's journal ---------------------------------------------------------------------------------------------
-
-
-class Told:
-    """What the journal says, in the order in which it does."""
-
-    def __init__(self, store: Store) -> None:
-        self.journal = store.journal
-        self.said: list[Any] = []
-        self._news = asyncio.Event()
-
-    def submit(self, entry: Entry, name: str = "") -> None:
-        entry.done = (lambda outcome: self._hear((name, outcome))) if name else self._hear
-        self.journal.submit(entry)
-
-    def pool(self, *wanted: list[Change]) -> None:
-        """Changes to a pool."""
-        self.journal.exclusive(PoolWrite(wanted), lambda fits, error: self._hear((fits, error)))
-
-    def exclusive(self, name: str) -> None:
-        self.journal.exclusive(lambda _: name, lambda result, _: self._hear(result))
-
-    async def hear(self, name: str) -> Any:
-        """The outcome of the decision that was submitted by that name."""
-        while name not in (said := {each[0]: each[1] for each in self.said if isinstance(each, tuple)}):
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), 20)
-        return said[name]
-
-    def _hear(self, what: Any) -> None:
-        self.said.append(what)
-        self._news.set()
-
-    async def all(self, count: int) -> list[Any]:
-        while len(self.said) < count:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), 20)
-        return self.said
 
 
 async def test_decisions_and_transactions_of_their_own_keep_their_order(desk: Desk, store: Store) -> None:
