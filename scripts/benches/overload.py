@@ -6,9 +6,10 @@ whose result was acknowledged before the storm was over. By the server's CPU: th
 all that the server spends until then, on refusals among others.
 
 Two and three times are held against once, of the same round: the same users, links and agents. What users who wait come to
-is another load, whose few connections cost a server less. The order turns round with each round, so that a machine that
-grows slower does not count. The floor is on goodput by the second of the server's CPU: at three times the capacity the
-drivers need more of the same cores, which is no fault of the server's. By the clock it is shown beside that.
+is another load, whose few connections cost a server less. All storms of a round are taken there and back, so that a machine
+that grows slower does not count: a figure is the mean of its two. The floor is on goodput by the second of the server's CPU:
+at three times the capacity the drivers need more of the same cores, which is no fault of the server's. By the clock it is
+shown beside that.
 """
 
 import itertools
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 import msgspec
@@ -83,10 +85,13 @@ class Overload(Steps):
             known = {"org": seed.org, "token": seed.token, "hosts": seed.hosts}
             capacity = self._driven(msgspec.structs.replace(plan, **known))
         found = {"bare": echo.rate, "capacity": capacity.rate}
-        for times in next(self._orders):
+        there = next(self._orders)
+        storms: dict[int, list[Figures]] = {times: [] for times in TIMES}
+        for times in (*there, *reversed(there)):
             with self._server() as server:
-                figures = self._storm(server, times, capacity)
-            found |= {f"{times}x {name}": figure for name, figure in figures.items()}
+                storms[times].append(self._storm(server, times, capacity))
+        for times, taken in storms.items():
+            found |= {f"{times}x {name}": fmean(figures[name] for figures in taken) for name in taken[0]}
         return found
 
     def _storm(self, server: Server, times: int, capacity: Outcome) -> Figures:
