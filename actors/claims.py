@@ -10,6 +10,7 @@ from actors.loop_actor import LoopFuture
 from actors.ports import LoopPort
 from actors.surroundings import Surroundings
 from store.claims import Claimed, claim, claim_free, release
+from store.entries import Done
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Claims:
                 work = _claiming_free(self._owner, batch, self._around) if free else _claiming(self._owner, batch)
                 self._around.journal.exclusive(work, self._claimed(batch, free=free))
 
-    def _claimed(self, batch: list[str], *, free: bool) -> Callable[[Any, BaseException | None], None]:
+    def _claimed(self, batch: list[str], *, free: bool) -> Done:
         def done(rows: Rows | None, error: BaseException | None) -> None:
             self._under_way.difference_update(batch)
             for host_id in batch:

@@ -21,13 +21,14 @@ from actors.owners import NotWritten, Owners, Rebuilt
 from actors.parked import ParkedPolls
 from actors.pool_writer import PoolWriter
 from actors.pools import Pools
-from actors.ports import Done, LoopPort
+from actors.ports import LoopPort
 from actors.sessions import Session
 from actors.surroundings import Surroundings
 from actors.switchboard import GOING_AWAY, POLICY, RESTART, Switchboard
 from interlock.clock import Millis
 from interlock.errors import InterlockError, NotFound, Unavailable
 from store.claims import Claimed
+from store.entries import Done
 from store.jobs import pending_counts
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from actors.messages import CancelJob, CreateJob, CreateJobs, Message, RetryJob
 from actors.moves import Moves
 from actors.org_pool import OrgPool
 from actors.pool_messages import HostBusy, HostIdle, PoolDue, PoolNews, PoolNotes, PoolTick
-from actors.ports import Done
 from interlock.clock import Millis
 from interlock.errors import InterlockError, QuotaExceeded, Unavailable
+from store.entries import Done
 
 log = logging.getLogger(__name__)
 

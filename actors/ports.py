@@ -7,9 +7,8 @@ import msgspec
 
 from interlock.clock import Millis
 from store import Entry
+from store.entries import Done, Work
 from store.rows import JobRow, RunRow
-
-Done = Callable[[Any, BaseException | None], None]
 
 
 class JournalPort(Protocol):
@@ -18,14 +17,14 @@ class JournalPort(Protocol):
     def submit(self, entry: Entry) -> None:
         """Queue a decision."""
 
-    def exclusive(self, work: Callable[[Any], Any], done: Done) -> None:
+    def exclusive(self, work: Work, done: Done) -> None:
         """Queue a short transaction of its own."""
 
 
 class ReaderPort(Protocol):
     """Reads of committed rows, off the loop."""
 
-    def read(self, work: Callable[[Any], Any], done: Done) -> None:
+    def read(self, work: Work, done: Done) -> None:
         """Run `work(database)`, then `done(result, error)` on the loop."""
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from interlock.clock import Clock, rfc3339
 from interlock.errors import InterlockError
+from runtime.data_folder import expect_database
 from runtime.orphans import hold_files
 from runtime.settings import Settings
 from store.backups import check_database, copy_database, files_of
@@ -49,12 +50,10 @@ class Manifest(msgspec.Struct, rename="camel"):
 
 
 def back_up(settings: Settings, target: Path, clock: Clock) -> Manifest:
-    """Make it; `BackupFailed` where the database is PostgreSQL's, nothing is there, or the target is."""
-    source = settings.data_path / DATABASE
+    """Make it; `BackupFailed` where the database is PostgreSQL's, or the target is there; `NotFound` where no database is."""
     if not settings.is_embedded:
         raise BackupFailed(_NOT_OURS)
-    if not source.exists():
-        raise BackupFailed(f"{source} is not there: name the server's data folder with --data-dir")
+    expect_database(settings)
     if target.exists():
         raise BackupFailed(f"{target} is there already: a backup replaces nothing")
     try:

@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 from interlock.states import JobStatus, RunStatus
 from store.rows import Image, JobRow, RunRow, job_image, run_image
 
+Work = Callable[[Any], Any]  # on a database
+Done = Callable[[Any, BaseException | None], None]  # told what came of it, or what went wrong
+
 
 class Incarnation:
     """One life of a host's actor: from its claim to its end. Poisoned, nothing of it is ever written again.
@@ -128,5 +131,5 @@ class Entry:
 class Exclusive:
     """A short transaction of its own on the journal's connection: claims, and changes to tenants and fleets."""
 
-    work: Callable[[Any], Any]
-    done: Callable[[Any, BaseException | None], None]
+    work: Work
+    done: Done

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from store.entries import Done, Work
+
 log = logging.getLogger(__name__)
 
 AT_ONCE = 50  # reads for one thread: a few ms
 
-Work = Callable[[Any], Any]
-Done = Callable[[Any, BaseException | None], None]
 Wanted = tuple[Work, Done]
 
 

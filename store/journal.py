@@ -18,7 +18,7 @@ from typing import Any
 from interlock.errors import Unavailable
 from store.committer import Committer
 from store.database import connected, drop_if_broken
-from store.entries import Entry, Exclusive, Outcome, Refused
+from store.entries import Done, Entry, Exclusive, Outcome, Refused, Work
 from store.tally import Tally
 from store.transactions import first_error
 
@@ -90,7 +90,7 @@ class Journal:
         """Queue a decision; `entry.done` is called on the loop with its outcome."""
         self._put(entry)
 
-    def exclusive(self, work: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+    def exclusive(self, work: Work, done: Done) -> None:
         """Queue a transaction of its own: `work(database)`, then `done(result, error)` on the loop."""
         self._put(Exclusive(work, done))
 

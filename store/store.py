@@ -12,6 +12,7 @@ from peewee import Database, SqliteDatabase
 from interlock.errors import Unavailable
 from store.committer import Committer
 from store.database import connected, migrate
+from store.entries import Done, Work
 from store.errors import DRIVER_ERRORS
 from store.gathered_reads import GatheredReads
 from store.journal import Journal
@@ -63,7 +64,7 @@ class Store:
             self._connections.popitem()[1].close()  # of threads that have ended
         self.database.close()
 
-    def read(self, work: Callable[[Database], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+    def read(self, work: Work, done: Done) -> None:
         """Run `work(database)` on a reading thread, then `done(result, error)` on the loop."""
 
         def run() -> None:

@@ -10,11 +10,10 @@ from unittest.mock import patch
 
 from peewee import Database, OperationalError
 
-from actors.ports import Done
 from interlock.errors import Unavailable
 from store.committer import Committer, CommitUnknown, NotBegun
 from store.dialect import Dialect
-from store.entries import Entry, Exclusive, Outcome, Refused
+from store.entries import Done, Entry, Exclusive, Outcome, Refused
 from store.journal import HELD_SECONDS, report, run_exclusive
 from store.statements import JournalStatements
 from store.store import Store

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from interlock.errors import Unavailable
-from store.gathered_reads import AT_ONCE, Done, GatheredReads
+from store.entries import Done
+from store.gathered_reads import AT_ONCE, GatheredReads
 
 Turn = Callable[[], object]
 
