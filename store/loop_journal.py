@@ -127,10 +127,12 @@ class LoopJournal(Journal):
 
     def _flush(self) -> None:
         super()._flush()
-        self._go_on()
+        self._go_on(quiet=True)
 
-    def _go_on(self) -> None:
-        """Hand the next batch over, unless one is under way."""
+    def _go_on(self, *, quiet: bool = False) -> None:
+        """Hand the next batch over, unless one is under way. `quiet`: what comes now has waited for no other, so that none
+        is left whose outcome is still to be told.
+        """
         if self._busy or self._thread is not None or self._loop is None:
             return
         if self._gathers(self._loop):
@@ -151,7 +153,7 @@ class LoopJournal(Journal):
                 self._send(first, message)
             return
         batch = self._cut(first)
-        if not self._written_here(batch):
+        if not (quiet and self._written_here(batch)):
             self._hand_over(batch)
 
     def _written_here(self, batch: list[Entry]) -> bool:

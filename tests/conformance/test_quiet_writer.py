@@ -15,7 +15,7 @@ from store import Committed, Refused, Store, loop_journal, open_database, quiet_
 from store.writer import CommitterElsewhere, Writer
 from tests.conformance import test_store
 from tests.support.desk import Desk, created
-from tests.support.told import Told
+from tests.support.told import Told, at_rest
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -52,7 +52,7 @@ async def store(database: Database, url: str, writer: Writer, monkeypatch: pytes
     monkeypatch.setattr(quiet_writer, "SWIFT_SECONDS", 60.0)
     made = Store(database, "me", read_threads=2, elsewhere=CommitterElsewhere(database, "me", writer, url))
     await asyncio.to_thread(made.start, asyncio.get_running_loop())
-    await made.change(lambda _: None)  # behind it the process has opened the database
+    await at_rest(made)
     yield made
     if writer.pid:
         go_on(writer)
@@ -98,11 +98,30 @@ async def test_several_decisions_of_a_turn_are_for_the_process(desk: Desk, store
     told.submit(one.entry(*created(*one.new_job())))
     told.submit(other.entry(*created(*other.new_job())))
     await turns()
-    told.submit(one.entry())  # behind them, though it is alone
-    await turns()
     assert told.said == []
     go_on(writer)
-    assert [type(each) for each in await told.all(3)] == [Committed] * 3
+    assert [type(each) for each in await told.all(2)] == [Committed] * 2
+
+
+async def test_nobody_hears_of_his_decision_before_those_whose_own_were_made_before_it(
+    desk: Desk, store: Store, writer: Writer
+) -> None:
+    at, told = desk.host(), Told(store)
+    jobs = [at.new_job() for _ in range(3)]
+    rest(writer)
+    for job, run in jobs[:2]:
+        told.submit(at.entry(*created(job, run)), job.id)
+    await turns()
+    told.submit(at.entry(*created(*jobs[2])), jobs[2][0].id)  # alone, while the process has the others
+    told.pool()
+    await turns()
+    last = at.new_job()
+    told.submit(at.entry(*created(*last)), last[0].id)
+    go_on(writer)
+    *said, _, (last_told, _) = await told.all(5)
+    assert [name for name, _ in said] == [job.id for job, _ in jobs]
+    assert [list(outcome.seqs) for _, outcome in said] == [[job.id for job, _ in jobs[:2]]] * 2 + [[jobs[2][0].id]]
+    assert last_told == last[0].id
 
 
 async def test_while_somebody_else_writes_the_process_waits_for_him(

@@ -24,7 +24,7 @@ from tests.conformance import test_appended_facts, test_journal, test_journal_ro
 from tests.conformance.test_postgres_commits import Holder
 from tests.support.desk import Desk, created, moved
 from tests.support.rows import job_row, run_row
-from tests.support.told import Told
+from tests.support.told import Told, at_rest
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -62,7 +62,7 @@ async def store(database: Database, url: str, writer: Writer, monkeypatch: pytes
     monkeypatch.setattr(quiet_writer, "MOST_IN_A_ROW", 0)
     made = Store(database, "me", read_threads=2, elsewhere=CommitterElsewhere(database, "me", writer, url))
     await asyncio.to_thread(made.start, asyncio.get_running_loop())
-    await made.change(lambda _: None)  # behind it the process has opened the database
+    await at_rest(made)
     yield made
     await asyncio.to_thread(made.stop)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from store import Entry, Store
 from store.entries import Change
+from store.loop_journal import LoopJournal
 from store.pool import PoolWrite
 
 
@@ -43,3 +44,12 @@ class Told:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), 20)
         return self.said
+
+
+async def at_rest(store: Store) -> None:
+    """Return when its process has opened the database, and nothing is under way."""
+    await store.change(lambda _: None)
+    journal = store.journal
+    assert isinstance(journal, LoopJournal)
+    while journal._busy:  # noqa: ASYNC110 - it is told of its end a moment after whoever asked
+        await asyncio.sleep(0)
