@@ -8,6 +8,7 @@ from peewee import Database
 
 from store import open_database
 from store.committer import Committer
+from store.writer import Writer
 from tests.support.backends import NAMES, Backend, Postgresql, Shelf, Sqlite, postgres_shelf
 from tests.support.desk import Desk
 
@@ -67,3 +68,11 @@ def postgres_desk(postgres_url: str) -> Iterator[Desk]:
     database = open_database(postgres_url)
     yield Desk(database, Committer(database, "me"))
     database.close()
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    """A process that writes."""
+    made = Writer()
+    yield made
+    made.close()

@@ -39,13 +39,6 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def writer() -> Iterator[Writer]:
-    made = Writer()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 async def store(database: Database, url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """One to which each moment is quiet, and any disk quick."""
     monkeypatch.setattr(loop_journal, "QUIET_SECONDS", 0.0)

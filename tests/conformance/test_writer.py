@@ -5,7 +5,7 @@ import inspect
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -42,13 +42,6 @@ for _module, _wanted in (
             _needs = inspect.signature(_test).parameters
             if _wanted in _needs and "monkeypatch" not in _needs:
                 globals()[f"{_name}_elsewhere"] = _test
-
-
-@pytest.fixture
-def writer() -> Iterator[Writer]:
-    made = Writer()
-    yield made
-    made.close()
 
 
 @pytest.fixture
