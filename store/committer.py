@@ -70,10 +70,10 @@ def told_apart(entries: Sequence[Entry], outcomes: Sequence[Outcome | None]) -> 
 class Committer:
     """Runs batches on the calling thread's connection; the same code under the journal's thread and the simulator."""
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database, owner: str, statements: JournalStatements | None = None) -> None:
         self.database = database
         self.owner = owner
-        self.statements = JournalStatements(database)
+        self.statements = statements or JournalStatements(database)  # those of another of its kind do as well
         self.dialect = self.statements.dialect
         self.begin = how_to_begin(database)
 

@@ -158,10 +158,11 @@ class LoopJournal(Journal):
 
     def _written_here(self, batch: list[Entry]) -> bool:
         """Write it in this turn of the loop, if it is alone and will probably stay so."""
-        if len(batch) != 1 or not self._may_write_here or not (self._rested or self._lone >= LONE_BATCHES):
+        alone = len(batch) == 1 and (self._rested or self._lone >= LONE_BATCHES)
+        if self._quiet is None or not alone or not self._may_write_here:
             return False
         self._began = time.perf_counter()
-        written = None if self._quiet is None else self._quiet.write(batch[0])
+        written = self._quiet.write(batch[0])
         if written is None:
             return False
         self._note(batch, written)

@@ -15,6 +15,7 @@ from typing import Any
 from store.committer import Committer, NotBegun, Written
 from store.database import open_database
 from store.entries import Entry
+from store.writer import CommitterElsewhere
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ _PRAGMAS = {"busy_timeout": 0, "wal_autocheckpoint": 0, "cache_size": -4096}  # 
 class QuietWriter:
     """All of it is called on the loop."""
 
-    def __init__(self, url: str, owner: str) -> None:
-        self._committer = _AlreadyBegun(open_database(url, _PRAGMAS), owner)
+    def __init__(self, elsewhere: CommitterElsewhere) -> None:
+        database = open_database(elsewhere.url, _PRAGMAS)
+        self._committer = _AlreadyBegun(database, elsewhere.owner, elsewhere.statements)
         self._rests_until = 0.0  # by `perf_counter`
         self._in_a_row = 0
 

@@ -131,10 +131,10 @@ def _journal(committer: Committer, post: Callable[[Callable[[], None]], object])
     if not isinstance(committer, CommitterElsewhere):
         return Journal(committer, post)
     on_sqlite = isinstance(committer.database, SqliteDatabase)
-    return LoopJournal(committer, post, QuietWriter(committer.url, committer.owner) if on_sqlite else None)
+    return LoopJournal(committer, post, QuietWriter(committer) if on_sqlite else None)
 
 
-def _to(answer: "asyncio.Future[Result]") -> Callable[[Result, BaseException | None], None]:
+def _to(answer: "asyncio.Future[Result]") -> Done:
     """Settles it with a result or an error, unless nobody waits for it any more."""
 
     def done(result: Result, error: BaseException | None) -> None:

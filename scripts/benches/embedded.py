@@ -54,13 +54,6 @@ class Embedded(Steps):
         finally:
             shutil.rmtree(copy)
 
-    @staticmethod
-    def _there_and_back(*loads: Taken) -> Sequence[tuple[Outcome, Outcome]]:
-        """Each load, then each again in the other order: a machine that grows slower or warmer favours none of them."""
-        there = [load() for load in loads]
-        back = [load() for load in reversed(loads)]
-        return list(zip(there, reversed(back), strict=True))
-
     def _beside_bare(self, load: str, echo: Plan, done: Taken) -> tuple[Figures, Sequence[Outcome]]:
         """The load beside a bare server, there and back: rates and CPU of both, and what the load came to each time. `echo`
         is the plan for the bare one, whatever its port will be.

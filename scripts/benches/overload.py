@@ -12,12 +12,12 @@ at three times the capacity the drivers need more of the same cores, which is no
 shown beside that.
 """
 
-import itertools
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
@@ -63,7 +63,6 @@ class Overload(Steps):
         self._folder = folder
         self._seed: Seed
         self._copies = 0
-        self._orders = itertools.cycle((TIMES, TIMES[::-1]))
 
     def prepare(self) -> None:
         """A data directory to copy from, and a look at the kind of loop that the server runs on."""
@@ -85,16 +84,16 @@ class Overload(Steps):
             known = {"org": seed.org, "token": seed.token, "hosts": seed.hosts}
             capacity = self._driven(msgspec.structs.replace(plan, **known))
         found = {"bare": echo.rate, "capacity": capacity.rate}
-        there = next(self._orders)
-        storms: dict[int, list[Figures]] = {times: [] for times in TIMES}
-        for times in (*there, *reversed(there)):
-            with self._server() as server:
-                storms[times].append(self._storm(server, times, capacity))
-        for times, taken in storms.items():
+        storms = self._there_and_back(*(partial(self._storm, times, capacity) for times in TIMES))
+        for times, taken in zip(TIMES, storms, strict=True):
             found |= {f"{times}x {name}": fmean(figures[name] for figures in taken) for name in taken[0]}
         return found
 
-    def _storm(self, server: Server, times: int, capacity: Outcome) -> Figures:
+    def _storm(self, times: int, capacity: Outcome) -> Figures:
+        with self._server() as server:
+            return self._storm_on(server, times, capacity)
+
+    def _storm_on(self, server: Server, times: int, capacity: Outcome) -> Figures:
         z, seed = self.sizes, self._seed
         storm = Storm(
             side="users",

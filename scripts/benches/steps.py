@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ Say = Callable[[str], None]
 Figures: TypeAlias = dict[str, float]
 Step: TypeAlias = Callable[[], Figures]
 Taken: TypeAlias = Callable[[], Outcome]
+Came = TypeVar("Came")  # what a load came to
 
 QUIET_CORES = 0.2  # what others may use while a figure is taken before it is taken again
 
@@ -84,3 +85,10 @@ class Steps(ABC):
         busy = f"cores: server {server:.2f}, engines {engines:.2f}, driver {driver:.2f}, others {others:.2f}"
         self._say(f"    {name:<24} {outcome.rate:>9,.0f}/s   {outcome.all_cpu_us:>5,.0f} µs   {busy}")
         return outcome
+
+    @staticmethod
+    def _there_and_back(*loads: Callable[[], Came]) -> Sequence[tuple[Came, Came]]:
+        """Each load, then each again in the other order: a machine that grows slower or warmer favours none of them."""
+        there = [load() for load in loads]
+        back = [load() for load in reversed(loads)]
+        return list(zip(there, reversed(back), strict=True))
