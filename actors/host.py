@@ -12,48 +12,26 @@ from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar
 
-from actors import host_debug, host_polls, host_pool, host_reports, host_rows, host_sockets, host_times, host_users
+from actors import host_pool, host_rows, host_users
 from actors.decision import Decision
+from actors.host_handlers import HANDLERS, Handler
 from actors.host_polls import serve
 from actors.host_state import HostState
-from actors.line_moves import move_in_line
 from actors.loop_actor import LATER, LoopActor, LoopFuture
 from actors.messages import (
     Ack,
-    AddEvidence,
     AnyReply,
-    AppendLogs,
-    Beat,
-    CancelJob,
-    Connect,
-    CreateJob,
-    Describe,
-    Disconnect,
-    EndPoll,
-    ExplainWait,
-    FindRun,
     Found,
     HandOutAgain,
     Look,
     Message,
-    MoveInLine,
-    NoteProgress,
-    OfRun,
     Poll,
     PollAnswer,
-    Reject,
-    ReportResult,
-    ResolveAction,
-    RetryJob,
-    RunDue,
     Seen,
-    Take,
-    Tick,
 )
-from actors.pool_messages import PoolEmpty, PoolHints, PoolJob
+from actors.pool_messages import PoolEmpty, PoolJob
 from actors.row_reads import rows_for
 from actors.surroundings import Surroundings
-from actors.user_action import resolve_action
 from interlock.clock import Millis
 from interlock.errors import InterlockError, Unavailable
 from store import Committed, Entry, Incarnation, Missed, Outcome, Refused
@@ -63,52 +41,8 @@ from store.rows import host_image
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[HostState, Any, Decision], None]
 MOST_READS = 50  # of the rows of an ended run, on a host that changes all the time
 _AGAIN = 2.0  # seconds that a caller is asked to wait while the host's actor is rebuilt
-
-
-def _found(state: HostState, message: Found, d: Decision) -> None:
-    if isinstance(message.asked, Ack | Reject):
-        host_sockets.found(state, message, d)
-        return
-    if isinstance(message.asked, PoolJob):
-        host_pool.found(state, message, d)
-        return
-    about_run = isinstance(message.asked, OfRun | FindRun)
-    (host_reports.found if about_run else host_users.found)(state, message, d)
-
-
-HANDLERS: dict[type[Message], Handler] = {
-    Take: host_polls.take,
-    EndPoll: host_polls.end_poll,
-    HandOutAgain: host_polls.hand_out_again,
-    Beat: host_polls.beat,
-    Connect: host_sockets.connect,
-    Disconnect: host_sockets.disconnect,
-    Ack: host_sockets.ack,
-    Reject: host_sockets.reject,
-    ReportResult: host_reports.report_result,
-    NoteProgress: host_reports.note_progress,
-    AppendLogs: host_reports.append_logs,
-    AddEvidence: host_reports.add_evidence,
-    FindRun: host_reports.find_run,
-    CreateJob: host_users.create_job,
-    CancelJob: host_users.cancel_job,
-    RetryJob: host_users.retry_job,
-    ResolveAction: resolve_action,
-    MoveInLine: move_in_line,
-    ExplainWait: host_users.explain_wait,
-    Found: _found,
-    Look: host_rows.look,
-    Seen: host_rows.seen,
-    RunDue: host_times.look_at_clock,
-    Tick: host_times.look_at_clock,
-    Describe: host_debug.describe,
-    PoolJob: host_pool.take,
-    PoolEmpty: host_pool.nothing,
-    PoolHints: host_pool.hint,
-}
 
 
 class _InFlight:
@@ -237,7 +171,7 @@ class HostActor(LoopActor):
         if self._in_flight is None:
             self._in_flight = deque()
         self._in_flight.append(flight)
-        entry = Entry(self.incarnation, host_image(self.state.host), changes, self._committed)
+        entry = Entry(self.incarnation, host_image(self.state.host), changes, partial(self._committed, flight))
         if flight.decision.placed and not self._around.ownership.alone:
             entry.expects = self.state.host.next_seq  # it went out ahead of nobody: was that so?
         entry.claim = flight.decision.claim
@@ -245,12 +179,14 @@ class HostActor(LoopActor):
         self.saved_at = self.last_message_at
         self._around.journal.submit(entry)
 
-    def _committed(self, outcome: Outcome) -> None:
+    def _committed(self, flight: _InFlight, outcome: Outcome) -> None:
         if not self._in_flight or self.state is None:
             return  # this incarnation has ended meanwhile
         if isinstance(outcome, Refused):
             self.fenced = self.unwritten = outcome.fenced and not self._around.ownership.alone
             self._around.dropped(self, outcome.why, None)
+        elif flight is not self._in_flight[0]:
+            self._failed(RuntimeError("a decision's outcome was told before that of an earlier one"))
         else:
             try:
                 self._settle_first(outcome)

@@ -126,12 +126,15 @@ class Journal:
                 continue
             if first is None:
                 break
-            if isinstance(first, Exclusive):
-                self._run_exclusive(first)
-            else:
-                self._write(self._cut(first))
+            self._work_on(first)
         self._write_held()
         self._committer.database.close()
+
+    def _work_on(self, first: Entry | Exclusive) -> None:
+        if isinstance(first, Exclusive):
+            self._run_exclusive(first)
+        else:
+            self._write(self._cut(first))
 
     def _take(self) -> Entry | Exclusive | None:
         """The next item; `Empty` when it is time to try again what was held."""

@@ -42,6 +42,7 @@ class LoopJournal(Journal):
         self._elsewhere = committer
         self._quiet = quiet
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._now: Callable[[], float] = time.monotonic  # the loop's own clock, once it has begun
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._sent: list[Entry] | Exclusive | None = None  # what the process has
         self._began = self._ended_at = 0.0  # when it got that, and when it last had answered
@@ -62,7 +63,7 @@ class LoopJournal(Journal):
         """Instead of `start`: begin to write, as this loop turns."""
         self._busy = True  # until the process has answered for the first time
         self._loop = loop
-        self._soon = loop.call_soon
+        self._now, self._soon = loop.time, loop.call_soon
 
         def listen() -> None:
             loop.add_reader(self._elsewhere.channel, self._readable)
@@ -91,7 +92,7 @@ class LoopJournal(Journal):
     async def _end(self) -> None:
         """Return when all that was decided is written, or in the hands of the thread."""
         self._over = asyncio.Event()
-        self._patience = asyncio.get_running_loop().time() + LAST_SECONDS
+        self._patience = self._now() + LAST_SECONDS
         self._flush()
         if self._thread is None:
             await self._over.wait()
@@ -119,7 +120,7 @@ class LoopJournal(Journal):
 
     @property
     def _rested(self) -> bool:
-        return time.perf_counter() - self._ended_at > QUIET_SECONDS
+        return self._now() - self._ended_at > QUIET_SECONDS
 
     @property
     def _may_write_here(self) -> bool:
@@ -161,7 +162,7 @@ class LoopJournal(Journal):
         alone = len(batch) == 1 and (self._rested or self._lone >= LONE_BATCHES)
         if self._quiet is None or not alone or not self._may_write_here:
             return False
-        self._began = time.perf_counter()
+        self._began = self._now()
         written = self._quiet.write(batch[0])
         if written is None:
             return False
@@ -181,7 +182,7 @@ class LoopJournal(Journal):
 
     def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Nothing waits but what is held: it is tried again after a moment, at the end not for ever."""
-        if self._held and self._over is not None and loop.time() >= self._patience:
+        if self._held and self._over is not None and self._now() >= self._patience:
             held, self._held = self._held, []
             for entry in held:
                 self._refuse(entry)
@@ -204,7 +205,7 @@ class LoopJournal(Journal):
             return False
         if not 0 < self._queue.qsize() < WORTH_WAITING:
             return False
-        left = self._ended_at + GATHER_SECONDS - time.perf_counter()
+        left = self._ended_at + GATHER_SECONDS - self._now()
         if left > 0 and self._gathering is None:
             self._gathering = loop.call_later(left, self._gathered)
         return left > 0
@@ -217,7 +218,7 @@ class LoopJournal(Journal):
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
-        self._sent, self._began = what, time.perf_counter()
+        self._sent, self._began = what, self._now()
         if len(message) <= SENT_AT_ONCE:
             self._elsewhere.send(message)
         else:
@@ -264,7 +265,7 @@ class LoopJournal(Journal):
 
     def _note(self, batch: list[Entry], written: Written) -> None:
         """What has become of it, and what that lets expect of the next one."""
-        self._ended_at = time.perf_counter()
+        self._ended_at = self._now()
         self._many = len(batch) >= WORTH_WAITING // 2
         self._lone = self._lone + 1 if len(batch) == 1 else 0
         self._held = written.held
@@ -278,9 +279,12 @@ class LoopJournal(Journal):
         batch = sent if isinstance(sent, list) else []
         written = self._elsewhere.lost(batch, error)
         self._busy = False
-        super().start(loop.call_soon)
+        self._take_over(loop)
         if self._over is not None:
             self._over.set()
         if isinstance(sent, Exclusive):
             sent.done(None, error)
         report(written.entries, written.outcomes)
+
+    def _take_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().start(loop.call_soon)

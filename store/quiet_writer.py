@@ -10,6 +10,7 @@ SQLite only; what PostgreSQL takes is not the loop's to wait for.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from store.committer import Committer, NotBegun, Written
@@ -28,24 +29,24 @@ _PRAGMAS = {"busy_timeout": 0, "wal_autocheckpoint": 0, "cache_size": -4096}  # 
 class QuietWriter:
     """All of it is called on the loop."""
 
-    def __init__(self, elsewhere: CommitterElsewhere) -> None:
-        database = open_database(elsewhere.url, _PRAGMAS)
-        self._committer = _AlreadyBegun(database, elsewhere.owner, elsewhere.statements)
-        self._rests_until = 0.0  # by `perf_counter`
+    def __init__(self, committer: "AlreadyBegun", now: Callable[[], float] = time.perf_counter) -> None:
+        self._committer = committer
+        self._now = now
+        self._rests_until = 0.0
         self._in_a_row = 0
 
     @property
     def ready(self) -> bool:
         """Whether it may write the next one."""
-        return self._in_a_row < MOST_IN_A_ROW and time.perf_counter() >= self._rests_until
+        return self._in_a_row < MOST_IN_A_ROW and self._now() >= self._rests_until
 
     def write(self, entry: Entry) -> Written | None:
         """As the committer does it; None where that is for the process to do. Never raises."""
-        committer, began = self._committer, time.perf_counter()
+        committer, began = self._committer, self._now()
         if entry.incarnation.poisoned or not committer.begin_now():
             return None
         written = committer.write([entry])
-        ended = time.perf_counter()
+        ended = self._now()
         self._in_a_row += 1
         if ended - began > SWIFT_SECONDS:
             self._rests_until = ended + RESPITE * (ended - began)
@@ -60,7 +61,7 @@ class QuietWriter:
         self._committer.database.close()
 
 
-class _AlreadyBegun(Committer):
+class AlreadyBegun(Committer):
     """Where whether a transaction can begin is found out before anything is said of what it is to write."""
 
     _begun: Any = None
@@ -77,3 +78,9 @@ class _AlreadyBegun(Committer):
     def _begin(self) -> Any:
         begun, self._begun = self._begun, None
         return super()._begin() if begun is None else begun
+
+
+def beside(elsewhere: CommitterElsewhere) -> QuietWriter:
+    """One that writes what the process does, with a connection of its own."""
+    database = open_database(elsewhere.url, _PRAGMAS)
+    return QuietWriter(AlreadyBegun(database, elsewhere.owner, elsewhere.statements))

@@ -17,7 +17,7 @@ from store.errors import DRIVER_ERRORS
 from store.gathered_reads import GatheredReads
 from store.journal import Journal
 from store.loop_journal import LoopJournal
-from store.quiet_writer import QuietWriter
+from store.quiet_writer import beside
 from store.writer import CommitterElsewhere
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _journal(committer: Committer, post: Callable[[Callable[[], None]], object])
     if not isinstance(committer, CommitterElsewhere):
         return Journal(committer, post)
     on_sqlite = isinstance(committer.database, SqliteDatabase)
-    return LoopJournal(committer, post, QuietWriter(committer) if on_sqlite else None)
+    return LoopJournal(committer, post, beside(committer) if on_sqlite else None)
 
 
 def _to(answer: "asyncio.Future[Result]") -> Done:

@@ -305,7 +305,7 @@ def _write_all(server: socket.socket) -> NoReturn:
         while True:
             hello, plain, pools = _decode(_receive(server))
             committer = committer or _opened(*hello)
-            _send(server, _encode(_outcomes(committer, plain) if pools is None else _pools(committer, pools)))
+            _send(server, answer_to(committer, plain, pools))
     finally:
         if committer is not None:
             with contextlib.suppress(*DRIVER_ERRORS):  # whoever leaves last puts SQLite's log away
@@ -318,6 +318,11 @@ def _opened(url: str, owner: str) -> Committer:
         connected(committer.database)
         lay_out_log(committer.database)
     return committer
+
+
+def answer_to(committer: Committer, plain: Plain, pools: Plain) -> bytes:
+    """Write the batch, or the changes to pools, and say what has become of it."""
+    return _encode(_outcomes(committer, plain) if pools is None else _pools(committer, pools))
 
 
 def _outcomes(committer: Committer, plain: Plain) -> Plain:

@@ -72,7 +72,7 @@ async def patch(request: web.Request, s: Services, who: Member) -> web.Response:
     wanted = decode(await read_json(request, s.web_limits.max_body_bytes), _patch, s.web_limits.max_json_depth)
     sight = await _sight(s, who, host_id)
     check(expected, settings_mark(sight.host), "The host")
-    values = _changed(wanted, _document(s, sight), who)
+    values = _changed(wanted, _document(s, sight), who, s.clock.now())
     if not values:
         return shown(s, sight)
     detail = {name: value for name, value in values.items() if name != "paused_by"}
@@ -146,7 +146,7 @@ async def _sight(s: Services, who: Member, host_id: str) -> HostSight:
     return sight
 
 
-def _changed(wanted: PatchHost, host: Host, who: Member) -> dict[str, Any]:
+def _changed(wanted: PatchHost, host: Host, who: Member, now: Millis) -> dict[str, Any]:
     """The columns that change."""
     values: dict[str, Any] = {}
     if wanted.name is not UNSET:
@@ -160,7 +160,7 @@ def _changed(wanted: PatchHost, host: Host, who: Member) -> dict[str, Any]:
     if wanted.note is not UNSET:
         values["note"] = _checked_note(wanted.note)
     if wanted.paused_until is not UNSET:
-        values["paused_until"] = _checked_until(wanted, host)
+        values["paused_until"] = _checked_until(wanted, host, now)
     return values
 
 
@@ -170,12 +170,15 @@ def _checked_note(note: str | None) -> str | None:
     return note or None
 
 
-def _checked_until(wanted: PatchHost, host: Host) -> Millis | None:
+def _checked_until(wanted: PatchHost, host: Host, now: Millis) -> Millis | None:
     if wanted.paused_until is None or wanted.paused_until is UNSET:
         return None
     if wanted.paused is False or (wanted.paused is UNSET and not host.paused):
         raise InvalidRequest.at("$.pausedUntil", "the host is not paused: give paused too")
-    return parse_rfc3339(wanted.paused_until, path="$.pausedUntil")
+    until = parse_rfc3339(wanted.paused_until, path="$.pausedUntil")
+    if until <= now:
+        raise InvalidRequest.at("$.pausedUntil", f"it has passed: by the server's clock it is {rfc3339(now)}")
+    return until
 
 
 def _document(s: Services, sight: HostSight) -> Host:

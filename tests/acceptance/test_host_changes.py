@@ -71,7 +71,7 @@ async def test_a_resumed_host_takes_from_the_pool(change: Change) -> None:
 
 
 async def test_a_host_whose_pause_has_ended_takes_from_the_pool(change: Change) -> None:
-    await change(paused=True, pausedUntil=rfc3339(SystemClock().now() + 300))
+    await change(paused=True, pausedUntil=rfc3339(SystemClock().now() + 1000))
     async with change.tenant.parked(change.host) as poll:
         job = await change.pool_job()
         assert (await poll).json["jobId"] == job["id"]

@@ -20,7 +20,7 @@ from actors.policies import policy_of
 from interlock.errors import InterlockError, InvalidState, NotFound
 from interlock.states import LIVE, MOVES, TERMINAL, WAITING, JobStatus, RunStatus, StopReason, job_status, step
 from interlock.wire import JobEvent, ReportAnswer
-from store.entries import Entry, Refused
+from store.entries import Entry, Incarnation, Outcome, Refused
 from store.labels import carries
 from store.rows import HostRow, JobRow, RunRow
 from tests.simulation.database import Changes, HostChange, JobChange, Rows, RunChange, difference
@@ -108,6 +108,7 @@ class Invariants:
         self._now = now
         self.accepted: dict[str, None] = {}
         self.polled: dict[str, None] = {}  # runs that a poll was answered with
+        self._refused: set[Incarnation] = set()  # of which a decision was not written
         self.writer: str | None = None  # the owner whose decisions the step at hand may have written
         self._reported = reported
         self._seqs: dict[tuple[str, int], str] = {}  # which job got a host's place in line
@@ -305,8 +306,17 @@ class Invariants:
 
     # ---- commits ---------------------------------------------------------------------------------------------------
 
-    def was_refused(self, entry: Entry, why: Refused) -> None:
-        """A commit fails because of a fault or of another owner, never because the decisions do not fit together."""
+    def was_told(self, entry: Entry, outcome: Outcome) -> None:
+        """A commit fails because of a fault or of another owner, never because the decisions do not fit together; and what
+        was decided behind it fails too.
+        """
+        if isinstance(outcome, Refused):
+            self._refused.add(entry.incarnation)
+            self._was_refused(entry, outcome)
+        else:
+            must(entry.incarnation not in self._refused, f"written behind what was not: {entry.incarnation.host_id}")
+
+    def _was_refused(self, entry: Entry, why: Refused) -> None:
         self._troubled.update(dict.fromkeys(self.rows.open_of_host[entry.incarnation.host_id]))
         if self._mix.nodes > 1 and ("idempotency_key" in why.why or "RowMoved" in why.why):
             return  # a create came to two nodes at once, or a waiting run was ended by another node and taken here

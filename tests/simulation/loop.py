@@ -111,6 +111,8 @@ class Process:
         timer = Timer(callback, args, self)
         return self._loop.soon(timer) if self.alive else timer
 
+    call_soon_threadsafe = call_soon  # nothing here has threads
+
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: object = None) -> Timer:
         del context
         timer = Timer(callback, args, self)
@@ -123,6 +125,12 @@ class Process:
     def time(self) -> float:
         """Seconds that nobody sets, and that go on during a pause."""
         return self._loop.now_ms / 1000
+
+    def add_reader(self, channel: Any, callback: Callable[[], None]) -> None:
+        channel.readable = callback
+
+    def remove_reader(self, channel: Any) -> None:
+        channel.readable = lambda: None
 
     def create_future(self) -> "asyncio.Future[Any]":
         loop: Any = self

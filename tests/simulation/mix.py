@@ -66,6 +66,9 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     sockets: float = 0  # agents on sockets
     socket_drops: float = 0  # before or after any frame
 
+    loop_writes: float = 0  # 1: the servers' journals are the loop's, with a process each that writes
+    writer_dies: float = 0  # that process, with a batch in its hands
+
 
 CALM = Mix()
 # What a fault may draw when it is on: light, strong.
@@ -109,6 +112,8 @@ BESIDE: dict[str, tuple[float, ...]] = {
     "pooled": (0, 0, 0.2, 0.6, 1),
     "sockets": (0, 0.5, 1),
     "socket_drops": (0, 0.02, 0.1),
+    "loop_writes": (0, 1),
+    "writer_dies": (0, 0, 0.01),
 }
 
 

@@ -11,7 +11,8 @@ from unittest.mock import patch
 import msgspec
 
 from actors import host_polls, host_reports, host_times, host_users
-from actors.host import HANDLERS, HostActor
+from actors.host import HostActor
+from actors.host_handlers import HANDLERS
 from actors.host_state import HostState
 from actors.line import Line
 from actors.messages import AppendLogs, Beat, CreateJob, Found, ReportResult, RunDue
@@ -22,7 +23,7 @@ from store import statements
 from store.committer import Committer
 from store.entries import Committed, Entry, Outcome, Refused, RunChange
 from store.rows import RUN_CHANGING, host_image
-from tests.simulation import cluster_mutants, socket_mutants
+from tests.simulation import cluster_mutants, journal_mutants, socket_mutants
 from tests.simulation.store import forget_compiled
 
 Mutant = Callable[[], AbstractContextManager[None]]
@@ -93,8 +94,9 @@ def no_poison() -> Iterator[None]:
             entry.incarnation.poisoned = False
         return outcomes
 
-    def shrugging(self: HostActor, outcome: Outcome) -> None:
-        committed(self, _as_if_done(self) if isinstance(outcome, Refused) and self.state is not None else outcome)
+    def shrugging(self: HostActor, flight: Any, outcome: Outcome) -> None:
+        forgiven = isinstance(outcome, Refused) and self.state is not None
+        committed(self, flight, _as_if_done(self) if forgiven else outcome)
 
     with patch.object(Committer, "commit", forgiving), patch.object(HostActor, "_committed", shrugging):
         yield
@@ -105,11 +107,11 @@ def memory_kept_after_unknown_commit() -> Iterator[None]:
     """Only definite failures end an incarnation; an unknown outcome is taken for a success."""
     committed = HostActor._committed
 
-    def hopeful(self: HostActor, outcome: Outcome) -> None:
+    def hopeful(self: HostActor, flight: Any, outcome: Outcome) -> None:
         if isinstance(outcome, Refused) and outcome.unknown and self.incarnation is not None:
             self.incarnation.poisoned = False
             outcome = _as_if_done(self)
-        committed(self, outcome)
+        committed(self, flight, outcome)
 
     with patch.object(HostActor, "_committed", hopeful):
         yield
@@ -316,6 +318,9 @@ MUTANTS: dict[str, Mutant] = {
         socket_mutants.pushed_before_its_commit,
         socket_mutants.claim_believed_before_its_commit,
         socket_mutants.unread_offer_is_not_handed_out_again,
+        journal_mutants.told_before_an_earlier_one,
+        journal_mutants.dead_writers_batch_is_written_again,
+        journal_mutants.poison_stays_in_the_process,
     )
 }
 
@@ -330,6 +335,9 @@ WEATHER: dict[str, str] = {
     "redelivery_lost": "sockets=0 reply_lost=0.3",
     "pool_job_announced_once": "sockets=1 pooled=1",
     "job_id_alone_means_the_latest_attempt": "sockets=1",
+    "told_before_an_earlier_one": "nodes=1 loop_writes=1",
+    "dead_writers_batch_is_written_again": "loop_writes=1 writer_dies=0.01",
+    "poison_stays_in_the_process": "loop_writes=1 commit_fails=0.05",
 }
 
 

@@ -23,6 +23,7 @@ from runtime.sweep import Sweep
 from store.claims import hosts_with_live_runs
 from tests.simulation.invariants import Invariants
 from tests.simulation.loop import Process, VirtualLoop, WallClock, WallIds
+from tests.simulation.loop_journal import SimLoopJournal
 from tests.simulation.store import FaultyCommitter, SimJournal, SimStore, Weather
 from web.idempotency import Idempotency
 
@@ -116,8 +117,10 @@ class Life:
         self.has_started = False
         self.serves = False  # whether it listens
         self._chance = chance
-        self._journal = self._make_journal(owner, plane)
-        store = SimStore(owner, self.process, self._journal, chance)
+        committer = FaultyCommitter(plane.database, owner, name, plane.weather, self.process)
+        committer.begins = lambda: setattr(plane.invariants, "writer", owner)
+        self._journal = self._make_journal(committer, plane)
+        store = SimStore(self.process, self._journal, committer, chance)
         self.cluster = self._make_cluster(store, owner, plane) if plane.weather.mix.nodes > 1 else None
         ids = WallIds(clock, plane.numbers)
         around = Surroundings(
@@ -140,11 +143,14 @@ class Life:
         self.idempotency = Idempotency(store, clock, ids)
         self._watch(around, plane.unrest)
 
-    def _make_journal(self, owner: str, plane: Plane) -> SimJournal:
-        committer = FaultyCommitter(plane.database, owner, self.name, plane.weather, self.process)
-        journal = SimJournal(self.process, committer, self._chance)
-        committer.begins = lambda: setattr(plane.invariants, "writer", owner)
-        journal.was_refused = plane.invariants.was_refused
+    def _make_journal(self, committer: FaultyCommitter, plane: Plane) -> SimJournal | SimLoopJournal:
+        journal: SimJournal | SimLoopJournal
+        if plane.weather.mix.loop_writes:
+            alone, errors = plane.weather.mix.nodes == 1, plane.unrest.errors
+            journal = SimLoopJournal(plane.loop, committer, self._chance, errors.append, embedded=alone)
+        else:
+            journal = SimJournal(self.process, committer, self._chance)
+        journal.was_told = plane.invariants.was_told
         return journal
 
     def _make_cluster(self, store: SimStore, owner: str, plane: Plane) -> Cluster:

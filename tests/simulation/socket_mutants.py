@@ -6,7 +6,8 @@ from typing import Any
 from unittest.mock import patch
 
 from actors import host_polls, host_sockets, host_times
-from actors.host import HANDLERS, HostActor
+from actors.host import HostActor
+from actors.host_handlers import HANDLERS
 from actors.host_state import HostState
 from actors.messages import Disconnect
 from actors.pool import Pool

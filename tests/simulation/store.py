@@ -13,15 +13,15 @@ from peewee import Database, OperationalError
 from interlock.errors import Unavailable
 from store.committer import Committer, CommitUnknown, NotBegun
 from store.dialect import Dialect
-from store.entries import Done, Entry, Exclusive, Outcome, Refused
+from store.entries import Done, Entry, Exclusive, Outcome
 from store.journal import HELD_SECONDS, report, run_exclusive
 from store.statements import JournalStatements
 from store.store import Store
 from tests.simulation.loop import Process
 from tests.simulation.mix import Mix
 
-_compiled = cache(JournalStatements)  # once per process: all worlds share one database
-forget_compiled = _compiled.cache_clear  # for whoever patches what is compiled
+compiled = cache(JournalStatements)  # once per process: all worlds share one database
+forget_compiled = compiled.cache_clear  # for whoever patches what is compiled
 AWAY = "the database is away, says the simulation"
 
 
@@ -63,7 +63,7 @@ class FaultyCommitter(Committer):
     """The shipping committer, of whose statements any may fail, and whose COMMIT may succeed without its knowing."""
 
     def __init__(self, database: Database, owner: str, node: str, weather: Weather, process: Process) -> None:
-        with patch("store.committer.JournalStatements", _compiled):
+        with patch("store.committer.JournalStatements", compiled):
             super().__init__(database, owner)
         self.dialect = _Locks(self.dialect, weather)  # type: ignore[assignment]  # it stands for the dialect
         self.node = node
@@ -111,7 +111,7 @@ class SimJournal:
     """
 
     def __init__(self, process: Process, committer: FaultyCommitter, chance: random.Random) -> None:
-        self.was_refused: Callable[[Entry, Refused], None] = lambda _entry, _why: None
+        self.was_told: Callable[[Entry, Outcome], None] = lambda _entry, _outcome: None
         self._process = process
         self._committer = committer
         self._chance = chance
@@ -126,11 +126,6 @@ class SimJournal:
         while self._writing or self._outcomes:
             self._idle.clear()
             await self._idle.wait()
-
-    @property
-    def committer(self) -> FaultyCommitter:
-        """What writes its batches."""
-        return self._committer
 
     def submit(self, entry: Entry) -> None:
         self._put(entry)
@@ -169,8 +164,7 @@ class SimJournal:
 
     def _report(self, batch: list[Entry], outcomes: list[Outcome]) -> None:
         for entry, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Refused):
-                self.was_refused(entry, outcome)
+            self.was_told(entry, outcome)
         report(batch, outcomes)
 
     def _exclusive(self, item: Exclusive) -> None:
@@ -207,12 +201,12 @@ class SimStore(Store):
     """The store without its threads: reads of committed rows take a moment, or fail; changes are the journal's."""
 
     def __init__(
-        self, owner: str, process: Process, journal: SimJournal, chance: random.Random
+        self, process: Process, journal: Any, committer: FaultyCommitter, chance: random.Random
     ) -> None:  # no threads, no super
-        self.owner = owner
-        self.journal: Any = journal
+        self.owner = committer.owner
+        self.journal = journal
         self._process = process
-        self._committer = journal.committer
+        self._committer = committer
         self._draw = chance.random
 
     async def fetch(self, work: Callable[[Any], Any]) -> Any:

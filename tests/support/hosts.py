@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from actors.decision import Decision
-from actors.host import HANDLERS
+from actors.host_handlers import HANDLERS
 from actors.host_polls import serve
 from actors.host_state import HostState
 from actors.host_times import next_deadline

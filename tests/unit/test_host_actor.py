@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from actors.decision import Decision
-from actors.host import HANDLERS, MOST_READS, HostActor
+from actors.host import MOST_READS, HostActor
+from actors.host_handlers import HANDLERS
 from actors.host_state import HostState
 from actors.limits import Limits
 from actors.loop_actor import LoopFuture
@@ -275,6 +276,19 @@ def test_a_bug_in_what_follows_a_commit_ends_the_incarnation_too(world: World, m
     _swallow(world.commit)
     assert (reply.done, behind.done) == (True, True)
     assert [error for _, error in world.dropped] == [bug]
+    assert not world.actor.actor_ref.is_alive()
+
+
+def test_an_outcome_that_is_told_before_an_earlier_ones_answers_nobody_and_ends_the_incarnation(world: World) -> None:
+    jobs = []
+    for _ in range(2):
+        world.ask(CREATE)
+        jobs.append(world.rows_of(world.commit())[0])
+    replies = [world.ask(CancelJob(job_id=job.id, by=USER)) for job in jobs]
+    world.entries.rotate()
+    world.commit()
+    assert [type(reply.error) for reply in replies] == [Unavailable, Unavailable]
+    assert "job.cancelled" not in world.published
     assert not world.actor.actor_ref.is_alive()
 
 
