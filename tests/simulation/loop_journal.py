@@ -52,11 +52,10 @@ class SimWriter:
         self._dead = True
 
     def _work(self, message: bytes) -> None:
-        weather, died = self._committer.weather, False
+        weather = self._committer.weather
         if self._dead or not (self._server.alive or weather.strikes(0.5, "written after its server had died")):
             return
-        if weather.strikes(weather.mix.writer_dies, "writer died"):
-            died = True
+        died = weather.strikes(weather.mix.writer_dies, "writer died")
         if not died or weather.strikes(0.5, "writer died behind its commit"):
             _, plain, pools = msgspec.msgpack.decode(message)
             answer = answer_to(self._committer, plain, None) if pools is None else self._pools(pools)
