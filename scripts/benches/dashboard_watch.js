@@ -25,22 +25,23 @@
   bench.listen = async (page) => {
     const main = document.querySelector("script[type=module]").src;
     const { live } = await import(main.replace("main.js", "live.js"));
-    let busy = false;
+    let followed = null; // until it is on the screen: the job of an event
     let last = 0;
     live.on("*", (event, data, _seq, at) => {
       bench.last = performance.now();
       bench.first ||= bench.last;
       bench.events[event] = (bench.events[event] ?? 0) + 1;
-      if (busy || performance.now() - last < LOOK_MS) return;
+      if (followed && event === "job_run.done" && data.jobId === followed.jobId) followed.ended = true;
+      if (followed || performance.now() - last < LOOK_MS) return;
       const shown = SHOWS[page]?.(event, data);
       if (!shown || shown()) return;
-      busy = true;
+      const mine = (followed = { jobId: data.jobId, ended: false });
       last = performance.now();
       const told = Date.parse(at);
-      const over = () => (busy = false);
+      const over = () => (followed = null);
       const look = () => {
         if (shown()) setTimeout(() => over(bench.waits.push(Date.now() - told))); // behind the paint of this frame
-        else if (performance.now() - last > PATIENCE_MS) over((bench.unseen += 1));
+        else if (mine.ended || performance.now() - last > PATIENCE_MS) over((bench.unseen += 1)); // never seen, or not before the job's end
         else requestAnimationFrame(look);
       };
       requestAnimationFrame(look);
