@@ -35,13 +35,13 @@
       if (followed || performance.now() - last < LOOK_MS) return;
       const shown = SHOWS[page]?.(event, data);
       if (!shown || shown()) return;
-      const mine = (followed = { jobId: data.jobId, ended: false });
+      followed = { jobId: data.jobId, ended: false };
       last = performance.now();
       const told = Date.parse(at);
       const over = () => (followed = null);
       const look = () => {
         if (shown()) setTimeout(() => over(bench.waits.push(Date.now() - told))); // behind the paint of this frame
-        else if (mine.ended || performance.now() - last > PATIENCE_MS) over((bench.unseen += 1)); // never seen, or not before the job's end
+        else if (followed.ended || performance.now() - last > PATIENCE_MS) over((bench.unseen += 1)); // never seen, or not before the job's end
         else requestAnimationFrame(look);
       };
       requestAnimationFrame(look);

@@ -12,7 +12,6 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from peewee import OperationalError
 
 from store.committer import Written
 from store.entries import Entry, Exclusive, Outcome
@@ -21,9 +20,8 @@ from store.quiet_writer import AlreadyBegun, QuietWriter
 from store.writer import CommitterElsewhere, answer_to
 from tests.simulation.invariants import must
 from tests.simulation.loop import Process, Violation, VirtualLoop
-from tests.simulation.store import AWAY, FaultyCommitter, compiled
+from tests.simulation.store import AWAY, LOST, FaultyCommitter, compiled
 
-_LOST = "the answer was lost, says the simulation"
 _SLOW_SECONDS = 0.05  # of a commit that holds the loop
 
 
@@ -75,7 +73,7 @@ class SimWriter:
         committer.begins()
         answer = answer_to(committer, None, pools)
         lost = weather.strikes(weather.mix.claim_unknown, "claim unknown")
-        return msgspec.msgpack.encode((None, (_LOST, False))) if lost else answer
+        return msgspec.msgpack.encode((None, (LOST, False))) if lost else answer
 
 
 class _Elsewhere(CommitterElsewhere):
@@ -202,14 +200,8 @@ class SimLoopJournal(LoopJournal):
         await self._posted.rested()
 
     def _run_exclusive(self, item: Exclusive) -> None:
-        weather = self._here.weather
-        self._here.begins()
-        if self._here.is_away:
-            self._tell(lambda: item.done(None, OperationalError(AWAY)))
-        elif weather.strikes(weather.mix.claim_unknown, "claim unknown"):
-            super()._run_exclusive(Exclusive(item.work, lambda *_: item.done(None, OperationalError(_LOST))))
-        else:
-            super()._run_exclusive(item)
+        result, error = self._here.run(item)
+        self._tell(lambda: item.done(result, error))
 
     # ---- the thread that takes over when the process has died ------------------------------------------------------
 

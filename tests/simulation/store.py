@@ -23,6 +23,7 @@ from tests.simulation.mix import Mix
 compiled = cache(JournalStatements)  # once per process: all worlds share one database
 forget_compiled = compiled.cache_clear  # for whoever patches what is compiled
 AWAY = "the database is away, says the simulation"
+LOST = "the answer was lost, says the simulation"
 
 
 class Weather:
@@ -101,6 +102,15 @@ class FaultyCommitter(Committer):
             raise CommitUnknown("says the simulation")
         super()._finish(connection)
 
+    def run(self, item: Exclusive) -> tuple[Any, BaseException | None]:
+        """A transaction of its own: its result, or what went wrong."""
+        self.begins()
+        if self.is_away:
+            return None, OperationalError(AWAY)
+        came = run_exclusive(self, item)
+        lost = self.weather.strikes(self.weather.mix.claim_unknown, "claim unknown")
+        return (None, OperationalError(LOST)) if lost else came
+
     def _forget_connection(self) -> None:
         """The database lives in its one connection: only its faults come and go."""
 
@@ -168,14 +178,7 @@ class SimJournal:
         report(batch, outcomes)
 
     def _exclusive(self, item: Exclusive) -> None:
-        self._committer.begins()
-        weather = self._committer.weather
-        if self._committer.is_away:
-            result, error = None, OperationalError(AWAY)
-        else:
-            result, error = run_exclusive(self._committer, item)  # type: ignore[assignment]
-            if weather.strikes(weather.mix.claim_unknown, "claim unknown"):
-                result, error = None, OperationalError("the answer was lost, says the simulation")
+        result, error = self._committer.run(item)
         self._later(lambda: item.done(result, error))
         self._next()
 
